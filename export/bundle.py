@@ -1,0 +1,82 @@
+"""A bundle: the folder handed to a mobile developer for one model. Made here, and read back, digests checked."""
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from export.contract import GATES, make_contract, rewrite, sha256, with_digests
+from pipeline.files import read_json, write_json, write_whole
+from pipeline.options import PRECISIONS, PROBABILITIES, STAGES, UserMistake, one_of
+
+
+def floats(values):
+    """float32 values as the shortest decimals that give them back."""
+    return [float(str(x)) for x in np.asarray(values, np.float32).ravel()]
+
+
+def golden(night, channels, options, probabilities):
+    """golden.json: one whole night of inputs, the Keras model's probabilities [windows, 5], and the tolerances."""
+    inputs = {name: night.window(name, options) for name in channels}
+    windows = [
+        {name: floats(x[i]) for name, x in inputs.items()}
+        | {PROBABILITIES: floats(p), "stage": STAGES[stage] if stage >= 0 else None}
+        for i, (p, stage) in enumerate(zip(probabilities, night.stages, strict=True))
+    ]
+    return {"night": night.subject, "tolerance": GATES, "windows": windows}
+
+
+def write_bundle(folder, made, architecture, options, channels, golden_night):
+    """Write a bundle from the converted files in `made`, replacing what stands in `folder`."""
+    folder = Path(folder)
+    beside = folder.with_name(f".{folder.name}.beside")
+    shutil.rmtree(beside, ignore_errors=True)
+    shutil.copytree(made, beside)
+    sensing = beside / "sensing.tflite"
+    files = {precision: [sensing, beside / f"{architecture}.{precision}.tflite"] for precision in PRECISIONS}
+    write_whole(beside / "labels.txt", "\n".join(STAGES) + "\n")
+    write_json(beside / "golden.json", golden_night)
+    seal(beside, make_contract(architecture, options, channels, files))
+    shutil.rmtree(folder, ignore_errors=True)
+    beside.rename(folder)
+
+
+def seal(folder, contract):
+    """Put the contract into each file, and beside them with their digests."""
+    for name in {call["file"] for precision in contract["precisions"].values() for call in precision["calls"]}:
+        path = Path(folder) / name
+        write_whole(path, rewrite(path.read_bytes(), contract))
+    write_json(Path(folder) / "contract.json", with_digests(contract, folder))
+
+
+def reject(folder, precisions, rejected):
+    """Take precisions out of a bundle: their stager files go to `rejected`, the contract keeps the rest."""
+    folder, rejected = Path(folder), Path(rejected)
+    contract = read_json(folder / "contract.json")
+    rejected.mkdir(parents=True, exist_ok=True)
+    for precision in precisions:
+        for call in contract["precisions"].pop(precision)["calls"]:
+            if precision in call["file"]:
+                (folder / call["file"]).replace(rejected / call["file"])
+    for precision in contract["precisions"].values():
+        for call in precision["calls"]:
+            del call["sha256"]
+    seal(folder, contract)
+
+
+def read_contract(folder, precisions=None):
+    """The contract of a bundle. Raises UserMistake where it or a file of the precisions is missing or altered."""
+    path = Path(folder) / "contract.json"
+    contract = read_json(path, ": no bundle here")
+    if contract.get("format") != "wristsleep-contract/1":
+        raise UserMistake(f"{path}: format {contract.get('format')!r}, expected 'wristsleep-contract/1'")
+    for precision in one_of(f"{folder}: precision", precisions or list(contract["precisions"]), contract["precisions"]):
+        for call in contract["precisions"][precision]["calls"]:
+            file = Path(folder) / call["file"]
+            if not file.is_file():
+                raise UserMistake(f"{file}: missing, though contract.json names it")
+            if sha256(file) != call["sha256"]:
+                raise UserMistake(
+                    f"{file}: its SHA-256 is not the one in contract.json; the file was altered or is not whole"
+                )
+    return contract

@@ -1,0 +1,138 @@
+"""The contract: what a bundle promises, and all that somebody needs to run it in another language."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import flatbuffers
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter
+
+from pipeline.options import CHANNELS, GRACE_S, PROBABILITIES, STAGES
+
+HEALTHKIT = {"Wake": 2, "N1": 3, "N2": 3, "N3": 4, "REM": 5}  # HKCategoryValueSleepAnalysis
+HEALTH_CONNECT = {"Wake": 1, "N1": 4, "N2": 4, "N3": 5, "REM": 6}  # SleepSessionRecord.STAGE_TYPE_*
+GATES = {  # rung 3 and 4 of parity: at most, at least, at most
+    "float32": {"p99_abs_dp": 5e-6, "max_abs_dp": 1e-5, "same_stage": 1.0, "abs_dkappa": 0.0, "tie": 2e-5},
+    "float16": {"p99_abs_dp": 2e-3, "same_stage": 0.999, "abs_dkappa": 0.002},
+    "dynamic": {"p99_abs_dp": 0.08, "same_stage": 0.995, "abs_dkappa": 0.005},
+    "int8": {"p99_abs_dp": 0.10, "same_stage": 0.985, "abs_dkappa": 0.01},
+    "int16x8": {"p99_abs_dp": 0.08, "same_stage": 0.995, "abs_dkappa": 0.005},
+}
+METADATA = "wristsleep_contract"  # name of the buffer inside a .tflite
+HOW = {
+    "windows": "Time 0 is the start of the recording. Window k (from 0) ends at t = (k + 1) * seconds.stride and holds "
+    "the values of the last seconds.window, oldest first; those before time 0 are missing. Values of a channel cover "
+    "seconds_per_value each. A channel whose sensor is absent is all missing.",
+    "mean": "Mean of the samples sensed in [t, t + seconds_per_value); missing if there is none.",
+    "sum": "Sum of the bins that end in (t, t + seconds_per_value], a bin's end being taken "
+    f"{GRACE_S} s early; missing if there is none.",
+    "activity": "One bin per 15 s: activity count of te Lindert & Van Someren (Sleep 2013) of the z axis.",
+    "calls": "For every window, make the calls in order. An input comes 'from' a channel of this window, an 'output' "
+    "of an earlier call in this window, or a 'state'. After the last call each output with a 'to' becomes that state. "
+    "States start the night at their 'initial' value (0 means all zeros).",
+}
+
+
+def channel_entry(name, options):
+    """How to fill one channel."""
+    channel = CHANNELS[name]
+    return {
+        "name": name,
+        "unit": channel.unit,
+        "values_per_window": options.values(name),
+        "seconds_per_value": options.seconds(name),
+        "range": [channel.low, channel.high],
+        "missing": channel.missing,
+        "value": "sum" if channel.bins else "mean",
+    }
+
+
+def call_entry(path, channels):
+    """One call of a .tflite file, read off the file itself: its signature, inputs and outputs."""
+    interpreter = Interpreter(model_path=str(path))
+    (signature,) = interpreter.get_signature_list()
+    runner = interpreter.get_signature_runner(signature)
+    sides = {"inputs": runner.get_input_details(), "outputs": runner.get_output_details()}
+    entry = {"file": path.name, "signature": signature}
+    for side, details in sides.items():
+        entry[side] = [
+            {"name": name, "shape": [int(n) for n in details[name]["shape"]], "dtype": details[name]["dtype"].__name__}
+            for name in sorted(details, key=lambda name: details[name]["index"])
+        ]
+    states = {tensor["name"].removesuffix("_out") for tensor in entry["outputs"] if tensor["name"].endswith("_out")}
+    for tensor in entry["inputs"]:
+        kind = "channel" if tensor["name"] in channels else "state" if tensor["name"] in states else "output"
+        tensor["from"] = f"{kind}:{tensor['name']}"
+    for tensor in entry["outputs"]:
+        if tensor["name"].endswith("_out"):
+            tensor["to"] = f"state:{tensor['name'].removesuffix('_out')}"
+    return entry
+
+
+def make_contract(architecture, options, channels, files):
+    """The contract, without digests. files: {precision: [paths of .tflite, in order of the calls]}."""
+    precisions = {}
+    for precision, paths in files.items():
+        calls = [call_entry(path, channels) for path in paths]
+        states = {
+            tensor["from"].removeprefix("state:"): {"shape": tensor["shape"], "dtype": tensor["dtype"], "initial": 0}
+            for call in calls
+            for tensor in call["inputs"]
+            if tensor["from"].startswith("state:")
+        }
+        tolerance = {name: value for name, value in GATES[precision].items() if name != "abs_dkappa"}
+        answer = {"states": states, "probabilities": PROBABILITIES, "tolerance": tolerance}
+        precisions[precision] = {"calls": calls, **answer}
+    return {
+        "format": "wristsleep-contract/1",
+        "architecture": architecture,
+        "stages": [{"name": s, "healthkit": HEALTHKIT[s], "health_connect": HEALTH_CONNECT[s]} for s in STAGES],
+        "seconds": {"row": options.data_alignment, "window": options.window_size, "stride": options.stride},
+        "delay_windows": 0,
+        "how": HOW,
+        "channels": [channel_entry(name, options) for name in channels],
+        "precisions": precisions,
+    }
+
+
+def sha256(path):
+    """Digest of a file, in hexadecimal."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def with_digests(contract, folder):
+    """A copy of the contract with each call's sha256, of the files in `folder`."""
+    contract = json.loads(json.dumps(contract))
+    for precision in contract["precisions"].values():
+        precision["calls"] = [
+            {"file": c["file"], "sha256": sha256(Path(folder) / c["file"]), **c} for c in precision["calls"]
+        ]
+    return contract
+
+
+def rewrite(content, contract=None):
+    """A .tflite's bytes with short tensor names and, if given, the contract as a metadata buffer."""
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    for graph in model.subgraphs:
+        for i, tensor in enumerate(graph.tensors):
+            tensor.name = f"t{i}"  # the converter's names are paths, a third of a small file
+    model.description = None
+    if contract:
+        buffer, entry = schema.BufferT(), schema.MetadataT()
+        buffer.data = list(json.dumps(contract, separators=(",", ":")).encode())
+        model.buffers.append(buffer)
+        entry.name, entry.buffer = METADATA, len(model.buffers) - 1
+        model.metadata = [*(model.metadata or []), entry]
+    builder = flatbuffers.Builder(len(content))
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+def embedded(path):
+    """The contract inside a .tflite, or None."""
+    model = schema.ModelT.InitFromPackedBuf(Path(path).read_bytes(), 0)
+    for entry in model.metadata or []:
+        if entry.name in (METADATA, METADATA.encode()):
+            return json.loads(bytes(model.buffers[entry.buffer].data))
+    return None

@@ -1,0 +1,84 @@
+"""Step forms -> .tflite. Runs in a child process (the converter can take its process down): python -m export.convert.
+
+The stager's step form goes through an ExportArchive, whose signature keeps the names of inputs and outputs; it has no
+loop, so it converts in every precision. Sensing stays float32: its slow averages would stand still in 8 bits.
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from export.contract import rewrite
+from models.assemble import step_form
+from models.run import Run
+from pipeline.files import write_whole
+from pipeline.options import PRECISIONS, UserMistake
+
+
+def sensing_model(sensing):
+    """The .tflite of sensing: signature "sense"."""
+    names = sensing.channels
+    shapes = {name: (1, sensing.options.values(name)) for name in names} | {"context": (1, sensing.size)}
+    specs = [tf.TensorSpec(shape, tf.float32, name) for name, shape in shapes.items()]
+
+    @tf.function(input_signature=specs, autograph=False)
+    def sense(*tensors):
+        features, context = sensing.step(dict(zip(names, tensors[:-1], strict=True)), tensors[-1])
+        return {"features": features, "context_out": context}
+
+    with tempfile.TemporaryDirectory() as folder:
+        tf.saved_model.save(tf.Module(), folder, signatures={"sense": sense})
+        return tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=["sense"]).convert()
+
+
+def save_step(network, folder):
+    """SavedModel of a network's step form: signature "step"."""
+    model = step_form(network)
+    shapes = {"features": (1, network.features), **{name: (1, *shape) for name, shape in network.states.items()}}
+    specs = [tf.TensorSpec(shape, tf.float32, name) for name, shape in shapes.items()]
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    archive.add_endpoint("step", lambda *x: model(dict(zip(shapes, x, strict=True)), training=False), specs)
+    archive.write_out(folder, verbose=False)
+
+
+def stager_model(folder, precision, calibration):
+    """The .tflite of a SavedModel in one precision. calibration: {input: [windows, ...]} of training nights."""
+    converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=["step"])
+    if precision != "float32":
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if precision == "float16":
+        converter.target_spec.supported_types = [tf.float16]
+    if precision in ("int8", "int16x8"):
+        sets = tf.lite.OpsSet
+        int8, int16 = sets.TFLITE_BUILTINS_INT8, sets.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+        converter.target_spec.supported_ops = [int8 if precision == "int8" else int16]
+        many = len(calibration["features"])
+        converter.representative_dataset = lambda: (
+            ("step", {name: x[i : i + 1].astype(np.float32) for name, x in calibration.items()}) for i in range(many)
+        )
+    return converter.convert()
+
+
+def convert(folder, architecture, out):
+    """Write sensing.tflite and <architecture>.<precision>.tflite of the run `folder` to `out`."""
+    run = Run(folder)
+    network = run.network(architecture)
+    write_whole(Path(out) / "sensing.tflite", rewrite(sensing_model(run.sensing())))
+    with tempfile.TemporaryDirectory() as saved:
+        save_step(network, saved)
+        for precision in PRECISIONS:
+            content = stager_model(saved, precision, run.calibration(architecture))
+            write_whole(Path(out) / f"{architecture}.{precision}.tflite", rewrite(content))
+            print(precision, flush=True)  # the parent's progress
+
+
+if __name__ == "__main__":
+    try:
+        convert(*sys.argv[1:])
+    except UserMistake as mistake:
+        sys.exit(mistake.message)

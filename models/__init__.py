@@ -1,0 +1,13 @@
+"""Sensing and the four networks."""
+
+import os
+
+from pipeline.cli import hushed
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # no GPU is needed
+
+with hushed():  # its start-up noise says nothing to a user, and no setting silences all of it
+    import tensorflow as tf
+tf.get_logger().setLevel("ERROR")

@@ -1,0 +1,96 @@
+"""A run folder, read back: everything that one training produced and export, parity and prediction start from."""
+
+from functools import cached_property
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from models.assemble import padded, roll_network, sequence_form
+from models.registry import NETWORKS
+from models.sensing import Sensing
+from pipeline.files import read_json, write_whole
+from pipeline.nights import read_night
+from pipeline.options import Options, UserMistake, one_of
+
+INCOMPLETE = ": an incomplete run folder (train.py --resume --out finishes a stopped run)"
+CALIBRATION_WINDOWS = 400  # for quantization, drawn from the training nights
+
+
+class Run:
+    """Reads a run folder. Raises UserMistake where a file that is asked for is missing or cannot be read."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        if not self.folder.is_dir():
+            raise UserMistake(f"{folder}: no such run folder")
+        self.hparams = self._json("hparams.json")
+        self.options = Options.of(self.hparams["options"])
+        self.channels = tuple(self.hparams["channels"])
+
+    def _json(self, name):
+        return read_json(self.folder / name, INCOMPLETE)
+
+    def path(self, name):
+        """A file of the folder, which must be there."""
+        path = self.folder / name
+        if not path.exists():
+            raise UserMistake(f"{path}: missing{INCOMPLETE}")
+        return path
+
+    @cached_property
+    def splits(self):
+        """{"train", "inner_validation", "validation"} -> subjects."""
+        return self._json("splits.json")
+
+    def sensing(self):
+        """The front end with the run's scaler."""
+        return Sensing(self.options, self.channels, self._json("scaler.json"))
+
+    def model(self, architecture):
+        """The trained Keras model, sequence form."""
+        one_of("--architectures", [architecture], self.options.architectures)
+        return keras.models.load_model(self.path(model_name(architecture)))
+
+    def network(self, architecture):
+        """The network with the trained weights in its layers, for the step form."""
+        network = NETWORKS[architecture](len(self._json("scaler.json")["mean"]), self.options.hidden_dim)
+        sequence_form(network).set_weights(self.model(architecture).get_weights())
+        return network
+
+    def calibration(self, architecture):
+        """{"features" or state: [windows, ...]} of training nights."""
+        with np.load(self.path("calibration.npz"), allow_pickle=False) as saved:
+            mark = f"{architecture}."
+            states = {k.removeprefix(mark): saved[k] for k in saved.files if k.startswith(mark)}
+            return {"features": saved["features"], **states}
+
+    def write_calibration(self, features):
+        """Write calibration.npz: windows drawn from the training nights' features, with the states before them."""
+        features = sorted(features, key=len)[-8:]
+        length = min(map(len, features))
+        rng = np.random.default_rng(self.options.seed)
+        drawn = np.sort(
+            rng.choice(len(features) * length, min(CALIBRATION_WINDOWS, len(features) * length), replace=False)
+        )
+        batch = np.stack([night[:length] for night in features])
+        arrays = {"features": batch}
+        for architecture in self.options.architectures:
+            _, states = roll_network(self.network(architecture), batch)
+            arrays |= {f"{architecture}.{name}": x for name, x in states.items()}
+        arrays = {name: x.reshape(-1, *x.shape[2:])[drawn] for name, x in arrays.items()}
+        write_whole(self.folder / "calibration.npz", lambda file: np.savez_compressed(file, **arrays))
+
+    def golden(self):
+        """The golden night."""
+        return read_night(self.path("golden.npz"))[0]
+
+    def probabilities(self, architecture, features):
+        """What the full model says: [windows, 5] for each night of features [windows, F]."""
+        said = self.model(architecture).predict_on_batch(padded(features))
+        return [p[: len(night)] for p, night in zip(said, features, strict=True)]
+
+
+def model_name(architecture):
+    """File name of a trained model."""
+    return f"{NETWORKS[architecture].__name__}_best_model.keras"

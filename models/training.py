@@ -1,0 +1,66 @@
+"""Training one network on whole nights."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from models.assemble import padded, sequence_form
+from models.registry import NETWORKS
+from pipeline.windows import batches
+
+WEIGHT_DECAY = 0.02
+WARM_UP = 0.1  # of all steps
+
+
+class Assess(keras.callbacks.Callback):
+    """After each epoch: accuracy on the inner validation subjects (and, only written down, on the held-out ones); the
+    weights of the epoch with the least inner validation loss go to `best_path`.
+    """
+
+    def __init__(self, parts, rows, best_path, done):
+        super().__init__()
+        self.parts, self.rows, self.best_path, self.done = parts, rows, best_path, done
+        self.batch = padded([night for part in parts.values() for night in part[0]])
+
+    def on_epoch_end(self, epoch, logs=None):
+        said = iter(self.model.predict_on_batch(self.batch))
+        row = {"epoch": epoch + 1, "train_accuracy": float(logs["accuracy"])}
+        for part, (_, stages) in self.parts.items():
+            true = np.concatenate(stages)
+            p = np.concatenate([next(said)[: len(s)] for s in stages])[true >= 0]
+            true = true[true >= 0]
+            row[f"{part}_accuracy"] = float((p.argmax(1) == true).mean())
+            row[f"{part}_loss"] = float(-np.log(np.maximum(p[np.arange(len(true)), true], 1e-7)).mean())
+        if row["inner_validation_loss"] < min([r["inner_validation_loss"] for r in self.rows], default=np.inf):
+            self.model.save(self.best_path)
+        self.rows.append(row)
+        self.done(row)
+
+
+def train(architecture, features, stages, options, rows, partial, done):
+    """Train a network; returns the path of the best epoch's model, in the folder `partial`.
+
+    features, stages: {"train", "inner_validation", "validation"} -> per night [windows, F], [windows]. rows: what
+    earlier epochs gave, where a stopped training goes on from what it kept in `partial`. done(row): after each epoch.
+    """
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(options.seed)
+    tf.config.experimental.enable_op_determinism()
+    model = sequence_form(NETWORKS[architecture](features["train"][0].shape[1], options.hidden_dim))
+    steps = -(-len(features["train"]) // options.batch_size)
+    total = steps * options.epochs
+    warm = max(1, int(WARM_UP * total))
+    rate = keras.optimizers.schedules.CosineDecay(
+        options.lr / 10, max(1, total - warm), alpha=0.01, warmup_target=options.lr, warmup_steps=warm
+    )
+    model.compile(
+        keras.optimizers.AdamW(rate, weight_decay=WEIGHT_DECAY, clipnorm=1.0),
+        "sparse_categorical_crossentropy",
+        weighted_metrics=["accuracy"],
+    )
+    watched = {part: (features[part], stages[part]) for part in ("inner_validation", "validation")}
+    assess = Assess(watched, rows, partial / "best.keras", done)
+    data = batches(features["train"], stages["train"], options).skip(len(rows) * steps)
+    keep = keras.callbacks.BackupAndRestore(partial / "backup", delete_checkpoint=False)
+    model.fit(data, epochs=options.epochs, steps_per_epoch=steps, callbacks=[assess, keep], shuffle=False, verbose=0)
+    return partial / "best.keras"

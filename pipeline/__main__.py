@@ -1,0 +1,57 @@
+"""python -m pipeline download DIR | check DIR | synthesize DIR"""
+
+from pathlib import Path
+
+import click
+
+from pipeline import download as downloading
+from pipeline import synthetic
+from pipeline.checks import write_findings
+from pipeline.cli import console, option, progress_bar
+from pipeline.nights import load_nights
+from pipeline.options import Options
+
+folder_argument = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+
+
+@click.group()
+def main():
+    """Recordings: fetch them, check them, make them up."""
+
+
+@main.command()
+@folder_argument
+def download(folder):
+    """Fetch sleep-accel 1.0.0 from PhysioNet into DIR, checked against its digests; goes on where it stopped."""
+    downloading.download(folder)
+
+
+@main.command()
+@folder_argument
+@option("out", type=Path, default=None, help="Also write the findings to this file.")
+def check(folder, out):
+    """Check every file in DIR and say what is wrong with it and what training would do about it."""
+    nights, findings = load_nights(folder, Options(), labelled=None)
+    for finding in findings:
+        click.echo(str(finding))
+    if out:
+        write_findings(out, findings)
+    click.echo(f"{len(nights)} usable nights, {len(findings)} findings")
+
+
+@main.command()
+@folder_argument
+@option("subjects", type=int, default=20, show_default=True)
+@option("hours", type=float, default=8.0, show_default=True)
+@option("motion_hz", type=float, default=50, show_default=True)
+@option("seed", type=int, default=0, show_default=True)
+def synthesize(folder, subjects, hours, motion_hz, seed):
+    """Write synthetic nights into DIR in the published layout: for trying things out, never for a claim of accuracy."""
+    with progress_bar() as bar:
+        task = bar.add_task("synthetic nights", total=subjects)
+        synthetic.synthesize(folder, subjects, hours, motion_hz, seed, progress=lambda *_: bar.advance(task))
+    console.print(f"{subjects} synthetic nights in {folder}")
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m pipeline")

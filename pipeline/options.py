@@ -1,0 +1,144 @@
+"""Everything that is configured, in one place: the field's constants with their units, and the options of a run."""
+
+from dataclasses import asdict, dataclass
+from math import lcm
+from pathlib import Path
+
+import click
+
+ARTIFACTS = Path(__file__).resolve().parent.parent / "artifacts"
+
+STAGES = ("Wake", "N1", "N2", "N3", "REM")
+STAGE_OF_CODE = {-1: -1, 0: 0, 1: 1, 2: 2, 3: 3, 4: 3, 5: 4}  # sleep-accel code -> index in STAGES; -1 is unscored
+EPOCH_S = 30  # a scored epoch
+COUNT_S = 15  # an activity count covers this long
+GRACE_S = 0.1  # a bin that ends this little after a window still belongs to it
+LEAD_S = 7200  # the most that --negative_times keeps before t=0
+LONGEST_NIGHT_S = 24 * 3600  # what comes later is no part of a night
+LEAST_OVERLAP_S = 1800  # of scored epochs and heart rate or movement, for a night to be used
+
+ARCHITECTURES = ("lstm", "gru", "rnn", "transformer")
+PROBABILITIES = "stage_probabilities"  # the output that is the answer, in models and files
+PRECISIONS = ("float32", "float16", "dynamic", "int8", "int16x8")
+
+
+@dataclass(frozen=True)
+class Channel:
+    """One named input. `low`..`high` is the valid range, `missing` an impossible value for nothing sensed."""
+
+    unit: str
+    low: float
+    high: float
+    missing: float
+    bins: bool = False  # a sum over a bin that is known at the bin's end, not a sample
+
+
+CHANNELS = {
+    "heart_rate": Channel("bpm", 20, 250, 0),
+    "motion_x": Channel("g", -16, 16, -100),
+    "motion_y": Channel("g", -16, 16, -100),
+    "motion_z": Channel("g", -16, 16, -100),
+    "motion_magnitude": Channel("g", 0, 28, -100),
+    "steps": Channel("steps", 0, 10_000, -1, bins=True),
+    "activity": Channel("activity count", 0, 100_000, -1, bins=True),
+}
+
+
+class UserMistake(click.ClickException):
+    """Something the user can put right: shown as one line, exit code 2."""
+
+    exit_code = 2
+
+
+def one_of(what, values, known):
+    """The values as a tuple, or UserMistake naming those that are not known."""
+    unknown = [value for value in values if value not in known]
+    if unknown or not values:
+        raise UserMistake(f"{what}: {', '.join(unknown) or 'none given'}; choose from {', '.join(known)}")
+    return tuple(values)
+
+
+@dataclass(frozen=True)
+class Options:
+    """Options of a run. Times in seconds.
+
+    Raises UserMistake where values do not fit each other, with values that would.
+    """
+
+    negative_times: bool = False
+    data_alignment: int = 1
+    motion_magnitude: bool = False
+    window_size: int = 30
+    stride: int = 30
+    channels: tuple[str, ...] = ()  # empty: all that any training night has
+    architectures: tuple[str, ...] = ARCHITECTURES
+    batch_size: int = 8  # nights
+    hidden_dim: int = 48
+    lr: float = 4e-3
+    epochs: int = 40
+    train_split: float = 0.9  # of the subjects
+    seed: int = 0
+
+    def __post_init__(self):
+        for name in ("data_alignment", "window_size", "stride", "batch_size", "hidden_dim", "epochs"):
+            if getattr(self, name) < 1:
+                raise UserMistake(f"--{name} {getattr(self, name)}: must be at least 1")
+        if not self.lr > 0:
+            raise UserMistake(f"--lr {self.lr}: must be above 0")
+        if not 0 < self.train_split < 1:
+            raise UserMistake(f"--train_split {self.train_split}: must lie between 0 and 1, such as 0.9")
+        if self.seed < 0:
+            raise UserMistake(f"--seed {self.seed}: must not be negative")
+        one_of("--architectures", self.architectures, ARCHITECTURES)
+        if self.channels:
+            one_of("--channels", self.channels, CHANNELS)
+        self._check_times()
+
+    def _check_times(self):
+        row, steps = self.data_alignment, [s for s in range(1, 601) if EPOCH_S % s == 0 or s % EPOCH_S == 0]
+        if row not in steps:
+            near = sorted(steps, key=lambda s: abs(s - row))[:3]
+            raise UserMistake(
+                f"--data_alignment {row}: must divide the {EPOCH_S}-s epoch or be whole epochs, "
+                f"such as {', '.join(map(str, sorted(near)))}"
+            )
+        unit = row if self.channels and "activity" not in self.channels else lcm(row, self.seconds("activity"))
+        for name in ("stride", "window_size"):
+            value = getattr(self, name)
+            if value % unit or (name == "stride" and value not in steps):
+                fits = [s for s in (steps if name == "stride" else range(unit, 3601)) if s % unit == 0]
+                near = sorted(fits, key=lambda s: abs(s - value))[:3]
+                raise UserMistake(
+                    f"--{name} {value}: with --data_alignment {row} it must be a whole number of {unit} s"
+                    f"{' that divides the epoch or is whole epochs' if name == 'stride' else ''}, "
+                    f"such as {', '.join(map(str, sorted(near)))}"
+                )
+        if self.window_size < self.stride:
+            raise UserMistake(f"--window_size {self.window_size}: must not be shorter than --stride {self.stride}")
+
+    def seconds(self, channel):
+        """Seconds that one value of the channel covers."""
+        return max(COUNT_S, self.data_alignment) if channel == "activity" else self.data_alignment
+
+    def values(self, channel):
+        """Values of the channel per window."""
+        return self.window_size // self.seconds(channel)
+
+    def newest(self, channel):
+        """Values of the channel that are new in a window: those of the last stride."""
+        return self.stride // self.seconds(channel)
+
+    @property
+    def alignment(self):
+        """The options that decide what a window holds, as a plain dict."""
+        names = ("negative_times", "data_alignment", "window_size", "stride")
+        return {name: getattr(self, name) for name in names}
+
+    def as_dict(self):
+        """For JSON; `of` gives the options back."""
+        return asdict(self)
+
+    @classmethod
+    def of(cls, saved):
+        """Options of what `as_dict` gave, read back from JSON."""
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in saved.items()})

@@ -1,0 +1,199 @@
+"""Reads one night's files in the layout of PhysioNet sleep-accel 1.0.0 (Walch 2019, doi:10.13026/hmhs-py35)."""
+
+import csv
+from array import array
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline.checks import ROW_DROPPED, SCORING, SKIPPED, Finding, UnusableNight, failures, lines_text, repaired
+from pipeline.options import COUNT_S, EPOCH_S, LEAD_S, LEAST_OVERLAP_S, LONGEST_NIGHT_S, STAGE_OF_CODE, UserMistake
+
+STEPS_S = 600  # the longest a step bin lasts
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One kind of file: its folder, how its name ends, and what a line holds: a time in s and then the values."""
+
+    folder: str
+    suffix: str
+    line: str
+
+    @property
+    def separator(self):  # None: any white space
+        return "," if "," in self.line else None
+
+    @property
+    def columns(self):
+        return self.line.split(self.separator)
+
+    def name(self, subject):
+        return f"{self.folder}/{subject}{self.suffix}"
+
+    def unusable(self, subject, what, where="whole file"):
+        hint = "" if self is LABELS else " (delete the file to use the night without it)"
+        return UnusableNight(Finding(self.name(subject), where, what, SKIPPED + hint))
+
+
+SENSORS = {
+    "heart_rate": Layout("heart_rate", "_heartrate.txt", "t,heart_rate"),
+    "motion": Layout("motion", "_acceleration.txt", "t motion_x motion_y motion_z"),
+    "steps": Layout("steps", "_steps.txt", "t,steps"),
+    "activity": Layout("counts", "_counts.txt", "t,activity"),
+}
+LABELS = Layout("labels", "_labeled_sleep.txt", "t stage")
+
+
+@dataclass
+class Recording:
+    """One night of one subject; times are float64 seconds from the start of the sleep recording, each once, ascending.
+
+    samples: per sensor (t [n], values [n], motion [n, 3] in g); t is when the value is known: the instant of a heart
+    rate or motion sample, the end of a step or activity bin. A sensor without values in the night is absent.
+    labels: (t [n], stage [n], the index in STAGES or -1 where unscored), t the start of the epoch; or None.
+    """
+
+    subject: str
+    samples: dict[str, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    labels: tuple[np.ndarray, np.ndarray] | None = None
+    findings: list[Finding] = field(default_factory=list)
+
+
+def subjects(folder):
+    """Ids with at least one sensor file, in numerical order. Raises UserMistake if there is none."""
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise UserMistake(f"{folder}: {'not a folder' if folder.exists() else 'no such folder'}")
+    found = {
+        path.name.removesuffix(layout.suffix)
+        for layout in SENSORS.values()
+        for path in folder.glob(layout.name("[!.]*"))  # a leading dot is an operating system's own file
+    }
+    if not found:
+        expected = ", ".join(layout.name("<id>") for layout in SENSORS.values())
+        raise UserMistake(f"{folder}: holds no recordings; expected at least one of {expected}")
+    return sorted(found, key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name))
+
+
+def paths(folder, subject):
+    """{sensor or "labels": where its file would lie}."""
+    return {name: Path(folder) / layout.name(subject) for name, layout in {**SENSORS, "labels": LABELS}.items()}
+
+
+def read_recording(folder, subject, negative_times=False, want_labels=True):
+    """The Recording of one subject, checked and repaired; what was repaired is in its findings.
+
+    Values known before t=0 (with negative_times: more than LEAD_S before) are left out; heart rate and steps of days
+    before are usual. Raises UnusableNight, with all findings of the night, if a file that is there cannot be used or
+    if less than LEAST_OVERLAP_S of scored epochs (without labels: of any time) hold heart rate, motion or activity.
+    """
+    night = Recording(subject)
+    try:
+        for sensor, layout in SENSORS.items():
+            frame = _read(folder, subject, layout, night.findings)
+            if frame is None:
+                continue
+            t = _known(sensor, frame.t.to_numpy(), subject)
+            kept = (t >= (-LEAD_S if negative_times else 0)) & (t <= LONGEST_NIGHT_S)
+            if kept.any():
+                values = frame[layout.columns[1:]].to_numpy()[kept]
+                night.samples[sensor] = t[kept], values if values.shape[1] > 1 else values[:, 0]
+        frame = _read(folder, subject, LABELS, night.findings) if want_labels else None
+        if frame is not None:
+            for what, lines in failures(SCORING, frame):
+                raise LABELS.unusable(subject, what, lines_text(lines))
+            frame = frame[frame.t >= 0]
+            night.labels = frame.t.to_numpy(), frame.stage.map(STAGE_OF_CODE).to_numpy(int)
+        _check_overlap(night)
+    except UnusableNight as unusable:
+        raise UnusableNight(*night.findings, *unusable.args) from None
+    return night
+
+
+def _check_overlap(night):
+    """Steps do not count: a step bin of ten minutes says nothing about an epoch."""
+    middle = {"activity": COUNT_S / 2}  # a bin's middle lies in its epoch, its end may not
+    sensed = [(t - middle.get(name, 0)) // EPOCH_S for name, (t, _) in night.samples.items() if name != "steps"]
+    epochs, what = np.unique(np.concatenate([[], *sensed])), "heart rate, motion or activity"
+    if night.labels:
+        t, stage = night.labels
+        epochs, what = np.intersect1d(epochs, t[stage >= 0] // EPOCH_S), f"scored epochs with {what}"
+    if len(epochs) * EPOCH_S < LEAST_OVERLAP_S:
+        what = f"{len(epochs) * EPOCH_S / 60:g} min of {what}, {LEAST_OVERLAP_S / 60:g} are needed"
+        raise UnusableNight(Finding(f"night {night.subject}", "all files", what, SKIPPED))
+
+
+def _known(sensor, t, subject):
+    """When the values written at times t are known: a sample at once, a sum over a bin at the bin's end."""
+    if sensor == "steps":
+        return np.minimum(t + STEPS_S, np.append(t[1:], np.inf))
+    if sensor != "activity":
+        return t
+    # Counts are of exactly 15 s but their written times are stretched, by a whole bin over a night: a count's place is
+    # its number, and the written times only tell how many counts are left out where they jump.
+    step = np.diff(t)
+    spacing = np.median(step) if len(step) else COUNT_S
+    if abs(spacing - COUNT_S) > 0.1 * COUNT_S:
+        raise SENSORS[sensor].unusable(subject, f"counts every {spacing:g} s, expected every {COUNT_S} s")
+    return t[0] + COUNT_S * np.cumsum(np.append(1, np.maximum(np.rint(step / spacing), 1)))
+
+
+def _read(folder, subject, layout, findings):
+    """The file's usable rows as a frame of t and values (float64, indexed by line number), or None without a file."""
+    strict = {"skip_blank_lines": False, "na_filter": False, "quoting": csv.QUOTE_NONE, "dtype": np.float64}
+    try:
+        path = Path(folder) / layout.name(subject)
+        frame = pd.read_csv(path, sep=layout.separator or r"\s+", header=None, engine="c", **strict)
+        frame = frame.set_axis(layout.columns, axis=1).set_axis(pd.RangeIndex(1, len(frame) + 1))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise layout.unusable(subject, f"cannot be read: {error.strerror}") from None
+    except ValueError:  # text, bytes that are no text, too few or too many fields: seldom, so found the slow way
+        frame = _parsed_by_line(path, subject, layout, findings)
+    frame, found = repaired(layout.name(subject), frame)
+    findings += found
+    if frame.empty:
+        raise layout.unusable(subject, f"no usable line; expected lines of '{layout.line}'")
+    return frame
+
+
+def _parsed_by_line(path, subject, layout, findings):
+    """The file's numbers, NaN for text, of all lines that have the right number of fields; others are reported."""
+    columns = layout.columns
+    numbers, lines, wrong, last = array("d"), [], [], (0, [])
+    with open(path, encoding="utf-8-sig", errors="replace") as file:
+        for i, line in enumerate(file, 1):
+            fields = line.split(layout.separator)
+            if not line.strip():
+                continue
+            last = i, fields
+            if len(fields) == len(columns):
+                lines.append(i)
+                numbers.extend(_numbers(fields))
+            else:
+                wrong.append(i)
+    frame = pd.DataFrame(np.reshape(numbers, (-1, len(columns))), lines, columns)
+    if not lines and not wrong:
+        raise layout.unusable(subject, f"empty; expected lines of '{layout.line}'")
+    off, total = len(wrong) + frame.t.isna().sum(), len(wrong) + len(lines)
+    if off > total / 2:
+        what = f"wrong separator or columns in {off} of {total} lines; expected lines of '{layout.line}'"
+        raise layout.unusable(subject, what)
+    if sum(bool(text.strip()) for text in last[1]) < len(columns):
+        findings.append(Finding(layout.name(subject), f"line {last[0]}", "truncated last line", ROW_DROPPED))
+        frame, wrong = frame.drop(last[0], errors="ignore"), [i for i in wrong if i != last[0]]
+    if wrong:
+        what = f"wrong number of fields; expected '{layout.line}'"
+        findings.append(Finding(layout.name(subject), lines_text(wrong), what, ROW_DROPPED))
+    return frame
+
+
+def _numbers(fields):
+    try:
+        return [float(text) for text in fields]
+    except ValueError:
+        return [np.nan] if len(fields) == 1 else [x for text in fields for x in _numbers([text])]

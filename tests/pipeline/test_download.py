@@ -1,0 +1,157 @@
+"""Fetching against a local server: whole, resumed, repaired, and every way it may fail. Nothing leaves the machine."""
+
+import hashlib
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from pipeline.download import SUMS, download
+from pipeline.options import UserMistake
+from pipeline.synthetic import MARK
+
+FILES = {
+    "heart_rate/46343_heartrate.txt": b"-1.5,80\n3.5,81\n",
+    "labels/46343_labeled_sleep.txt": b"0 0\n30 2\n",
+    "motion/46343_acceleration.txt": b"0.02 0.1 -0.2 0.97\n" * 5000,
+    "steps/46343_steps.txt": b"-600,12\n",
+    "LICENSE.txt": b"ODC-By\n",
+}
+
+
+class Site:
+    """A PhysioNet of its own: `files` are served, `asked` is what was asked for, `cut` names what breaks off midway."""
+
+    def __init__(self):
+        self.files, self.asked, self.cut, self.error = dict(FILES), [], set(), {}
+        self.list(FILES)
+        site = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self):
+                name = self.path.removeprefix("/files/")
+                site.asked.append(name)
+                body = site.files.get(name)
+                if body is None or name in site.error:
+                    return self.send_error(site.error.get(name, 404))
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body[: len(body) // 2] if name in site.cut else body)
+
+            def log_message(self, *args):
+                pass
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}/files/"
+        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+
+    def list(self, files, separator="  "):
+        lines = [f"{hashlib.sha256(body).hexdigest()}{separator}{name}\n" for name, body in files.items()]
+        self.files[SUMS] = "".join(lines).encode()
+
+
+@pytest.fixture
+def site(monkeypatch):
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)  # between the tries
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    site = Site()
+    yield site
+    site.server.shutdown()
+    site.server.server_close()
+
+
+def held(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("separator", ["  ", " ", " *"])
+def test_fetches_all_that_is_wanted_and_no_more(site, tmp_path, separator, capfd):
+    site.list({**FILES, "RECORDS": b"46343\n", "code/run.py": b"print()\n"}, separator)
+    download(tmp_path / "data", site.url)
+    assert held(tmp_path / "data") == {**FILES, SUMS: site.files[SUMS]}
+    assert (tmp_path / "data" / "steps" / "46343_steps.txt").stat().st_mode & 0o777 == 0o644
+    assert "SHA256" not in capfd.readouterr().err  # pooch is quiet
+
+
+def test_resumes_with_what_is_missing_or_wrong(site, tmp_path):
+    download(tmp_path, site.url.rstrip("/"))
+    (tmp_path / "steps/46343_steps.txt").unlink()
+    (tmp_path / "labels/46343_labeled_sleep.txt").write_bytes(b"0 0\n")
+    (tmp_path / "notes.txt").write_text("mine")
+    site.asked.clear()
+    download(tmp_path, site.url)
+    assert sorted(site.asked) == [SUMS, "labels/46343_labeled_sleep.txt", "steps/46343_steps.txt"]
+    assert held(tmp_path) == {**FILES, SUMS: site.files[SUMS], "notes.txt": b"mine"}
+
+
+def test_a_connection_cut_midway_leaves_no_half_file_and_the_next_call_completes(site, tmp_path):
+    site.cut = {"motion/46343_acceleration.txt"}
+    with pytest.raises(UserMistake, match="motion/46343_acceleration.txt: cannot be fetched"):
+        download(tmp_path, site.url)
+    assert set(held(tmp_path)) == {
+        SUMS,
+        "LICENSE.txt",
+        "heart_rate/46343_heartrate.txt",
+        "labels/46343_labeled_sleep.txt",
+    }
+    site.cut = set()
+    download(tmp_path, site.url)
+    assert held(tmp_path) == {**FILES, SUMS: site.files[SUMS]}
+
+
+def test_a_wrong_digest_names_the_file_and_keeps_the_rest(site, tmp_path):
+    site.files["motion/46343_acceleration.txt"] += b"tampered"
+    with pytest.raises(UserMistake, match="motion/46343_acceleration.txt: not as SHA256SUMS.txt says"):
+        download(tmp_path, site.url)
+    assert "heart_rate/46343_heartrate.txt" in held(tmp_path)
+    assert not any(name.startswith("motion/") for name in held(tmp_path))
+
+
+@pytest.mark.parametrize("name", [SUMS, "steps/46343_steps.txt"])
+def test_a_server_error_names_the_address(site, tmp_path, name):
+    site.error = {name: 500}
+    with pytest.raises(UserMistake, match=rf"{site.url}{name}: cannot be fetched \(Internal Server Error\)"):
+        download(tmp_path, site.url)
+
+
+def test_an_unreachable_server_and_a_cut_list_change_nothing(site, tmp_path):
+    download(tmp_path, site.url)
+    site.cut = {SUMS}
+    with pytest.raises(UserMistake, match="cannot be fetched"):
+        download(tmp_path, site.url)
+    site.server.shutdown()
+    site.server.server_close()
+    with pytest.raises(UserMistake, match=rf"{site.url}{SUMS}: cannot be fetched \(ConnectionError\)"):
+        download(tmp_path, site.url)
+    assert held(tmp_path) == {**FILES, SUMS: site.files[SUMS]}
+
+
+@pytest.mark.parametrize("name", ["../out.txt", "steps/../../out.txt", "/tmp/out.txt", "steps\\..\\out.txt"])
+def test_names_outside_the_folder_are_refused(site, tmp_path, name):
+    site.list({name: b"x", **FILES})
+    with pytest.raises(UserMistake, match="line 1 is no SHA-256 and name in the folder"):
+        download(tmp_path / "data", site.url)
+    assert site.asked == [SUMS]
+
+
+@pytest.mark.parametrize("text", [b"", b"<html>Sign in</html>\n", b"\xff\xfe"])
+def test_a_list_that_is_none_is_refused(site, tmp_path, text):
+    site.files[SUMS] = text
+    with pytest.raises(UserMistake, match="lists no recordings|is no SHA-256"):
+        download(tmp_path, site.url)
+    assert SUMS not in held(tmp_path)
+
+
+def test_simulated_nights_are_not_mixed_with_recorded_ones(site, tmp_path):
+    (tmp_path / MARK).write_text("simulated")
+    with pytest.raises(UserMistake, match="simulated"):
+        download(tmp_path, site.url)
+    assert site.asked == []
+
+
+def test_a_folder_that_cannot_be_is_the_users_mistake(site, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UserMistake, match="file"):
+        download(tmp_path / "file" / "data", site.url)

@@ -1,0 +1,175 @@
+"""Parity, four rungs: does what runs on the watch say what the full model says, window by window?
+
+1. online alignment = offline alignment; 2. step form = sequence form in Keras; 3. the .tflite on the pipeline's windows
+= Keras; 4. sensor events through the watch = files through the pipeline and the full model.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from evaluation.metrics import kappa
+from export.bundle import read_contract
+from export.contract import GATES
+from models.assemble import padded, roll_network
+from pipeline.align import Aligner, extent
+from pipeline.nights import load_nights
+from pipeline.options import UserMistake, one_of
+from pipeline.recordings import read_recording, subjects
+from watch_sim.stream import stream
+from watch_sim.watch import Runner, Watch
+
+STEP_GATE = 1e-5  # rung 2
+
+
+class Online:
+    """An aligner that is fed like a watch, to look at its windows alone."""
+
+    def __init__(self, *args):
+        self.aligner = Aligner(*args)
+
+    def feed(self, sensor, t, values):
+        self.aligner.feed(sensor, t, values)
+        return self.aligner.before(np.max(t))[1]
+
+    def advance(self, t):
+        return self.aligner.advance(t)[1]
+
+
+def check_alignment(recording, night, options, channels):
+    """Rung 1 on one night: None, or where online and offline windows first differ."""
+    online = Online(options, channels, extent(recording, options)[0], "activity" not in recording.samples)
+    pieces = list(stream(recording, options, online))
+    for name in channels:
+        windows, wanted = np.concatenate([piece[name] for piece in pieces]), night.window(name, options)
+        if len(windows) != len(wanted):
+            return {"night": night.subject, "window": min(len(windows), len(wanted)), "channel": name}
+        wrong = np.flatnonzero((windows != wanted).any(1))
+        if len(wrong):
+            return {"night": night.subject, "window": int(wrong[0]), "channel": name}
+    return None
+
+
+def check_step(network, features, reference, nights):
+    """Rung 2 of one architecture: {"passed", "max_abs_dp", "first_divergence"}."""
+    worst, first = 0.0, None
+    rolled = roll_network(network, padded(features))[0]
+    for p, q, night in zip(reference, rolled, nights, strict=True):
+        away = np.abs(q[: len(p)] - p).max(1)
+        worst = max(worst, float(away.max()))
+        wrong = np.flatnonzero(~(away <= STEP_GATE))
+        first = first or (place(night, wrong[0], away) if len(wrong) else None)
+    return {"passed": first is None, "max_abs_dp": worst, "first_divergence": first}
+
+
+def place(night, window, away):
+    """Where something diverges: night, window (from 0), seconds at its end, and by how much."""
+    return {
+        "night": night.subject,
+        "window": int(window),
+        "t": float(night.ends[window]),
+        "abs_dp": float(away[window]),
+    }
+
+
+def compare(reference, said, nights, precision):
+    """Rungs 3 and 4 of one file: figures pooled over the windows of the nights, and whether its gate holds.
+
+    reference, said: [windows, 5] per night. Windows whose two likeliest stages are closer than the gate's `tie` may
+    swap them. Delta kappa is left out (None) where no window is scored.
+    """
+    gate = GATES[precision]
+    p, q, true = np.concatenate(reference), np.concatenate(said), np.concatenate([night.stages for night in nights])
+    apart, rows = np.abs(p - q), np.arange(len(p))
+    a, b = p.argmax(1), q.argmax(1)
+    same = (a == b) | (p[rows, a] - p[rows, b] < gate.get("tie", 0))
+    b = np.where(same, a, b)
+    scored = true >= 0
+    figures = {
+        "p99_abs_dp": float(np.percentile(apart, 99)),
+        "max_abs_dp": float(apart.max()),
+        "same_stage": float(same.mean()),
+        "abs_dkappa": abs(kappa(true[scored], a[scored]) - kappa(true[scored], b[scored])) if scored.any() else None,
+    }
+    held = figures["same_stage"] >= gate["same_stage"] and np.isfinite(q).all()
+    held &= all(figures[n] is None or figures[n] <= gate[n] for n in ("p99_abs_dp", "abs_dkappa"))
+    held &= figures["max_abs_dp"] <= gate.get("max_abs_dp", np.inf)
+    sizes = np.cumsum([len(x) for x in reference])[:-1]
+    away, first = np.split(np.where(np.isfinite(apart), apart, np.inf).max(1), sizes), None
+    for night, x, alike in zip(nights, away, np.split(same, sizes), strict=True):
+        wrong = np.flatnonzero(~alike | (x > gate["p99_abs_dp"]))
+        first = first or (place(night, wrong[0], x) if len(wrong) else None)
+    worst = int(np.argmin([alike.mean() - x.max() for alike, x in zip(np.split(same, sizes), away, strict=True)]))
+    hours = [
+        np.concatenate([x[(n.ends - n.ends[0]) // 3600 == h] for x, n in zip(away, nights, strict=True)])
+        for h in range(24)
+    ]
+    drift = [float(np.mean(hour)) for hour in hours if len(hour)]
+    return figures | {
+        "passed": bool(held),
+        "worst_night": nights[worst].subject,
+        "drift": drift,  # mean over the windows of each hour of the largest |difference| of a probability
+        "first_divergence": first,
+    }
+
+
+def held_out(run, folder):
+    """Subjects of a folder that the run was not trained on."""
+    seen = {*run.splits["train"], *run.splits["inner_validation"]}
+    left = [subject for subject in subjects(folder) if subject not in seen]
+    if not left:
+        raise UserMistake(f"{folder}: the run was trained on every night in it; name some with --nights")
+    return left
+
+
+def check(run, folder=None, wanted=None, architectures=None, precisions=None, progress=lambda what: None):
+    """The parity report (parity.json) of a run, and what is needed to draw it.
+
+    folder, wanted: nights to compare, by default those of the run's data set that it was not trained on. progress:
+    called with a word for each piece of work. Returns (report, nights, {architecture: (Keras probabilities per night,
+    {precision: those of the watch})}).
+    """
+    folder = Path(folder or run.hparams["dataset_dir"])
+    architectures = one_of("--architectures", architectures or run.options.architectures, run.options.architectures)
+    bundles = {name: run.path(f"bundles/{name}") for name in architectures}
+    asked = {name: list(precisions or read_contract(path)["precisions"]) for name, path in bundles.items()}
+    nights, _ = load_nights(folder, run.options, wanted or held_out(run, folder), labelled=None)
+    features = run.sensing().nights(nights)
+    reference, step = {}, {}
+    for name in architectures:
+        progress(f"{name}: step form")
+        reference[name] = run.probabilities(name, features)
+        step[name] = check_step(run.network(name), features, reference[name], nights)
+
+    models = [(name, precision) for name in architectures for precision in asked[name]]
+    direct, live = {model: [] for model in models}, {model: [] for model in models}
+    astray = None
+    for night in nights:  # a recording's raw samples are in memory one night at a time
+        recording = read_recording(folder, night.subject, run.options.negative_times, want_labels=True)
+        astray = astray or check_alignment(recording, night, run.options, run.channels)
+        for name, precision in models:
+            progress(f"{name} {precision}: night {night.subject}")
+            direct[name, precision].append(Runner(bundles[name], precision).night(night, run.options))
+            start, counts = extent(recording, run.options)[0], "activity" in recording.samples
+            said = stream(recording, run.options, Watch(bundles[name], precision, start, counts))
+            live[name, precision].append(np.stack([epoch.probabilities for epochs in said for epoch in epochs]))
+
+    rows = []
+    for name, precision in models:
+        third = compare(reference[name], direct[name, precision], nights, precision)
+        fourth = compare(reference[name], live[name, precision], nights, precision)
+        size = (bundles[name] / f"{name}.{precision}.tflite").stat().st_size
+        row = {
+            "architecture": name,
+            "precision": precision,
+            "bytes": size,
+            **fourth,
+            "rungs": {"3": third, "4": fourth},
+        }
+        rows.append(row | {"passed": third["passed"] and fourth["passed"]})
+    alignment = {"passed": astray is None, "windows": sum(map(len, nights)), "first_divergence": astray}
+    passed = alignment["passed"] and all(each["passed"] for each in [*step.values(), *rows])
+    named = [night.subject for night in nights]
+    report = {"passed": passed, "nights": named, "models": rows, "alignment": alignment, "step": step}
+    said = {name: (reference[name], {p: live[name, p] for p in asked[name]}) for name in architectures}
+    return report, nights, said

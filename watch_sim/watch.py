@@ -1,0 +1,120 @@
+"""The watch: online alignment, and the exported files run window by window with their state."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from ai_edge_litert.interpreter import Interpreter
+
+from export.bundle import read_contract
+from pipeline.align import Aligner
+from pipeline.cli import hushed
+from pipeline.files import write_whole
+from pipeline.options import STAGES, Options, UserMistake
+
+
+class Epoch(NamedTuple):
+    """What the watch says of one window. time: seconds, when the stride that the stage stands for begins."""
+
+    time: float
+    stage: str
+    probabilities: np.ndarray  # [5], in the order of STAGES
+
+
+def open_model(path):
+    """Interpreter of a .tflite file, on one thread as on a watch."""
+    with hushed():
+        return Interpreter(model_path=str(path), num_threads=1)
+
+
+class Runner:
+    """Runs one precision of a bundle, by its contract alone."""
+
+    def __init__(self, bundle, precision):
+        """bundle: folder. Raises UserMistake where the bundle is not whole or lacks the precision."""
+        self.contract = read_contract(bundle, [precision])
+        self.plan = self.contract["precisions"][precision]
+        self.runners = []
+        for call in self.plan["calls"]:
+            interpreter = open_model(Path(bundle) / call["file"])
+            self.runners.append((call, interpreter.get_signature_runner(call["signature"])))
+        self.reset()
+
+    def reset(self):
+        """Before the night."""
+        self.states = {
+            name: np.broadcast_to(np.asarray(state["initial"], state["dtype"]), state["shape"]).copy()
+            for name, state in self.plan["states"].items()
+        }
+
+    def step(self, window):
+        """window: {channel: [values_per_window] float32} -> probabilities [5]."""
+        known = {f"channel:{name}": x[None] for name, x in window.items()}
+        known |= {f"state:{name}": x for name, x in self.states.items()}
+        for call, run in self.runners:
+            out = run(**{tensor["name"]: known[tensor["from"]] for tensor in call["inputs"]})
+            known |= {f"output:{name}": x for name, x in out.items()}
+            for tensor in call["outputs"]:
+                if "to" in tensor:
+                    self.states[tensor["to"].removeprefix("state:")] = out[tensor["name"]]
+        return known[f"output:{self.plan['probabilities']}"][0]
+
+    def night(self, night, options):
+        """[windows, 5] probabilities of a whole pipeline.align.Night, from the start."""
+        self.reset()
+        channels = [channel["name"] for channel in self.contract["channels"]]
+        inputs = {name: night.window(name, options) for name in channels}
+        return np.stack([self.step({name: x[i] for name, x in inputs.items()}) for i in range(len(night))])
+
+
+class Watch:
+    """Sensor events in time order in, stages out.
+
+    bundle: folder of one model. precision: one of the bundle's. start: seconds, when the first window begins.
+    counts: True where activity counts are fed rather than worked out of motion.
+    """
+
+    def __init__(self, bundle, precision="int8", start=0.0, counts=False):
+        self.runner = Runner(bundle, precision)
+        seconds, channels = self.runner.contract["seconds"], self.runner.contract["channels"]
+        self.options = Options(data_alignment=seconds["row"], window_size=seconds["window"], stride=seconds["stride"])
+        self.aligner = Aligner(self.options, [channel["name"] for channel in channels], start, count_motion=not counts)
+
+    def feed(self, sensor, t, value):
+        """Take one sample, or several of one sensor: heart_rate (bpm), motion ([x, y, z] in g), and, with the time at
+        which their bin ends, steps or activity. t: seconds. Returns the Epochs that it closes, usually none or one.
+        """
+        self.aligner.feed(sensor, t, value)
+        return self._say(self.aligner.before(np.max(t)))
+
+    def advance(self, t):
+        """The clock says t (s): close every window that ends by then. Returns the Epochs, without sensors too."""
+        return self._say(self.aligner.advance(t))
+
+    def _say(self, closed):
+        ends, windows = closed
+        epochs = []
+        for i, end in enumerate(ends):
+            p = self.runner.step({name: x[i] for name, x in windows.items()})
+            epochs.append(Epoch(float(end) - self.options.stride, STAGES[int(p.argmax())], p))
+        return epochs
+
+    def save(self, path):
+        """Write all that is under way to a file, whole or not at all, for `restore`."""
+        arrays = {f"aligner.{name}": x for name, x in self.aligner.state().items()}
+        arrays |= {f"state.{name}": x for name, x in self.runner.states.items()}
+        write_whole(path, lambda file: np.savez(file, **arrays))
+
+    def restore(self, path):
+        """Go on as if the watch that wrote the file had never stopped. Raises UserMistake for another model's file."""
+        try:
+            with np.load(path, allow_pickle=False) as saved:
+                arrays = dict(saved)
+            states = {name: arrays[f"state.{name}"] for name in self.runner.states}
+            if any(x.shape != self.runner.states[name].shape for name, x in states.items()):
+                raise KeyError("state of another shape")
+            mark = "aligner."
+            self.aligner.restore({k.removeprefix(mark): x for k, x in arrays.items() if k.startswith(mark)})
+        except (KeyError, ValueError, OSError) as error:
+            raise UserMistake(f"{path}: not a saved state of this model ({error})") from None
+        self.runner.states = states
