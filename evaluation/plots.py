@@ -7,7 +7,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import yasa
-from matplotlib.ticker import PercentFormatter
+from matplotlib.ticker import MaxNLocator, PercentFormatter
 from sklearn.metrics import ConfusionMatrixDisplay
 
 from evaluation.metrics import kappa
@@ -40,7 +40,8 @@ def plot_accuracies(rows, path):
         best = own.loc[own.inner_validation_loss.idxmin()]
         axis.axvline(best.epoch, color="#4477aa", lw=0.8, ls=":", label="best epoch, by inner validation loss")
         axis.set(title=name, xlabel="training epoch")
-        axis.yaxis.set_major_formatter(PercentFormatter(1))
+        axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes[0][0].set_ylabel("accuracy, 5 stages")
     handles = axes[0][0].get_legend_handles_labels()
     figure.legend(*handles, loc="upper center", bbox_to_anchor=(0.5, 0.02), ncols=4, frameon=False)

@@ -8,6 +8,7 @@ import flatbuffers
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
+from pipeline.cli import hushed
 from pipeline.options import CHANNELS, GRACE_S, PROBABILITIES, STAGES
 
 HEALTHKIT = {"Wake": 2, "N1": 3, "N2": 3, "N3": 4, "REM": 5}  # HKCategoryValueSleepAnalysis
@@ -50,7 +51,8 @@ def channel_entry(name, options):
 
 def call_entry(path, channels):
     """One call of a .tflite file, read off the file itself: its signature, inputs and outputs."""
-    interpreter = Interpreter(model_path=str(path))
+    with hushed():
+        interpreter = Interpreter(model_path=str(path), num_threads=1)
     (signature,) = interpreter.get_signature_list()
     runner = interpreter.get_signature_runner(signature)
     sides = {"inputs": runner.get_input_details(), "outputs": runner.get_output_details()}
@@ -112,27 +114,47 @@ def with_digests(contract, folder):
 
 
 def rewrite(content, contract=None):
-    """A .tflite's bytes with short tensor names and, if given, the contract as a metadata buffer."""
+    """A .tflite's bytes made lean and, if given, with the contract as a metadata buffer in place of an earlier one.
+
+    The converter's tensor names (paths), its empty buffer per tensor and its empty quantization tables are most of a
+    small file: names become short, empty or equal buffers one.
+    """
     model = schema.ModelT.InitFromPackedBuf(content, 0)
+    places, kept = {b"": 0}, [model.buffers[0]]
+
+    def place(data):
+        data = b"" if data is None else bytes(data)
+        if data not in places:
+            places[data] = len(kept)
+            kept.append(schema.BufferT())
+            kept[-1].data = list(data)
+        return places[data]
+
     for graph in model.subgraphs:
         for i, tensor in enumerate(graph.tensors):
-            tensor.name = f"t{i}"  # the converter's names are paths, a third of a small file
-    model.description = None
+            tensor.name, tensor.buffer = f"t{i}", place(model.buffers[tensor.buffer].data)
+            if tensor.quantization is not None and tensor.quantization.scale is None:
+                tensor.quantization = None
+    entries = [entry for entry in model.metadata or [] if not contract or _name(entry) != METADATA]
+    for entry in entries:
+        entry.buffer = place(model.buffers[entry.buffer].data)
     if contract:
-        buffer, entry = schema.BufferT(), schema.MetadataT()
-        buffer.data = list(json.dumps(contract, separators=(",", ":")).encode())
-        model.buffers.append(buffer)
-        entry.name, entry.buffer = METADATA, len(model.buffers) - 1
-        model.metadata = [*(model.metadata or []), entry]
+        entries.append(schema.MetadataT())
+        entries[-1].name, entries[-1].buffer = METADATA, place(json.dumps(contract, separators=(",", ":")).encode())
+    model.buffers, model.metadata = kept, entries
     builder = flatbuffers.Builder(len(content))
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())
+
+
+def _name(entry):
+    return entry.name.decode() if isinstance(entry.name, bytes) else entry.name
 
 
 def embedded(path):
     """The contract inside a .tflite, or None."""
     model = schema.ModelT.InitFromPackedBuf(Path(path).read_bytes(), 0)
     for entry in model.metadata or []:
-        if entry.name in (METADATA, METADATA.encode()):
+        if _name(entry) == METADATA:
             return json.loads(bytes(model.buffers[entry.buffer].data))
     return None

@@ -2,6 +2,8 @@
 
 The stager's step form goes through an ExportArchive, whose signature keeps the names of inputs and outputs; it has no
 loop, so it converts in every precision. Sensing stays float32: its slow averages would stand still in 8 bits.
+In int8 the matrix products, weights and activations alike, are 8-bit; the little arithmetic on the state stays float,
+or what changes by less than a quantum per window would never change.
 """
 
 import sys
@@ -11,12 +13,16 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
+from ai_edge_quantizer import quantizer, recipe
 
 from export.contract import rewrite
 from models.assemble import step_form
 from models.run import Run
 from pipeline.files import write_whole
 from pipeline.options import PRECISIONS, UserMistake
+
+FLOAT_OPS = ["MUL", "ADD", "SUB", "LOGISTIC", "TANH", "SOFTMAX", "RELU", "RSQRT", "MEAN", "BATCH_MATMUL"]
+FLOAT_OPS += ["SPLIT", "CONCATENATION", "STRIDED_SLICE", "SLICE", "RESHAPE", "TRANSPOSE"]
 
 
 def sensing_model(sensing):
@@ -49,19 +55,27 @@ def save_step(network, folder):
 def stager_model(folder, precision, calibration):
     """The .tflite of a SavedModel in one precision. calibration: {input: [windows, ...]} of training nights."""
     converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=["step"])
-    if precision != "float32":
-        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    if precision == "float32":
+        return converter.convert()
+    if precision == "dynamic":  # the converter's own needs a newer FULLY_CONNECTED than older runtimes have
+        maker = quantizer.Quantizer(converter.convert(), recipe.dynamic_wi8_afp32())
+        return bytes(maker.quantize().quantized_model)
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if precision == "float16":
         converter.target_spec.supported_types = [tf.float16]
-    if precision in ("int8", "int16x8"):
+        return converter.convert()
+    examples = [
+        ("step", {name: x[i : i + 1].astype(np.float32) for name, x in calibration.items()})
+        for i in range(len(calibration["features"]))
+    ]
+    converter.representative_dataset = lambda: examples
+    if precision == "int16x8":
         sets = tf.lite.OpsSet
-        int8, int16 = sets.TFLITE_BUILTINS_INT8, sets.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
-        converter.target_spec.supported_ops = [int8 if precision == "int8" else int16]
-        many = len(calibration["features"])
-        converter.representative_dataset = lambda: (
-            ("step", {name: x[i : i + 1].astype(np.float32) for name, x in calibration.items()}) for i in range(many)
-        )
-    return converter.convert()
+        converter.target_spec.supported_ops = [sets.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8]
+        return converter.convert()
+    options = tf.lite.experimental.QuantizationDebugOptions(denylisted_ops=FLOAT_OPS)
+    chosen = tf.lite.experimental.QuantizationDebugger(converter=converter, debug_options=options)
+    return bytes(chosen.get_nondebug_quantized_model())
 
 
 def convert(folder, architecture, out):

@@ -43,7 +43,7 @@ def download(folder, base_url=BASE_URL):
                 _fetched(base_url + name, files.fetch, name, None, _http)
                 bar.advance(task)
     except OSError as error:
-        raise UserMistake(f"{folder}: {error.strerror or error}") from None
+        raise UserMistake(f"{folder}: cannot be written ({error.strerror or error})") from None
 
 
 def _digests(text, url):

@@ -103,7 +103,7 @@ def acceleration(rng, effort, hz):
     down = lfilter([0.5], [1, -0.5], down / np.linalg.norm(down, axis=1, keepdims=True), axis=0)
     breath = 2e-3 * np.sin(np.cumsum(rng.standard_normal(len(clock), np.float32) * 2 + 1.6) / hz)
     # noise falling as 1/f above 1.1 Hz, whose 3-11 Hz band peaks at about one bin per second where the effort is 1
-    envelope, pole = np.interp(clock, seconds, 0.035 * effort), np.exp(-2 * np.pi * 1.1 / hz)
+    envelope, pole = np.interp(clock, seconds, 0.03 * effort), np.exp(-2 * np.pi * 1.1 / hz)
     xyz = np.empty((3, len(clock)))
     for axis, size in enumerate(rng.uniform([0.5, 0.9, 1], [0.9, 1.5, 1])):
         noise = rng.standard_normal((2, len(clock)), np.float32)
@@ -190,9 +190,8 @@ def synthesize(folder, subjects=20, hours=8.0, motion_hz=50, seed=0, progress=No
             for kind in ("heart_rate", "steps", "labels", "motion")[: 4 if motion_hz else 3]:
                 (new / kind).mkdir(parents=True)
             work = (delayed(_write_night)(new, FIRST_ID + i, hours, motion_hz, seed) for i in range(subjects))
-            for subject in Parallel(2 if subjects * hours * motion_hz > WORTH_A_CHILD else 1, return_as="generator")(
-                work
-            ):
+            jobs = 2 if subjects * hours * motion_hz > WORTH_A_CHILD else 1
+            for subject in Parallel(jobs, return_as="generator")(work):
                 if progress:
                     progress(subject)
             names = sorted(path.relative_to(new).as_posix() for path in new.rglob("*.txt"))
@@ -201,4 +200,4 @@ def synthesize(folder, subjects=20, hours=8.0, motion_hz=50, seed=0, progress=No
                 os.replace(folder, Path(beside, "old"))
             os.replace(new, folder)
     except OSError as error:
-        raise UserMistake(f"{folder}: {error.strerror or error}") from None
+        raise UserMistake(f"{folder}: cannot be written ({error.strerror or error})") from None

@@ -1,6 +1,6 @@
 """Simulated nights: read, checked and aligned as recorded ones are, plausible, the same bytes for the same seed.
 
-The ranges are those of the 25 nights of sleep-accel, widened; they keep the simulation near what sensors and sleepers do.
+Ranges are those of the 25 nights of sleep-accel, widened: they keep the simulation near what sensors and sleepers do.
 """
 
 import time
@@ -109,7 +109,7 @@ def test_an_earlier_synthesis_is_replaced_and_nothing_else(tmp_path):
     assert subjects(target) == ["1001"] and [path.name for path in tmp_path.iterdir()] == ["nights"]
     (target / "labels" / "46343_labeled_sleep.txt").write_text("0 0\n")
     before = held(target)
-    with pytest.raises(UserMistake, match="46343_labeled_sleep.txt in it is not simulated"):
+    with pytest.raises(UserMistake, match=r"46343_labeled_sleep.txt in it is not simulated"):
         synthesize(target, subjects=1, hours=0.6, motion_hz=0)
     assert held(target) == before
     recorded = tmp_path / "recorded"
@@ -155,7 +155,7 @@ def test_values_out_of_range_are_refused(tmp_path, wrong):
 
 def test_a_place_that_cannot_be_written_is_the_users_mistake(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserMistake, match="Not a directory"):
+    with pytest.raises(UserMistake, match="file/nights: cannot be written"):
         synthesize(tmp_path / "file" / "nights", subjects=1, hours=0.6, motion_hz=0)
 
 
