@@ -21,7 +21,7 @@ from models.run import Run
 from pipeline.files import write_whole
 from pipeline.options import PRECISIONS, UserMistake
 
-FLOAT_OPS = ["MUL", "ADD", "SUB", "LOGISTIC", "TANH", "SOFTMAX", "RELU", "RSQRT", "MEAN", "BATCH_MATMUL"]
+FLOAT_OPS = ["MUL", "ADD", "SUB", "LOGISTIC", "TANH", "SOFTMAX", "RELU", "BATCH_MATMUL"]
 FLOAT_OPS += ["SPLIT", "CONCATENATION", "STRIDED_SLICE", "SLICE", "RESHAPE", "TRANSPOSE"]
 
 

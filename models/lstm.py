@@ -13,7 +13,7 @@ from models.recurrent import Recurrent
 
 @keras.saving.register_keras_serializable("wristsleep")
 class CoupledLSTMCell(layers.Layer):
-    """x [B, F] with states [hidden [B, U], cell [B, U]] -> hidden, [hidden, cell]; the input gate is 1 - forget gate."""
+    """x [B, F], states [hidden [B, U], cell [B, U]] -> hidden, [hidden, cell]. The input gate is 1 - forget gate."""
 
     def __init__(self, units, **kwargs):
         super().__init__(**kwargs)

@@ -22,7 +22,7 @@ STILL_MIN = (2.5, 10, 30)  # trailing maximum of activity, and share of windows 
 DECAYS_MIN = (10, 30, 90)
 EXPECTILES = (0.02, 0.98)  # Newey & Powell, Econometrica 1987
 EXPECTILE_RATE = 0.1
-LIMIT = 5.0  # SD: features are held within
+LIMIT = 4.0  # SD: features are held within
 
 
 class Sensing:
@@ -170,7 +170,9 @@ class Sensing:
         spread = tf.sqrt(tf.reduce_sum(away * away, 2) / tf.maximum(n, 1))
         out.add([f"heart_rate_spread_{m}min" for m in SPREAD_MIN], spread, tf.minimum(tf.nn.relu(n - 1), 1))
 
-        few = round(SLOPE_MIN * 60 / self.options.stride)  # least squares over the valid windows of the last minutes
+        few = max(
+            2, round(SLOPE_MIN * 60 / self.options.stride)
+        )  # least squares over the valid windows of the last minutes
         x, on = -gone[:, -few:], valid[:, -few:]
         n = tf.maximum(tf.reduce_sum(on, 1, keepdims=True), 1)
         minute = np.arange(few, dtype=np.float32)[None] * np.float32(self.options.stride / 60)

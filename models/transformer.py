@@ -2,8 +2,9 @@
 
 The step form keeps a cache of the last W keys and values per layer; no mask is needed there. The sequence form attends
 in blocks of W windows to their own and the block before, with all but the last W of each masked out. Before the night
-both see keys and values of zero. Positions are relative: one learned bias per head and distance. The norm is RMS
-(Zhang & Sennrich 2019), which converts to 16x8 where LayerNormalization does not.
+both see keys and values of zero. Positions are relative: one learned bias per head and distance. In place of a norm
+stands tanh (Zhu et al. 2025, "Transformers without Normalization"): it is bounded, so 8 and 16 bits suffice, and needs
+no RSQRT, which older runtimes lack in 16 bits.
 """
 
 import keras
@@ -17,14 +18,15 @@ BLOCKS = 2
 
 
 @keras.saving.register_keras_serializable("wristsleep")
-class RMSNorm(layers.Layer):
-    """x / root mean square of x, times a learned gain. Shape unchanged."""
+class DynamicTanh(layers.Layer):
+    """tanh(alpha x) * gain, both learned, in place of a norm. Shape unchanged."""
 
     def build(self, shape):
+        self.alpha = self.add_weight(shape=(), initializer=keras.initializers.Constant(0.5), name="alpha")
         self.gain = self.add_weight(shape=(shape[-1],), initializer="ones", name="gain")
 
     def call(self, x):
-        return x * ops.rsqrt(ops.mean(x * x, -1, keepdims=True) + 1e-3) * self.gain
+        return ops.tanh(self.alpha * x) * self.gain
 
 
 @keras.saving.register_keras_serializable("wristsleep")
@@ -71,7 +73,7 @@ class Attention(layers.Layer):
 
 
 class Transformer:
-    """features -> dense -> 2 x (attention, feed-forward), each behind an RMS norm with a residual -> dense."""
+    """features -> dense -> 2 x (attention, feed-forward), each behind a norm with a residual -> dense."""
 
     def __init__(self, features, hidden):
         self.features = features
@@ -81,19 +83,19 @@ class Transformer:
         self.squeeze = layers.Dense(hidden, "tanh", name="squeeze")
         self.blocks = [
             {
-                "norm": RMSNorm(name=f"norm_{i}"),
+                "norm": DynamicTanh(name=f"norm_{i}"),
                 **{
                     name: layers.Dense(hidden, use_bias=False, name=f"{name}_{i}") for name in ("query", "key", "value")
                 },
                 "attention": Attention(name=f"attention_{i}"),
                 "merge": layers.Dense(hidden, name=f"merge_{i}"),
-                "norm_wide": RMSNorm(name=f"norm_wide_{i}"),
+                "norm_wide": DynamicTanh(name=f"norm_wide_{i}"),
                 "wide": layers.Dense(2 * hidden, "relu", name=f"wide_{i}"),
                 "narrow": layers.Dense(hidden, name=f"narrow_{i}"),
             }
             for i in range(BLOCKS)
         ]
-        self.norm = RMSNorm(name="norm_out")
+        self.norm = DynamicTanh(name="norm_out")
         self.stages = layers.Dense(len(STAGES), "softmax", name="stages")
 
     def __call__(self, x, states=None):

@@ -8,8 +8,9 @@ from pipeline import download as downloading
 from pipeline import synthetic
 from pipeline.checks import write_findings
 from pipeline.cli import console, option, progress_bar
-from pipeline.nights import load_nights
+from pipeline.nights import load_night
 from pipeline.options import Options
+from pipeline.recordings import subjects as subjects_of
 
 folder_argument = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
 
@@ -31,12 +32,15 @@ def download(folder):
 @option("out", type=Path, default=None, help="Also write the findings to this file.")
 def check(folder, out):
     """Check every file in DIR and say what is wrong with it and what training would do about it."""
-    nights, findings = load_nights(folder, Options(), labelled=None)
-    for finding in findings:
-        click.echo(str(finding))
+    usable, findings = 0, []
+    for subject in subjects_of(folder):
+        night, said = load_night(folder, subject, Options(), labelled=None)
+        usable, findings = usable + (night is not None), findings + said
+        for finding in said:
+            click.echo(str(finding))
     if out:
         write_findings(out, findings)
-    click.echo(f"{len(nights)} usable nights, {len(findings)} findings")
+    click.echo(f"{usable} usable nights, {len(findings)} findings")
 
 
 @main.command()

@@ -70,10 +70,7 @@ class Aligner:
         limits = CHANNELS[names[0]]
         good = np.isfinite(t) & ((values >= limits.low) & (values <= limits.high)).all(1)
         t, values = t[good], values[good]
-        if len(t) and t[-1] - self.start > LONGEST_NIGHT_S + LEAD_S:
-            raise ValueError(
-                f"{sensor} at t={t[-1]:.0f} s: times count from the start of the recording, at most a night"
-            )
+        self._check_time(t.max(initial=self.start))
         if sensor == "motion":
             if self.counter:
                 self._add("activity", *self.counter.feed(t, values[:, 2]))
@@ -81,6 +78,10 @@ class Aligner:
         for name, column in zip(names, values.T, strict=True):
             if name in self.sums:
                 self._add(name, t, column)
+
+    def _check_time(self, t):
+        if t - self.start > LONGEST_NIGHT_S + LEAD_S:
+            raise ValueError(f"t={t:g} s: times count from the start of the recording, at most a night")
 
     def _add(self, name, t, values):
         seconds, t = self.options.seconds(name), t - self.start
@@ -107,7 +108,11 @@ class Aligner:
         return self.advance(np.nextafter(t - GRACE_S, -np.inf))
 
     def advance(self, now):
-        """Close every window that ends by `now` (s). Returns (ends [n], {channel: [n, values_per_window] float32})."""
+        """Close every window that ends by `now` (s). Returns (ends [n], {channel: [n, values_per_window] float32}).
+
+        Raises ValueError for a time more than a night away.
+        """
+        self._check_time(now)
         options = self.options
         last = int(np.floor((now - self.start) / options.stride)) if now > self.start else 0
         n = max(last - self.closed, 0)

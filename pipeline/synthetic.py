@@ -168,8 +168,8 @@ def synthesize(folder, subjects=20, hours=8.0, motion_hz=50, seed=0, progress=No
     """Writes simulated nights of subjects 1001, 1002, … to heart_rate/, motion/, steps/ and labels/ in the folder.
 
     hours: of the scored night. motion_hz: samples per second, nominal; 0 for no motion/. progress: called with each
-    subject when written. The folder appears whole or not at all, in place of an earlier synthesis. Most subjects have
-    one of FLAWS in one file, as published ones do; none makes a night useless.
+    subject when written. The folder appears whole or not at all, in place of an earlier synthesis. Five subjects
+    in eight have one of FLAWS in one file, like published ones; none makes a night useless.
     Raises UserMistake for values out of range, and where the folder holds anything else.
     """
     folder, says = Path(folder).resolve(), {"subjects": subjects, "hours": hours, "motion_hz": motion_hz, "seed": seed}

@@ -7,7 +7,7 @@ import numpy as np
 from pipeline.align import extent
 from pipeline.options import GRACE_S
 
-BATCH_S = 1.0  # motion comes in batches, as watches deliver it; everything else sample by sample
+BATCH_S = 10.0  # motion comes in batches, as watches deliver it; everything else sample by sample
 
 
 def events(recording, options):

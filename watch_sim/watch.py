@@ -21,12 +21,6 @@ class Epoch(NamedTuple):
     probabilities: np.ndarray  # [5], in the order of STAGES
 
 
-def open_model(path):
-    """Interpreter of a .tflite file, on one thread as on a watch."""
-    with hushed():
-        return Interpreter(model_path=str(path), num_threads=1)
-
-
 class Runner:
     """Runs one precision of a bundle, by its contract alone."""
 
@@ -36,8 +30,9 @@ class Runner:
         self.plan = self.contract["precisions"][precision]
         self.runners = []
         for call in self.plan["calls"]:
-            interpreter = open_model(Path(bundle) / call["file"])
-            self.runners.append((call, interpreter.get_signature_runner(call["signature"])))
+            with hushed():  # one thread, as on a watch
+                interpreter = Interpreter(model_path=str(Path(bundle) / call["file"]), num_threads=1)
+                self.runners.append((call, interpreter.get_signature_runner(call["signature"])))
         self.reset()
 
     def reset(self):
@@ -76,9 +71,12 @@ class Watch:
 
     def __init__(self, bundle, precision="int8", start=0.0, counts=False):
         self.runner = Runner(bundle, precision)
-        seconds, channels = self.runner.contract["seconds"], self.runner.contract["channels"]
-        self.options = Options(data_alignment=seconds["row"], window_size=seconds["window"], stride=seconds["stride"])
-        self.aligner = Aligner(self.options, [channel["name"] for channel in channels], start, count_motion=not counts)
+        seconds = self.runner.contract["seconds"]
+        channels = tuple(channel["name"] for channel in self.runner.contract["channels"])
+        self.options = Options(
+            data_alignment=seconds["row"], window_size=seconds["window"], stride=seconds["stride"], channels=channels
+        )
+        self.aligner = Aligner(self.options, channels, start, count_motion=not counts)
 
     def feed(self, sensor, t, value):
         """Take one sample, or several of one sensor: heart_rate (bpm), motion ([x, y, z] in g), and, with the time at

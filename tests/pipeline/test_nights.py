@@ -1,0 +1,327 @@
+"""Folders of recordings -> nights: what is kept in the cache and when it is not used, and how subjects are split.
+
+The cache lies in a temporary folder throughout. What is found wrong in files is tested in test_recordings.py.
+"""
+
+import pickle
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from joblib import parallel_config
+
+import pipeline.nights
+from pipeline.checks import Finding
+from pipeline.nights import cache_path, load_night, load_nights, read_night, split, write_night
+from pipeline.options import Options, UserMistake
+from pipeline.recordings import read_recording
+
+EPOCHS = 64
+FILES = {
+    "heart_rate": "heart_rate/{}_heartrate.txt",
+    "motion": "motion/{}_acceleration.txt",
+    "steps": "steps/{}_steps.txt",
+    "activity": "counts/{}_counts.txt",
+    "labels": "labels/{}_labeled_sleep.txt",
+}
+SAME = {"lr": 1e-3, "seed": 5, "epochs": 3, "batch_size": 2, "hidden_dim": 8, "architectures": ("gru",)}
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setattr(pipeline.nights, "CACHE", tmp_path / "cache")
+    return tmp_path / "cache"
+
+
+def make_night(folder, subject, sensors=FILES, wrong=""):
+    """A night of 32 minutes, deterministic; `wrong` is put at the end of its heart rate."""
+    rng = np.random.default_rng(int(subject))
+    t = np.arange(0.5, 30 * EPOCHS, 5)
+    moved = np.arange(0, 30 * EPOCHS, 1.0)
+    rows = {
+        "heart_rate": "".join(f"{at},{bpm:.0f}\n" for at, bpm in zip(t, rng.uniform(50, 90, len(t)), strict=True))
+        + wrong,
+        "motion": "".join(
+            f"{at} 0.1 0.2 {z:.3f}\n" for at, z in zip(moved, rng.uniform(0, 1, len(moved)), strict=True)
+        ),
+        "steps": "".join(f"{at},{at // 100}\n" for at in range(0, 30 * EPOCHS, 600)),
+        "activity": "".join(f"{15.01 * i:.2f},{i % 7}\n" for i in range(2 * EPOCHS)),
+        "labels": "".join(f"{30 * i} {i % 4}\n" for i in range(EPOCHS)),
+    }
+    for sensor in sensors:
+        path = folder / FILES[sensor].format(subject)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(rows[sensor])
+
+
+@pytest.fixture
+def folder(tmp_path):
+    make_night(tmp_path / "data", "7")
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def read(monkeypatch):
+    """The subjects whose files were parsed, in order."""
+    parsed = []
+
+    def reading(folder, subject, *args, **kwargs):
+        parsed.append(subject)
+        return read_recording(folder, subject, *args, **kwargs)
+
+    monkeypatch.setattr(pipeline.nights, "read_recording", reading)
+    return parsed
+
+
+def assert_same(one, two):
+    assert one.subject == two.subject
+    assert np.array_equal(one.ends, two.ends)
+    assert np.array_equal(one.stages, two.stages)
+    assert one.stages.dtype == two.stages.dtype == np.int8
+    assert list(one.channels) == list(two.channels)
+    for name, windows in one.channels.items():
+        assert windows.dtype == two.channels[name].dtype == np.float32
+        assert np.array_equal(windows, two.channels[name])
+
+
+def test_night_comes_from_the_cache_the_second_time(folder, read):
+    one, findings = load_night(folder, "7", Options())
+    two, again = load_night(folder, "7", Options())
+    other, _ = load_night(folder, "7", Options(**SAME))  # these options do not shape a night
+    assert read == ["7"]
+    assert_same(one, two)
+    assert_same(one, other)
+    assert findings == again
+    assert len(one) == EPOCHS
+
+
+def test_the_cache_knows_content_and_not_where_or_when(folder, tmp_path, read):
+    load_night(folder, "7", Options())
+    shutil.copytree(folder, tmp_path / "elsewhere", copy_function=shutil.copyfile)
+    load_night(tmp_path / "elsewhere", "7", Options())
+    assert read == ["7"]
+
+
+@pytest.mark.parametrize("sensor", FILES)
+def test_a_changed_byte_or_a_lost_file_makes_a_new_entry(folder, sensor, read):
+    load_night(folder, "7", Options())
+    path = folder / FILES[sensor].format(7)
+    text = path.read_bytes()
+    changed = text[:-2] + bytes([text[-2] ^ 1]) + text[-1:]  # the last digit
+    path.write_bytes(changed)
+    night, _ = load_night(folder, "7", Options(), labelled=True)
+    path.unlink()
+    load_night(folder, "7", Options())
+    assert read == ["7"] * 3
+    path.write_bytes(changed)
+    assert_same(night, load_night(folder, "7", Options())[0])
+    assert read == ["7"] * 3
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"negative_times": True},
+        {"data_alignment": 15},
+        {"motion_magnitude": True},
+        {"window_size": 60},
+        {"stride": 15},
+        {"channels": ("heart_rate",)},
+    ],
+)
+def test_an_option_that_shapes_the_night_makes_a_new_entry(folder, other, read):
+    one, _ = load_night(folder, "7", Options())
+    two, _ = load_night(folder, "7", Options(**other))
+    assert read == ["7", "7"]
+    if "negative_times" not in other:
+        assert [x.shape for x in one.channels.values()] != [x.shape for x in two.channels.values()]
+
+
+def test_labels_are_insisted_on_taken_or_left_out(folder, read):
+    night, _ = load_night(folder, "7", Options(), labelled=False)
+    assert (night.stages == -1).all()
+    assert (load_night(folder, "7", Options(), labelled=None)[0].stages >= 0).all()
+    (folder / FILES["labels"].format(7)).unlink()
+    assert (load_night(folder, "7", Options(), labelled=None)[0].stages == -1).all()
+    for _ in range(2):
+        night, findings = load_night(folder, "7", Options(), labelled=True)
+        assert night is None
+        assert "no stages" in str(findings[-1])
+    assert read == ["7"] * 4
+
+
+def test_findings_are_kept(tmp_path, read):
+    make_night(tmp_path, "3", wrong="1919,900\n1919.5,x\n")
+    (_, first), (_, second) = (load_night(tmp_path, "3", Options()) for _ in range(2))
+    assert read == ["3"]
+    assert first == second
+    assert len(first) == 2
+    assert all(isinstance(finding, Finding) for finding in second)
+
+
+def test_an_unusable_night_is_kept_too(tmp_path, read):
+    make_night(tmp_path, "3", ["steps", "labels"])
+    (one, first), (two, second) = (load_night(tmp_path, "3", Options()) for _ in range(2))
+    assert read == ["3"]
+    assert one is two is None
+    assert first == second != []
+
+
+def test_nothing_is_pickled(folder, cache):
+    load_night(folder, "7", Options())
+    (path,) = cache.iterdir()
+    with np.load(path, allow_pickle=False) as saved:
+        assert {saved[name].dtype.kind for name in saved.files} <= set("fiU")
+
+
+class Bomb:
+    def __reduce__(self):
+        return (Path("went_off").touch, ())
+
+
+def damages(whole):
+    """Kinds of damage to a file -> its bytes."""
+    rng = np.random.default_rng(0)
+    yield "empty", b""
+    yield "text", b"not a night"
+    yield "pickle", pickle.dumps(Bomb())
+    for n in rng.integers(1, len(whole), 20):
+        yield f"cut at {n}", whole[:n]
+    for n in rng.integers(0, len(whole), 100):
+        yield f"byte {n} changed", whole[:n] + bytes([whole[n] ^ (1 << int(rng.integers(8)))]) + whole[n + 1 :]
+    for n in rng.integers(0, len(whole), 20):
+        yield f"zeros from {n}", whole[:n] + bytes(len(whole) - n)
+
+
+def test_a_damaged_entry_is_made_again(folder, cache, monkeypatch):
+    recording = read_recording(folder, "7")
+    night, findings = load_night(folder, "7", Options())
+    (path,) = cache.iterdir()
+    whole = path.read_bytes()
+    monkeypatch.setattr(pipeline.nights, "read_recording", lambda *_, **__: recording)
+    monkeypatch.chdir(cache)
+    failed = []
+    for what, content in damages(whole):
+        path.write_bytes(content)
+        try:
+            again, said = load_night(folder, "7", Options())
+        except Exception as error:
+            failed.append(f"{what}: {error!r}")
+            continue
+        assert_same(night, again)
+        assert said == findings
+        assert_same(night, read_night(path)[0])  # whole again
+        assert list(cache.iterdir()) == [path]
+    assert not failed, failed
+
+
+def test_an_entry_with_pickled_arrays_is_refused(folder, cache, monkeypatch):
+    night, _ = load_night(folder, "7", Options())
+    (path,) = cache.iterdir()
+    monkeypatch.chdir(cache)
+    with np.load(path) as saved:
+        np.savez(path, **{**saved, "stages": np.array([Bomb()] * len(night), object)})
+    assert_same(night, load_night(folder, "7", Options())[0])
+    assert not (cache / "went_off").exists()
+
+
+def test_a_night_goes_through_a_file(folder, tmp_path):
+    night, _ = load_night(folder, "7", Options())
+    found = [Finding("a", "line 1", "κ „odd“", "done"), Finding("b", "c", "d", "e")]
+    write_night(tmp_path / "x" / "night.npz", night, found)
+    again, said = read_night(tmp_path / "x" / "night.npz")
+    assert_same(night, again)
+    assert said == found
+    write_night(tmp_path / "none.npz", None, found)
+    assert read_night(tmp_path / "none.npz") == (None, found)
+
+
+def test_nights_of_a_folder_in_the_order_of_subjects(tmp_path):
+    for subject in ("10", "9", "200"):
+        make_night(tmp_path, subject, ["heart_rate", "labels"])
+    make_night(tmp_path, "30", ["heart_rate", "labels"])
+    (tmp_path / FILES["labels"].format(30)).write_text("0 17\n")
+    told = []
+    nights, findings = load_nights(tmp_path, Options(), progress=told.append)
+    assert [night.subject for night in nights] == ["9", "10", "200"]
+    assert told == ["9", "10", "30", "200"]
+    assert len(findings) == 1
+    assert "labels/30" in str(findings[0])
+    nights, findings = load_nights(tmp_path, Options(), wanted=["200", "9"])
+    assert [night.subject for night in nights] == ["9", "200"]
+    assert not findings
+
+
+def test_many_raw_nights_are_read_side_by_side(tmp_path, cache, read):
+    for subject in range(1, 7):
+        make_night(tmp_path / "data", str(subject), ["heart_rate", "labels"])
+    with parallel_config(backend="threading"):  # other processes would not see this test's cache
+        nights, _ = load_nights(tmp_path / "data", Options())
+    assert [night.subject for night in nights] == list("123456")
+    assert sorted(read) == list("123456")
+    assert len(list(cache.iterdir())) == 6
+    load_nights(tmp_path / "data", Options())
+    assert len(read) == 6
+
+
+def test_absent_subjects_are_named(tmp_path):
+    make_night(tmp_path, "9", ["heart_rate", "labels"])
+    with pytest.raises(UserMistake, match=r"no recording of 10, 11; it holds 9$"):
+        load_nights(tmp_path, Options(), wanted=["11", "9", "10"])
+
+
+def test_a_folder_without_a_usable_night_says_why(tmp_path):
+    make_night(tmp_path, "9", ["heart_rate", "labels"])
+    (tmp_path / FILES["labels"].format(9)).write_text("0 17\n")
+    with pytest.raises(UserMistake, match=r"no usable night among 1: labels/9.*stage code"):
+        load_nights(tmp_path, Options())
+
+
+def test_cache_path_is_named_after_the_subject_and_differs_between_subjects(folder):
+    make_night(folder, "8")
+    paths = [cache_path(folder, subject, Options(), True) for subject in "78"]
+    assert [path.name.split("-")[0] for path in paths] == ["7", "8"]
+
+
+any_split = st.integers(3, 300), st.integers(0, 2**32 - 1)
+
+
+@settings(deadline=None)
+@given(*any_split)
+def test_split_is_by_subject_and_holds_out_a_tenth(n, seed):
+    subjects = [str(i) for i in range(n)]
+    parts = split(subjects, Options(seed=seed))
+    assert parts.keys() == {"train", "inner_validation", "validation"}
+    assert sorted(subject for part in parts.values() for subject in part) == sorted(subjects)  # complete, none twice
+    assert len(parts["validation"]) == max(1, (n + 5) // 10)
+    assert len(parts["inner_validation"]) >= 1
+    assert len(parts["train"]) >= max(1, 0.7 * n - 2)
+    shuffled = np.random.default_rng(0).permutation(subjects)
+    assert split(shuffled, Options(seed=seed)) == parts  # the order in which they come does not matter
+    assert all(type(subject) is str for part in parts.values() for subject in part)
+
+
+@settings(deadline=None)
+@given(*any_split, st.floats(0.001, 0.999))
+def test_split_leaves_no_part_empty(n, seed, share):
+    parts = split([str(i) for i in range(n)], Options(seed=seed, train_split=share))
+    assert all(parts.values())
+    assert sum(map(len, parts.values())) == n
+    assert abs(len(parts["validation"]) - n * (1 - share)) <= 2
+
+
+@pytest.mark.parametrize("n", [10, 25, 31])
+def test_split_differs_between_seeds_and_holds_out_everyone_in_the_end(n):
+    subjects = [str(i) for i in range(n)]
+    held = [tuple(split(subjects, Options(seed=seed))["validation"]) for seed in range(100)]
+    assert len(set(held)) > min(n, 30) / 2
+    assert held[0] != held[1]
+    assert set(sum(held, ())) == set(subjects)
+
+
+def test_split_needs_three_subjects():
+    with pytest.raises(UserMistake, match="at least 3"):
+        split(["1", "2"], Options())
