@@ -215,7 +215,7 @@ def train_one(run, architecture, features, part, doing, done):
     import pandas as pd
 
     from models.run import model_name
-    from models.training import train
+    from models.training import best_epoch, train
 
     partial = run.folder / "partial" / architecture
     partial.mkdir(exist_ok=True)
@@ -231,9 +231,9 @@ def train_one(run, architecture, features, part, doing, done):
 
         best = train(architecture, features, stages, run.options, list(rows), partial, after)
         best.replace(model)
-        last = min(rows, key=lambda row: row["inner_validation_loss"])
-        accuracy = f"inner validation accuracy {last['inner_validation_accuracy']:.2f}"
-        done(f"{architecture}: best epoch {last['epoch']}, {accuracy}")
+        row = best_epoch(rows)
+        accuracy = f"inner validation accuracy {row['inner_validation_accuracy']:.2f}"
+        done(f"{architecture}: best epoch {row['epoch']}, {accuracy}")
     return pd.DataFrame(rows).assign(architecture=architecture)
 
 

@@ -37,8 +37,8 @@ def plot_accuracies(rows, path):
         own = rows[rows.architecture == name]
         for part, colour in parts.items():
             axis.plot(own.epoch, own[f"{part}_accuracy"], color=colour, label=part.replace("_", " "))
-        best = own.loc[own.inner_validation_loss.idxmin()]
-        axis.axvline(best.epoch, color="#4477aa", lw=0.8, ls=":", label="best epoch, by inner validation loss")
+        best = own[own.inner_validation_accuracy == own.inner_validation_accuracy.max()].iloc[-1]
+        axis.axvline(best.epoch, color="#4477aa", lw=0.8, ls=":", label="best epoch, by inner validation accuracy")
         axis.set(title=name, xlabel="training epoch")
         axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))

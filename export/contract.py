@@ -53,8 +53,8 @@ def call_entry(path, channels):
     """One call of a .tflite file, read off the file itself: its signature, inputs and outputs."""
     with hushed():
         interpreter = Interpreter(model_path=str(path), num_threads=1)
-    (signature,) = interpreter.get_signature_list()
-    runner = interpreter.get_signature_runner(signature)
+        (signature,) = interpreter.get_signature_list()
+        runner = interpreter.get_signature_runner(signature)
     sides = {"inputs": runner.get_input_details(), "outputs": runner.get_output_details()}
     entry = {"file": path.name, "signature": signature}
     for side, details in sides.items():

@@ -14,7 +14,8 @@ WARM_UP = 0.1  # of all steps
 
 class Assess(keras.callbacks.Callback):
     """After each epoch: accuracy on the inner validation subjects (and, only written down, on the held-out ones); the
-    weights of the epoch with the least inner validation loss go to `best_path`.
+    model of the epoch with the best inner validation accuracy, of equals the last, goes to `best_path`. (Not the least
+    loss: on few nights one that is far off decides it, and picks an epoch that has learnt next to nothing.)
     """
 
     def __init__(self, parts, rows, best_path, done):
@@ -31,10 +32,15 @@ class Assess(keras.callbacks.Callback):
             true = true[true >= 0]
             row[f"{part}_accuracy"] = float((p.argmax(1) == true).mean())
             row[f"{part}_loss"] = float(-np.log(np.maximum(p[np.arange(len(true)), true], 1e-7)).mean())
-        if row["inner_validation_loss"] < min([r["inner_validation_loss"] for r in self.rows], default=np.inf):
-            self.model.save(self.best_path)
         self.rows.append(row)
+        if best_epoch(self.rows) is row:
+            self.model.save(self.best_path)
         self.done(row)
+
+
+def best_epoch(rows):
+    """The row of the epoch whose model is kept."""
+    return max(rows, key=lambda row: (row["inner_validation_accuracy"], row["epoch"]))
 
 
 def train(architecture, features, stages, options, rows, partial, done):

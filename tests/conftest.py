@@ -54,3 +54,20 @@ def quick_run(synthetic, tmp_path_factory, run_python):
     done = run_python("train.py", "--dataset_dir", synthetic, "--epochs", 3, "--out", out)
     assert (out / "parity.json").exists(), done.stderr
     return QuickRun(out, done)
+
+
+@pytest.fixture(scope="session")
+def mistake():
+    """Asserts that a command (of CliRunner, or a CompletedProcess) ended with exit code 2 and one clear line, no
+    traceback; gives that line.
+    """
+
+    def line(done):
+        exit_code = done.exit_code if hasattr(done, "exit_code") else done.returncode
+        said = done.stderr.splitlines()
+        assert exit_code == 2, f"{exit_code} {getattr(done, 'exception', None)!r} {done.stdout} {done.stderr}"
+        assert [text for text in said if text.startswith("Error: ")] == said[-1:], done.stderr
+        assert "Traceback" not in done.stderr
+        return said[-1]
+
+    return line

@@ -23,25 +23,23 @@ STEP_GATE = 1e-5  # rung 2
 
 
 class Online:
-    """An aligner that is fed like a watch, to look at its windows alone."""
+    """An aligner that is fed like a watch, to see its windows."""
 
     def __init__(self, *args):
         self.aligner = Aligner(*args)
 
     def feed(self, sensor, t, values):
         self.aligner.feed(sensor, t, values)
-        return self.aligner.before(np.max(t))[1]
+        return self.aligner.before(np.max(t))
 
     def advance(self, t):
-        return self.aligner.advance(t)[1]
+        return self.aligner.advance(t)
 
 
-def check_alignment(recording, night, options, channels):
-    """Rung 1 on one night: None, or where online and offline windows first differ."""
-    online = Online(options, channels, extent(recording, options)[0], "activity" not in recording.samples)
-    pieces = list(stream(recording, options, online))
-    for name in channels:
-        windows, wanted = np.concatenate([piece[name] for piece in pieces]), night.window(name, options)
+def check_alignment(online, night, options):
+    """Rung 1 on one night: None, or where the windows that closed online first differ from the night's."""
+    for name in online[0][1]:
+        windows, wanted = np.concatenate([closed[name] for _, closed in online]), night.window(name, options)
         if len(windows) != len(wanted):
             return {"night": night.subject, "window": min(len(windows), len(wanted)), "channel": name}
         wrong = np.flatnonzero((windows != wanted).any(1))
@@ -145,14 +143,17 @@ def check(run, folder=None, wanted=None, architectures=None, precisions=None, pr
     direct, live = {model: [] for model in models}, {model: [] for model in models}
     astray = None
     for night in nights:  # a recording's raw samples are in memory one night at a time
-        recording = read_recording(folder, night.subject, run.options.negative_times, want_labels=True)
-        astray = astray or check_alignment(recording, night, run.options, run.channels)
+        recording = read_recording(folder, night.subject, run.options.negative_times)
+        start, counts = extent(recording, run.options)[0], "activity" in recording.samples
+        # the events are aligned once for all watches: each would do just the same
+        online = list(stream(recording, run.options, Online(run.options, run.channels, start, not counts)))
+        astray = astray or check_alignment(online, night, run.options)
         for name, precision in models:
             progress(f"{name} {precision}: night {night.subject}")
             direct[name, precision].append(Runner(bundles[name], precision).night(night, run.options))
-            start, counts = extent(recording, run.options)[0], "activity" in recording.samples
-            said = stream(recording, run.options, Watch(bundles[name], precision, start, counts))
-            live[name, precision].append(np.stack([epoch.probabilities for epochs in said for epoch in epochs]))
+            watch = Watch(bundles[name], precision, start, counts)
+            epochs = [epoch for closed in online for epoch in watch.say(*closed)]
+            live[name, precision].append(np.stack([epoch.probabilities for epoch in epochs]))
 
     rows = []
     for name, precision in models:

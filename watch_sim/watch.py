@@ -32,6 +32,7 @@ class Runner:
         for call in self.plan["calls"]:
             with hushed():  # one thread, as on a watch
                 interpreter = Interpreter(model_path=str(Path(bundle) / call["file"]), num_threads=1)
+                interpreter.allocate_tensors()
                 self.runners.append((call, interpreter.get_signature_runner(call["signature"])))
         self.reset()
 
@@ -83,14 +84,14 @@ class Watch:
         which their bin ends, steps or activity. t: seconds. Returns the Epochs that it closes, usually none or one.
         """
         self.aligner.feed(sensor, t, value)
-        return self._say(self.aligner.before(np.max(t)))
+        return self.say(*self.aligner.before(np.max(t)))
 
     def advance(self, t):
         """The clock says t (s): close every window that ends by then. Returns the Epochs, without sensors too."""
-        return self._say(self.aligner.advance(t))
+        return self.say(*self.aligner.advance(t))
 
-    def _say(self, closed):
-        ends, windows = closed
+    def say(self, ends, windows):
+        """Epochs of the windows that an aligner closed: ends [n], {channel: [n, values_per_window]}."""
         epochs = []
         for i, end in enumerate(ends):
             p = self.runner.step({name: x[i] for name, x in windows.items()})

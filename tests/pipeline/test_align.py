@@ -339,8 +339,11 @@ def test_times_that_are_no_numbers_are_left_out():
 @pytest.mark.parametrize("value", [60, 0])  # in range, and nothing sensed
 def test_an_absurd_time_is_refused(t, value):
     aligner = Aligner(Options(), ("heart_rate",))
-    with pytest.raises(ValueError, match="at most a night"):
+    with pytest.raises(ValueError, match="at most a night"):  # no attempt at a window for every stride until then
         aligner.feed("heart_rate", t, value)
+        aligner.before(t)
+    with pytest.raises(ValueError, match="at most a night"):
+        aligner.advance(t)
 
 
 def test_unknown_sensor():

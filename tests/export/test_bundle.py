@@ -1,0 +1,322 @@
+"""The bundle: file list, contract, what is inside each .tflite, golden night; digests that do not fit are refused.
+
+The bundles are those of the quick run, whose quantized files may have been rejected by parity: what holds for a file
+holds for those in rejected/ too.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter
+
+from export.bundle import read_contract, reject
+from export.contract import embedded, rewrite, sha256
+from pipeline.options import ARCHITECTURES, CHANNELS, PRECISIONS, STAGES, UserMistake
+
+CODES = {  # stage -> HKCategoryValueSleepAnalysis, SleepSessionRecord.STAGE_TYPE_*
+    "Wake": (2, 1), "N1": (3, 4), "N2": (3, 4), "N3": (4, 5), "REM": (5, 6),
+}  # fmt: skip
+OPERATORS = {v: k for k, v in vars(schema.BuiltinOperator).items() if not k.startswith("_")}
+TYPES = {v: k for k, v in vars(schema.TensorType).items() if not k.startswith("_")}
+every = pytest.mark.parametrize("architecture", ARCHITECTURES)
+
+
+@pytest.fixture
+def bundle(quick_run, architecture):
+    return quick_run.folder / "bundles" / architecture
+
+
+@pytest.fixture
+def gru(quick_run, tmp_path):
+    """A copy of the GRU bundle."""
+    return Path(shutil.copytree(quick_run.folder / "bundles" / "gru", tmp_path / "gru"))
+
+
+@pytest.fixture
+def files(quick_run):
+    """(architecture, precision) -> .tflite of a stager, in the bundle or rejected."""
+
+    def find(architecture, precision):
+        name = f"{architecture}.{precision}.tflite"
+        (path,) = quick_run.folder.glob(f"*/**/{architecture}/{name}")
+        return path
+
+    return find
+
+
+def contract_of(bundle):
+    return json.loads((bundle / "contract.json").read_text())
+
+
+def without_digests(contract):
+    """The contract as each file holds it."""
+    for precision in contract["precisions"].values():
+        for call in precision["calls"]:
+            del call["sha256"]
+    return contract
+
+
+def operations(path):
+    """[(operator, types of its inputs, of its outputs)] of a .tflite."""
+    model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
+    codes = [OPERATORS[max(code.builtinCode, code.deprecatedBuiltinCode)] for code in model.operatorCodes]
+    (graph,) = model.subgraphs
+    return [
+        (codes[op.opcodeIndex], *([TYPES[graph.tensors[i].type] for i in side if i >= 0] for side in (op.inputs, op.outputs)))
+        for op in graph.operators
+    ]  # fmt: skip
+
+
+def said(content, steps=4):
+    """Outputs of a .tflite's bytes over some steps, each state fed back."""
+    interpreter = Interpreter(model_content=content, num_threads=1)
+    (signature,) = interpreter.get_signature_list()
+    runner, rng, out = interpreter.get_signature_runner(signature), np.random.default_rng(0), {}
+    for _ in range(steps):
+        inputs = {
+            name: out.get(f"{name}_out", rng.normal(size=x["shape"]).astype(x["dtype"]))
+            for name, x in sorted(runner.get_input_details().items())
+        }
+        out = {name: x.copy() for name, x in runner(**inputs).items()}
+    return out
+
+
+@every
+def test_a_bundle_holds_these_files_and_no_others(bundle, architecture):
+    kept = [f"{architecture}.{precision}.tflite" for precision in contract_of(bundle)["precisions"]]
+    wanted = {"contract.json", "golden.json", "labels.txt", "sensing.tflite", *kept}
+    assert {path.name for path in bundle.iterdir()} == wanted
+    assert (bundle / "labels.txt").read_text() == "Wake\nN1\nN2\nN3\nREM\n"
+
+
+@every
+def test_others_may_read_a_bundle(bundle):
+    assert bundle.stat().st_mode & 0o055 == 0o055
+    assert all(path.stat().st_mode & 0o044 == 0o044 for path in bundle.iterdir())
+
+
+@every
+def test_what_is_rejected_is_not_in_the_contract(quick_run, bundle, architecture):
+    rejected = {path.name for path in (quick_run.folder / "rejected" / architecture).glob("*")}
+    kept = {f"{architecture}.{precision}.tflite" for precision in contract_of(bundle)["precisions"]}
+    assert not kept & rejected
+    assert kept | rejected == {f"{architecture}.{precision}.tflite" for precision in PRECISIONS}
+    assert f"{architecture}.float32.tflite" in kept
+
+
+@every
+def test_the_contract_is_as_documented(bundle, architecture):
+    contract = contract_of(bundle)
+    assert contract["format"] == "wristsleep-contract/1"
+    assert contract["architecture"] == architecture
+    assert [(s["name"], s["healthkit"], s["health_connect"]) for s in contract["stages"]] == [
+        (stage, *CODES[stage]) for stage in STAGES
+    ]
+    assert contract["seconds"] == {"row": 1, "window": 30, "stride": 30}
+    assert contract["delay_windows"] == 0
+    names = [channel["name"] for channel in contract["channels"]]
+    assert names == ["heart_rate", "motion_x", "motion_y", "motion_z", "steps", "activity"]
+    for channel in contract["channels"]:
+        known = CHANNELS[channel["name"]]
+        assert channel["values_per_window"] == (2 if channel["name"] == "activity" else 30)
+        assert (channel["unit"], channel["range"]) == (known.unit, [known.low, known.high])
+        assert channel["missing"] == known.missing
+        assert not channel["range"][0] <= channel["missing"] <= channel["range"][1]
+    assert set(contract["precisions"]) <= set(PRECISIONS)
+
+
+@every
+def test_calls_and_states_fit_together(bundle, architecture):
+    contract = contract_of(bundle)
+    sizes = {f"channel:{c['name']}": [1, c["values_per_window"]] for c in contract["channels"]}
+    for precision, plan in contract["precisions"].items():
+        sensing, stager = plan["calls"]
+        assert (sensing["file"], sensing["signature"]) == ("sensing.tflite", "sense")
+        assert (stager["file"], stager["signature"]) == (f"{architecture}.{precision}.tflite", "step")
+        known = sizes | {f"state:{name}": state["shape"] for name, state in plan["states"].items()}
+        fed, kept = set(), set()
+        for call in plan["calls"]:
+            assert call["sha256"] == sha256(bundle / call["file"])
+            for tensor in call["inputs"]:
+                assert tensor["shape"] == known[tensor["from"]]
+                fed.add(tensor["from"])
+            for tensor in call["outputs"]:
+                known[f"output:{tensor['name']}"] = tensor["shape"]
+                if "to" in tensor:
+                    assert tensor["shape"] == known[tensor["to"]]
+                    kept.add(tensor["to"])
+            assert {tensor["dtype"] for tensor in call["inputs"] + call["outputs"]} == {"float32"}
+        assert {*sizes, *kept, "output:features"} == fed
+        assert kept == {f"state:{name}" for name in plan["states"]}
+        assert all(state["dtype"] == "float32" and state["initial"] == 0 for state in plan["states"].values())
+        assert plan["probabilities"] == "stage_probabilities"
+        assert known["output:stage_probabilities"] == [1, 5]
+
+
+def test_tolerances(quick_run):
+    plans = contract_of(quick_run.folder / "bundles" / "gru")["precisions"]
+    wanted = {
+        "float32": {"p99_abs_dp": 5e-6, "max_abs_dp": 1e-5, "same_stage": 1, "tie": 2e-5},
+        "float16": {"p99_abs_dp": 2e-3, "same_stage": 0.999},
+        "dynamic": {"p99_abs_dp": 0.08, "same_stage": 0.995},
+        "int8": {"p99_abs_dp": 0.1, "same_stage": 0.985},
+        "int16x8": {"p99_abs_dp": 0.08, "same_stage": 0.995},
+    }
+    assert {name: plan["tolerance"] for name, plan in plans.items()} == {name: wanted[name] for name in plans}
+
+
+@every
+def test_each_file_of_a_bundle_holds_the_contract(bundle):
+    wanted = without_digests(contract_of(bundle))
+    for path in bundle.glob("*.tflite"):
+        assert embedded(path) == wanted, path.name
+
+
+@every
+def test_every_file_runs_with_built_in_operators_alone(bundle, files, architecture):
+    for path in [bundle / "sensing.tflite", *(files(architecture, precision) for precision in PRECISIONS)]:
+        model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
+        assert all(code.customCode is None for code in model.operatorCodes), path.name
+        names = {name for name, _, _ in operations(path)}
+        assert not names & {"CUSTOM", "WHILE", "CALL_ONCE", "VAR_HANDLE"}
+        out = said(path.read_bytes())
+        assert all(np.isfinite(x).all() for x in out.values())
+        if "stage_probabilities" in out:
+            np.testing.assert_allclose(out["stage_probabilities"].sum(), 1, atol=0.02)
+
+
+@every
+def test_number_formats(bundle, files, architecture):
+    def products(precision):
+        found = operations(files(architecture, precision))
+        return {(tuple(i[:2]), o[0]) for name, i, o in found if name == "FULLY_CONNECTED"}
+
+    assert products("float32") == {(("FLOAT32", "FLOAT32"), "FLOAT32")}
+    assert products("dynamic") == {(("FLOAT32", "INT8"), "FLOAT32")}
+    assert products("int8") == {(("INT8", "INT8"), "INT8")}
+    assert products("int16x8") == {(("INT16", "INT8"), "INT16")}
+    halves = [name for name, inputs, _ in operations(files(architecture, "float16")) if inputs == ["FLOAT16"]]
+    assert len(halves) >= 4
+    assert set(halves) == {"DEQUANTIZE"}
+    whole, half = (files(architecture, name).stat().st_size for name in ("float32", "float16"))
+    assert half < 0.7 * whole
+    small = {"INT8", "INT16", "FLOAT16"}
+    assert not small & {t for _, i, o in operations(bundle / "sensing.tflite") for t in i + o}
+
+
+@every
+def test_the_golden_night_is_a_whole_night_in_exact_float32(quick_run, bundle, architecture):
+    from models.run import Run
+
+    run = Run(quick_run.folder)
+    night, golden = run.golden(), json.loads((bundle / "golden.json").read_text())
+    assert golden["night"] == night.subject in run.splits["validation"]
+    assert len(golden["windows"]) == len(night) > 100
+    for name in run.channels:
+        values = np.array([window[name] for window in golden["windows"]])
+        np.testing.assert_array_equal(values.astype(np.float32), night.window(name, run.options), strict=True)
+    assert [window["stage"] for window in golden["windows"]] == [STAGES[s] if s >= 0 else None for s in night.stages]
+    (wanted,) = run.probabilities(architecture, run.sensing().nights([night]))
+    values = np.array([window["stage_probabilities"] for window in golden["windows"]])
+    np.testing.assert_allclose(values, wanted, rtol=0, atol=1e-6)
+
+
+def test_the_golden_night_is_the_same_in_every_bundle(quick_run):
+    stories = [json.loads((quick_run.folder / "bundles" / a / "golden.json").read_text()) for a in ARCHITECTURES]
+    for story in stories:
+        for window in story["windows"]:
+            del window["stage_probabilities"]
+    assert all(story == stories[0] for story in stories)
+
+
+def flip_a_byte(path):
+    content = bytearray(path.read_bytes())
+    content[len(content) // 3] ^= 4
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", ["sensing.tflite", "gru.float32.tflite"])
+@pytest.mark.parametrize(
+    ("tamper", "says"),
+    [
+        (flip_a_byte, "SHA-256"),
+        (lambda path: path.write_bytes(path.read_bytes()[:-9]), "SHA-256"),
+        (Path.unlink, "missing"),
+    ],
+)
+def test_an_altered_file_is_refused(gru, name, tamper, says):
+    read_contract(gru)
+    tamper(gru / name)
+    with pytest.raises(UserMistake, match=says) as caught:
+        read_contract(gru)
+    assert name in caught.value.message
+    if name != "sensing.tflite":
+        read_contract(gru, ["float16"])  # which does not need that file
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        (None, "missing"),
+        ("{", "JSON"),
+        ("{}", "format"),
+        ('{"format": "wristsleep-contract/2"}', "format"),
+        ("[]", "format"),
+        ('{"format": "wristsleep-contract/1"}', ""),
+    ],
+)
+def test_a_broken_contract_is_refused(gru, text, says):
+    (gru / "contract.json").unlink()
+    if text:
+        (gru / "contract.json").write_text(text)
+    with pytest.raises(UserMistake, match=says):
+        read_contract(gru)
+
+
+def test_reject_moves_files_and_seals_the_rest(gru, tmp_path):
+    before = contract_of(gru)
+    reject(gru, ["float16"], tmp_path / "rejected" / "gru")
+    assert [path.name for path in (tmp_path / "rejected" / "gru").iterdir()] == ["gru.float16.tflite"]
+    assert not (gru / "gru.float16.tflite").exists()
+    contract = read_contract(gru)  # digests fit
+    assert [*contract["precisions"]] == [name for name in before["precisions"] if name != "float16"]
+    for path in gru.glob("*.tflite"):
+        assert embedded(path) == without_digests(contract_of(gru))
+        said(path.read_bytes())
+    with pytest.raises(UserMistake, match="float16"):
+        read_contract(gru, ["float16"])
+
+
+@pytest.mark.parametrize("name", ["sensing", "gru.float32", "gru.float16", "gru.dynamic", "gru.int8", "gru.int16x8"])
+def test_rewriting_changes_no_output_and_twice_is_once(quick_run, files, name):
+    path = quick_run.folder / "bundles/gru/sensing.tflite" if name == "sensing" else files(*name.split("."))
+    content, other = path.read_bytes(), {"format": "another", "what": "contract"}
+    again = rewrite(content, other)
+    assert rewrite(again, other) == again
+    assert rewrite(rewrite(content, embedded(path)), embedded(path)) == rewrite(content, embedded(path)) == content
+    before, after = said(content), said(again)
+    assert before.keys() == after.keys()
+    for key, wanted in before.items():
+        np.testing.assert_array_equal(after[key], wanted, err_msg=key)
+
+
+def test_rewriting_what_the_converter_gives_makes_it_lean(tmp_path):
+    import tensorflow as tf
+
+    weights = tf.constant(np.random.default_rng(0).normal(size=(8, 4)), tf.float32)
+
+    @tf.function(input_signature=[tf.TensorSpec((1, 8), tf.float32, "x")], autograph=False)
+    def step(x):
+        return {"y": tf.nn.softmax(tf.matmul(x, weights)), "x_out": tf.tanh(x)}
+
+    tf.saved_model.save(tf.Module(), tmp_path, signatures={"step": step})
+    content = tf.lite.TFLiteConverter.from_saved_model(str(tmp_path), signature_keys=["step"]).convert()
+    lean = rewrite(content)
+    assert len(lean) < len(content)
+    assert rewrite(lean) == lean
+    for key, wanted in said(content).items():
+        np.testing.assert_array_equal(said(lean)[key], wanted)

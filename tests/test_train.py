@@ -1,0 +1,408 @@
+"""train.py as a user runs it: what a run folder holds, options together, stopping and going on, and mistakes.
+
+Networks are hardly trained, so quantized files may fail their gates (exit code 1); float32 and rungs 1 and 2 may not.
+"""
+
+import importlib.metadata
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+import train
+from pipeline.nights import read_night
+from pipeline.options import ARCHITECTURES, PRECISIONS, STAGES
+from pipeline.synthetic import synthesize
+
+ROOT = Path(train.__file__).parent
+REPLAY = ROOT / "tests" / "export" / "replay.py"
+
+
+def read(path):
+    """JSON as every reader takes it: no NaN."""
+
+    def refuse(name):
+        raise AssertionError(f"{path}: {name} is no JSON")
+
+    return json.loads(Path(path).read_text(), parse_constant=refuse)
+
+
+def check_verdict(folder, done, architectures):
+    """What must hold of every run: exit code, rungs 1 and 2, float32, and rejected files."""
+    parity = read(folder / "parity.json")
+    assert done.returncode == (0 if parity["passed"] else 1), done.stderr
+    assert done.stdout.splitlines()[-1] == str(folder)
+    assert "Traceback" not in done.stderr
+    assert parity["nights"] == read(folder / "splits.json")["validation"]
+    assert parity["alignment"]["passed"], parity["alignment"]
+    assert [*parity["step"]] == [*architectures]
+    assert all(step["passed"] and step["max_abs_dp"] <= 1e-5 for step in parity["step"].values()), parity["step"]
+    rows = {(row["architecture"], row["precision"]): row for row in parity["models"]}
+    assert [*rows] == [(name, precision) for name in architectures for precision in PRECISIONS]
+    assert all(rows[name, "float32"]["passed"] for name in architectures)
+    for (name, precision), row in rows.items():
+        home = "bundles" if row["passed"] else "rejected"
+        assert (folder / home / name / f"{name}.{precision}.tflite").is_file()
+    assert parity["passed"] == all(row["passed"] for row in rows.values())
+    return parity
+
+
+class TestRunFolder:
+    def test_it_is_complete(self, quick_run):
+        wanted = {
+            "hparams.json", "data_check_failures.txt", "splits.json", "scaler.json", "validation_sample.csv",
+            "LSTM_best_model.keras", "GRU_best_model.keras", "RNN_best_model.keras", "Transformer_best_model.keras",
+            "model_accuracies.csv", "model_accuracies_plot.png", "evaluation.json", "confusion.png", "parity.json",
+            *(f"parity_{name}.png" for name in ARCHITECTURES), "calibration.npz", "golden.npz", "bundles",
+        }  # fmt: skip
+        assert {path.name for path in quick_run.folder.iterdir()} - {"rejected"} == wanted
+        assert {path.name for path in (quick_run.folder / "bundles").iterdir()} == {*ARCHITECTURES}
+        for path in quick_run.folder.glob("*.png"):
+            assert path.read_bytes().startswith(b"\x89PNG")
+
+    def test_the_verdict(self, quick_run):
+        parity = check_verdict(quick_run.folder, quick_run.done, ARCHITECTURES)
+        assert quick_run.done.stdout.count("│ transformer") == len(PRECISIONS)
+        assert ("all gates hold" in quick_run.done.stdout) == parity["passed"]
+        for row in parity["models"]:
+            home = "bundles" if row["passed"] else "rejected"
+            name = f"{row['architecture']}.{row['precision']}.tflite"
+            assert row["bytes"] == (quick_run.folder / home / row["architecture"] / name).stat().st_size
+
+    def test_planted_flaws_are_listed(self, quick_run):
+        header, *lines = (quick_run.folder / "data_check_failures.txt").read_text().splitlines()
+        assert header == "file: where: what was found; what was done"
+        wanted = [
+            ("heart_rate/1002_heartrate.txt: ", "repeats another line; row dropped"),
+            ("heart_rate/1003_heartrate.txt: ", "earlier than the line before; sorted"),
+            ("heart_rate/1005_heartrate.txt: ", "outside 20 to 250 bpm"),
+            ("motion/1006_acceleration.txt: ", "truncated last line; row dropped"),
+        ]
+        for line, (start, what) in zip(lines, wanted, strict=True):
+            assert line.startswith(start)
+            assert what in line
+
+    def test_no_subject_is_in_two_parts(self, quick_run):
+        splits = read(quick_run.folder / "splits.json")
+        assert {name: len(part) for name, part in splits.items()} == {
+            "train": 4,
+            "inner_validation": 1,
+            "validation": 1,
+        }
+        assert sorted(subject for part in splits.values() for subject in part) == [str(1001 + i) for i in range(6)]
+
+    def test_what_the_run_was_made_with(self, quick_run, synthetic):
+        hparams = read(quick_run.folder / "hparams.json")
+        assert hparams["dataset_dir"] == str(synthetic)
+        assert hparams["options"]["epochs"] == 3
+        assert hparams["seed"] == hparams["options"]["seed"] == 0
+        assert hparams["versions"].pop("python") == sys.version.split()[0]
+        for name, version in hparams["versions"].items():
+            assert version == importlib.metadata.version(name)
+        assert {"tensorflow", "keras", "numpy", "ai-edge-litert"} <= set(hparams["versions"])
+        if (ROOT / ".git").exists():
+            assert len(hparams["commit"].rstrip("+")) == 40
+
+    def test_the_scaler_can_be_read(self, quick_run):
+        scaler = read(quick_run.folder / "scaler.json")
+        names, mean, spread = scaler.pop("features"), *scaler.values()
+        assert len(names) == len(set(names)) == len(mean) == len(spread)
+        assert np.isfinite(mean).all()
+        assert (np.array(spread) > 0).all()
+
+    def test_the_sample_is_a_window_as_it_is_fed(self, quick_run):
+        sample = pd.read_csv(quick_run.folder / "validation_sample.csv")
+        hparams, night = read(quick_run.folder / "hparams.json"), read_night(quick_run.folder / "golden.npz")[0]
+        assert list(sample) == hparams["channels"]
+        for name in sample:
+            wanted = night.channels[name][len(night) // 2]
+            np.testing.assert_allclose(sample[name].dropna(), wanted, rtol=1e-6)
+
+    def test_accuracies_per_epoch_and_the_evaluation_agree(self, quick_run):
+        table = pd.read_csv(quick_run.folder / "model_accuracies.csv")
+        evaluation, splits = read(quick_run.folder / "evaluation.json"), read(quick_run.folder / "splits.json")
+        assert [result["architecture"] for result in evaluation["results"]] == [*ARCHITECTURES]
+        for result in evaluation["results"]:
+            own = table[table.architecture == result["architecture"]]
+            assert list(own.epoch) == [1, 2, 3]
+            assert own.filter(like="accuracy").ge(0).all(axis=None)
+            assert own.filter(like="accuracy").le(1).all(axis=None)
+            known = (result["precision"], result["seed"], result["repeat"], result["operating_point"])
+            assert known == ("float32", 0, 0, "default")
+            scored = result["scored"]["all"]
+            assert [*scored] == ["5", "4", "3", "2"]
+            assert [*scored["5"]["recall"]] == [*scored["5"]["precision"]] == [*STAGES]
+            best = own.loc[own.inner_validation_loss.idxmin()]
+            assert scored["5"]["accuracy"] == pytest.approx(best.validation_accuracy, abs=0.008)  # a tie may fall apart
+            assert [*result["subjects"]] == splits["validation"]
+            (alone,) = result["subjects"].values()
+            assert alone == scored  # one night held out: pooled is the same
+
+    def test_the_data_are_not_touched(self, quick_run, synthetic):
+        assert {path.name for path in synthetic.iterdir()} == {
+            "heart_rate",
+            "labels",
+            "motion",
+            "steps",
+            "SYNTHETIC.txt",
+        }
+        assert quick_run.done.returncode in (0, 1)
+
+
+class TestOptions:
+    """Every option that shapes windows, and every network, in a run of its own; replay.py takes what comes out."""
+
+    @pytest.fixture
+    def trained(self, synthetic, run_python, tmp_path):
+        def run(architecture, *options):
+            asked = ("--dataset-dir", synthetic, "--architectures", architecture, "--epochs", 1)
+            done = run_python("train.py", *asked, *options, "--out", tmp_path / "run")
+            return self.check(run_python, tmp_path / "run", done, architecture)
+
+        return run
+
+    @staticmethod
+    def check(run_python, folder, done, architecture):
+        """The contract of a run whose verdict is as it should be."""
+        check_verdict(folder, done, [architecture])
+        assert not (folder / "partial").exists()
+        bundle = folder / "bundles" / architecture
+        replayed = run_python("-I", REPLAY, bundle, cwd=folder)
+        assert replayed.stdout.startswith("float32: ")
+        assert "pass" in replayed.stdout.splitlines()[0], replayed.stdout
+        contract = read(bundle / "contract.json")
+        sizes = {channel["name"]: channel["values_per_window"] for channel in contract["channels"]}
+        return contract["seconds"], sizes, read_night(folder / "golden.npz")[0]
+
+    def test_clinical_alignment_lstm(self, trained):
+        seconds, sizes, _ = trained("lstm", "--data-alignment", 30, "--train-split", 0.6)
+        assert seconds == {"row": 30, "window": 30, "stride": 30}
+        assert sizes == dict.fromkeys(("heart_rate", "motion_x", "motion_y", "motion_z", "steps", "activity"), 1)
+
+    def test_two_windows_per_epoch_from_before_the_night_gru(self, trained):
+        seconds, sizes, night = trained("gru", "--stride", 15, "--negative_times")
+        assert seconds == {"row": 1, "window": 30, "stride": 15}
+        assert sizes["activity"] == 2
+        assert -1500 <= night.ends[0] < 0
+        assert set(np.diff(night.ends)) == {15}
+        assert (night.stages[night.ends <= 0] == -1).all()
+        assert (night.stages[night.ends % 30 == 15] == -1).all()
+
+    def test_chosen_channels_transformer(self, trained):
+        _, sizes, _ = trained("transformer", "--channels", "heart_rate, activity", "--hidden_dim", 32, "--seed", 7)
+        assert sizes == {"heart_rate": 30, "activity": 2}
+
+    def test_stopped_and_gone_on_with_long_windows_rnn(self, synthetic, run_python, tmp_path):
+        out, epochs = tmp_path / "run", 6
+        asked = ("--architectures", "rnn", "--epochs", epochs, "--motion-magnitude", "--window_size", 60)
+        with subprocess.Popen(
+            [sys.executable, *map(str, ("train.py", "--dataset_dir", synthetic, *asked, "--out", out))],
+            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
+        ) as child:  # fmt: skip
+            log = out / "partial" / "rnn" / "accuracies.json"
+            while child.poll() is None and not (log.exists() and len(read(log)) >= 2):
+                time.sleep(0.02)
+            child.send_signal(signal.SIGINT)
+            said = child.communicate()
+        assert child.returncode == 130, said
+        assert f"to go on: python train.py --resume --out {out}" in said[1]
+        assert "Traceback" not in said[1]
+        assert not (out / "parity.json").exists()
+        assert 2 <= len(read(log)) < epochs
+        done = run_python("train.py", "--resume", "--out", out)
+        seconds, sizes, _ = self.check(run_python, out, done, "rnn")
+        assert seconds == {"row": 1, "window": 60, "stride": 30}
+        assert (sizes["motion_magnitude"], sizes["activity"]) == (60, 4)
+        assert list(pd.read_csv(out / "model_accuracies.csv").epoch) == [*range(1, epochs + 1)]
+
+
+class TestMistakes:
+    """Exit code 2 and one clear line, before TensorFlow is loaded, and no run folder is left behind."""
+
+    @pytest.fixture(autouse=True)
+    def apart(self, monkeypatch, tmp_path):
+        monkeypatch.setattr(train, "ARTIFACTS", tmp_path / "artifacts")
+        monkeypatch.setattr("pipeline.nights.CACHE", tmp_path / "cache")
+        monkeypatch.setattr(train, "train_and_check", lambda *_: pytest.fail("it would be trained"))
+
+    @pytest.fixture
+    def run(self, synthetic, tmp_path):
+        """Runs train.py; of the data set unless another is named."""
+
+        def call(*arguments):
+            data = () if "--dataset_dir" in arguments or "--resume" in arguments else ("--dataset_dir", synthetic)
+            out = () if "--out" in arguments else ("--out", tmp_path / "run")
+            return CliRunner().invoke(train.main, [*map(str, (*data, *out, *arguments))])
+
+        return call
+
+    @pytest.mark.parametrize(
+        ("options", "says"),
+        [
+            (["--architectures", "cnn"], "choose from lstm, gru, rnn, transformer"),
+            (["--architectures", ""], "choose from lstm"),
+            (["--channels", "spo2"], "choose from heart_rate"),
+            (["--window_size", "31"], "--window_size 31: "),
+            (["--window_size", "40"], "such as 30, 45"),
+            (["--window_size", "0"], "must be at least 1"),
+            (["--window_size", "15"], "must not be shorter than --stride 30"),
+            (["--stride", "20"], "--stride 20: "),
+            (["--stride", "45"], "such as 15, 30, 60"),
+            (["--data_alignment", "7"], "--data_alignment 7: "),
+            (["--data-alignment", "45"], "such as 15, 30, 60"),
+            (["--data_alignment", "30", "--stride", "15"], "--stride 15: "),
+            (["--data_alignment", "0"], "must be at least 1"),
+            (["--epochs", "0"], "must be at least 1"),
+            (["--batch_size", "-1"], "must be at least 1"),
+            (["--hidden-dim", "0"], "must be at least 1"),
+            (["--lr", "0"], "must be above 0"),
+            (["--lr", "nan"], "must be above 0"),
+            (["--train_split", "1"], "between 0 and 1"),
+            (["--seed", "-1"], "must not be negative"),
+            (["--epochs", "ten"], "'ten' is not a valid integer"),
+            (["--epoch_count", "3"], "--epoch_count"),
+            (["--dataset_dir", "/nowhere"], "/nowhere: no such folder"),
+            (["--dataset_dir", __file__], "not a folder"),
+        ],
+    )
+    def test_options(self, run, mistake, tmp_path, options, says):
+        assert says in mistake(run(*options))
+        assert [*tmp_path.iterdir()] == []
+
+    def test_an_empty_folder(self, run, mistake, tmp_path):
+        (tmp_path / "empty").mkdir()
+        assert "holds no recordings; expected" in mistake(run("--dataset_dir", tmp_path / "empty"))
+
+    @pytest.fixture
+    def copied(self, synthetic, tmp_path):
+        def copy(*kinds, subjects="12345"):
+            for kind in kinds:
+                for path in (synthetic / kind).glob(f"100[{subjects}]_*"):
+                    (tmp_path / "data" / kind).mkdir(parents=True, exist_ok=True)
+                    shutil.copy(path, tmp_path / "data" / kind)
+            return tmp_path / "data"
+
+        return copy
+
+    def test_a_data_set_without_stages(self, run, mistake, copied, tmp_path):
+        said = mistake(run("--dataset_dir", copied("heart_rate", subjects="123")))
+        assert "no usable night among 3" in said
+        assert "no stages" in said
+        assert not (tmp_path / "run").exists()
+
+    def test_no_usable_night(self, run, mistake, copied, tmp_path):
+        folder = copied("heart_rate", "labels", subjects="12")
+        for path in (folder / "heart_rate").iterdir():
+            path.write_text("nothing, but, text\n")
+        said = mistake(run("--dataset_dir", folder))
+        assert "no usable night among 2" in said
+        assert "heartrate.txt" in said
+        assert not (tmp_path / "run").exists()
+
+    def test_too_few_subjects(self, run, mistake, copied):
+        said = mistake(run("--dataset_dir", copied("heart_rate", "labels", subjects="12")))
+        assert "at least 3 subjects" in said
+
+    def test_a_channel_that_no_night_has(self, run, mistake, copied, tmp_path):
+        folder = copied("heart_rate", "labels", subjects="123")
+        said = mistake(run("--dataset_dir", folder, "--channels", "heart_rate,activity"))
+        assert "--channels activity: no training night has it; they have heart_rate" in said
+        assert not (tmp_path / "run").exists()
+
+    def test_a_mistake_leaves_no_run_folder_in_artifacts(self, synthetic, mistake, copied, tmp_path):
+        folder = copied("heart_rate", "labels", subjects="12")
+        mistake(CliRunner().invoke(train.main, ["--dataset_dir", str(folder)]))
+        assert [*tmp_path.glob("artifacts/*/run_*")] == []
+
+    def test_out_is_not_empty(self, run, mistake, tmp_path):
+        (tmp_path / "run").mkdir()
+        (tmp_path / "run" / "notes.txt").write_text("mine")
+        assert "is not empty" in mistake(run())
+        assert [path.name for path in (tmp_path / "run").iterdir()] == ["notes.txt"]
+
+    @pytest.mark.parametrize("out", ["file", "file/run"])
+    def test_out_is_or_lies_in_a_file(self, run, mistake, tmp_path, out):
+        (tmp_path / "file").write_text("mine")
+        assert "file" in mistake(run("--out", tmp_path / out))
+
+    def test_nothing_to_resume(self, run, mistake, tmp_path):
+        assert "no run to go on with" in mistake(run("--resume", "--out", tmp_path / "run"))
+        said = mistake(CliRunner().invoke(train.main, ["--resume"]))
+        assert "no stopped run" in said
+        assert [*tmp_path.iterdir()] == []
+
+    @pytest.fixture
+    def stopped(self, quick_run, tmp_path):
+        (tmp_path / "run" / "partial").mkdir(parents=True)
+        shutil.copy(quick_run.folder / "hparams.json", tmp_path / "run")
+        return tmp_path / "run"
+
+    def test_resuming_with_other_options(self, run, mistake, stopped, tmp_path):
+        asked = ("--resume", "--out", stopped)
+        assert "--epochs 9: the stopped run has 3" in mistake(run(*asked, "--epochs", 9))
+        assert "the stopped run has" in mistake(run(*asked, "--dataset_dir", tmp_path))
+
+    @pytest.mark.parametrize("text", ["", "{}"])
+    def test_resuming_what_cannot_be_read(self, run, mistake, stopped, text):
+        (stopped / "hparams.json").write_text(text)
+        assert "hparams.json" in mistake(run("--resume", "--out", stopped))
+
+    def test_resuming_a_run_that_is_complete(self, quick_run, run, mistake, tmp_path, monkeypatch):
+        monkeypatch.setattr(train, "run_all", lambda *_: pytest.fail("it would be made again"))
+        folder = shutil.copytree(quick_run.folder, tmp_path / "run")
+        assert "complete" in mistake(run("--resume", "--out", folder))
+
+
+class TestWhereRunsGo:
+    """With the training itself left out."""
+
+    @pytest.fixture(autouse=True)
+    def apart(self, monkeypatch, tmp_path):
+        monkeypatch.setattr(train, "ARTIFACTS", tmp_path / "artifacts")
+        monkeypatch.setattr(train, "SYNTHETIC", tmp_path / "made")
+        monkeypatch.setattr(
+            train, "synthesize", lambda folder, progress: synthesize(folder, subjects=3, hours=1, motion_hz=0)
+        )
+
+    @pytest.mark.parametrize(("passed", "code"), [(True, 0), (False, 1)])
+    def test_numbered_folders_of_the_day_from_synthetic_nights(self, monkeypatch, tmp_path, passed, code):
+        asked = []
+        monkeypatch.setattr(train, "run_all", lambda *given: asked.append(given) or passed)
+        for n in (1, 2, 3):
+            done = CliRunner().invoke(train.main, [])
+            assert done.exit_code == code, done.output
+            out = Path(done.stdout.splitlines()[-1])
+            assert out == tmp_path / "artifacts" / time.strftime("%Y-%m-%d") / f"run_{n}"
+            assert asked[-1][:2] == (out, tmp_path / "made")
+            assert len(asked[-1][2]) == 3
+
+    def test_the_newest_stopped_run_goes_on(self, monkeypatch, tmp_path, quick_run):
+        asked = []
+        monkeypatch.setattr(train, "run_all", lambda *given: asked.append(given) or True)
+        day = tmp_path / "artifacts" / "2026-01-01"
+        for name in ("run_1", "run_2", "run_3"):
+            (day / name).mkdir(parents=True)
+            shutil.copy(quick_run.folder / "hparams.json", day / name)
+        (day / "run_2" / "partial").mkdir()
+        done = CliRunner().invoke(train.main, ["--resume"])
+        assert done.exit_code == 0, done.output
+        assert asked[0][0] == day / "run_2"
+        assert asked[0][3].epochs == 3
+
+    def test_interrupted(self, monkeypatch):
+        def interrupt(*_):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(train, "run_all", interrupt)
+        done = CliRunner().invoke(train.main, [])
+        assert done.exit_code == 130
+        assert "stopped" in done.stderr

@@ -1,0 +1,150 @@
+"""python -m watch_sim predict: the table, plot and statistics of nights, with and without some sensors, no labels."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from pipeline.align import align
+from pipeline.options import STAGES, Options
+from pipeline.recordings import paths, read_recording
+from watch_sim.__main__ import main
+from watch_sim.watch import Runner
+
+P = [f"p_{stage.lower()}" for stage in STAGES]
+COLUMNS = ["time", "stage", "p_wake", "p_n1", "p_n2", "p_n3", "p_rem"]
+
+
+def command(*arguments):
+    return CliRunner().invoke(main, ["predict", *map(str, arguments)])
+
+
+@pytest.fixture
+def night_of(synthetic, tmp_path):
+    """Copies these files of a subject into a data set of its own; gives its folder."""
+
+    def copy(subject, *kinds, folder="data"):
+        for kind in kinds:
+            path = paths(tmp_path / folder, subject)[kind]
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(paths(synthetic, subject)[kind], path)
+        return tmp_path / folder
+
+    return copy
+
+
+@pytest.fixture
+def run(quick_run, tmp_path):
+    """What predicting needs of a run: its options and a bundle."""
+    shutil.copytree(quick_run.folder / "bundles" / "gru", tmp_path / "run" / "bundles" / "gru")
+    shutil.copy(quick_run.folder / "hparams.json", tmp_path / "run")
+    return tmp_path / "run"
+
+
+def check(table, run, folder, subject):
+    """A night's table is what the runner says on the pipeline's windows."""
+    night = align(read_recording(folder, subject, want_labels=False), Options())
+    wanted = Runner(run / "bundles" / "gru", "float32").night(night, Options())
+    np.testing.assert_allclose(table[P], wanted, rtol=1e-5, atol=1e-9)
+    np.testing.assert_allclose(table[P].sum(axis=1), 1, atol=1e-5)
+    assert list(table.time) == [30 * i for i in range(len(night))]
+    assert list(table.stage) == [STAGES[i] for i in wanted.argmax(1)]
+
+
+def test_several_nights_with_and_without_sensors(run, night_of, tmp_path):
+    sensors = {"1001": ("heart_rate", "motion", "steps"), "1002": ("heart_rate",), "1003": ("motion",)}
+    for subject, kinds in sensors.items():
+        folder = night_of(subject, *kinds)
+    out = tmp_path / "out" / "stages.csv"
+    done = command(run, "--dataset_dir", folder, "--architecture", "gru", "--precision", "float32", "--out", out)
+    assert done.exit_code == 0, done.output
+    table = pd.read_csv(out, dtype={"subject": str})
+    assert list(table) == ["subject", *COLUMNS]
+    assert list(table.subject.unique()) == [*sensors]
+    for subject in sensors:
+        check(table[table.subject == subject], run, folder, subject)
+        assert (out.parent / f"stages_{subject}.png").read_bytes().startswith(b"\x89PNG")
+    statistics = pd.read_csv(out.parent / "stages_statistics.csv", dtype={"subject": str}).set_index("subject")
+    assert list(statistics.index) == [*sensors]
+    for subject, own in table.groupby("subject"):
+        assert statistics.TIB[subject] == pytest.approx(len(own) / 2)
+        assert statistics.N3[subject] == pytest.approx((own.stage == "N3").sum() / 2)
+        assert subject in done.stdout
+    written = {path.name for path in out.parent.iterdir()}
+    assert written == {"stages.csv", "stages_statistics.csv", *(f"stages_{subject}.png" for subject in sensors)}
+    assert {Path(line).name for line in done.stdout.splitlines()[-5:]} == written
+
+
+def test_one_night_has_no_subject_column_and_its_labels_are_not_read(run, night_of):
+    bare = night_of("1004", "heart_rate", "motion", "steps", folder="bare")
+    labelled = night_of("1004", "heart_rate", "motion", "steps", "labels", folder="labelled")
+    broken = night_of("1004", "heart_rate", "motion", "steps", folder="broken")
+    paths(broken, "1004")["labels"].parent.mkdir()
+    paths(broken, "1004")["labels"].write_text("nonsense")
+    tables = []
+    for folder in (bare, labelled, broken):
+        done = command(run, "--dataset-dir", folder, "--precision", "float32")
+        assert done.exit_code == 0, done.output
+        tables.append((run / "predictions" / "gru.float32.csv").read_bytes())
+    assert tables[0] == tables[1] == tables[2]
+    table = pd.read_csv(run / "predictions" / "gru.float32.csv")
+    assert list(table) == COLUMNS
+    check(table, run, bare, "1004")
+
+
+def test_an_unusable_night_is_named_and_left_out(run, night_of, tmp_path):
+    night_of("1001", "heart_rate", "motion")
+    folder = night_of("1002", "motion")
+    paths(folder, "1002")["heart_rate"].write_text("nonsense\n")
+    done = command(run, "--dataset_dir", folder, "--precision", "float32", "--out", tmp_path / "out.csv")
+    assert done.exit_code == 0, done.output
+    assert "heart_rate/1002_heartrate.txt" in done.stderr
+    assert list(pd.read_csv(tmp_path / "out.csv")) == COLUMNS
+
+
+def test_tensorflow_is_not_needed(run, night_of, run_python, tmp_path):
+    """So a small computer can stage nights."""
+    folder = night_of("1001", "heart_rate", "steps")
+    code = "import sys\nfor name in ('tensorflow', 'keras', 'ai_edge_quantizer'): sys.modules[name] = None\n"
+    code += f"from watch_sim.__main__ import main\nmain({['predict', str(run), '--dataset_dir', str(folder)]!r}"
+    done = run_python("-c", f"{code} + ['--precision', 'float32', '--out', {str(tmp_path / 'out.csv')!r}])")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out.csv").exists()
+    assert not done.stderr.strip()
+
+
+MISTAKES = {
+    "unknown architecture": (None, ["--architecture", "cnn"], "choose from gru"),
+    "architecture not there": (None, ["--architecture", "lstm"], "choose from gru"),
+    "unknown precision": (None, ["--precision", "int4"], "choose from float32"),
+    "no data": (None, ["--dataset_dir", "/nowhere"], "/nowhere"),
+    "data that are none": (None, ["--dataset_dir", Path(__file__).parent], "no recordings"),
+    "no run": (shutil.rmtree, [], "no bundle"),
+    "no bundles": (lambda run: shutil.rmtree(run / "bundles"), [], "no bundle"),
+    "no hparams": (lambda run: (run / "hparams.json").unlink(), [], "hparams.json: missing"),
+    "no contract": (lambda run: (run / "bundles/gru/contract.json").unlink(), [], "contract.json: missing"),
+    "no file": (lambda run: (run / "bundles/gru/sensing.tflite").unlink(), [], "sensing.tflite: missing"),
+    "altered file": (lambda run: (run / "bundles/gru/sensing.tflite").write_bytes(b"x"), [], "SHA-256"),
+}
+
+
+@pytest.mark.parametrize(("spoil", "asked", "says"), MISTAKES.values(), ids=MISTAKES)
+def test_mistakes_are_one_clear_line(run, synthetic, mistake, spoil, asked, says):
+    if spoil:
+        spoil(run)
+    before = sorted(run.rglob("*"))
+    assert says in mistake(command(run, "--dataset_dir", synthetic, "--precision", "float32", *asked))
+    assert sorted(run.rglob("*")) == before
+
+
+def test_a_rejected_precision_is_not_offered(run, synthetic, mistake):
+    from export.bundle import reject
+
+    reject(run / "bundles" / "gru", ["float16"], run / "rejected" / "gru")
+    kept = ", ".join(json.loads((run / "bundles/gru/contract.json").read_text())["precisions"])
+    said = mistake(command(run, "--dataset_dir", synthetic, "--precision", "float16"))
+    assert f"choose from {kept}" in said
