@@ -13,7 +13,7 @@ import click
 
 from pipeline.checks import write_findings
 from pipeline.cli import CommaList, console, option, progress_bar
-from pipeline.files import read_json, write_json, write_whole
+from pipeline.files import read_hparams, read_json, write_json, write_whole
 from pipeline.nights import load_nights, split, write_night
 from pipeline.options import ARTIFACTS, CHANNELS, Options, UserMistake
 from pipeline.recordings import subjects
@@ -73,10 +73,19 @@ def main(context, dataset_dir, out, resume, **given):
     found = subjects(dataset_dir)
     out = out or new_run_folder()
     try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserMistake(f"--out {out}: no folder can be made there ({error.strerror})") from None
+    try:
         passed = run_all(out.resolve(), dataset_dir.resolve(), found, options)
     except KeyboardInterrupt:
-        console.print(f"stopped; to go on: python train.py --resume --out {out}")
+        begun = (out / "hparams.json").exists()
+        console.print(f"stopped; to go on: python train.py --resume --out {out}" if begun else "stopped")
         sys.exit(130)
+    except UserMistake:
+        if out.is_dir() and not any(out.iterdir()):
+            out.rmdir()  # nothing came of it
+        raise
     click.echo(str(out))
     sys.exit(0 if passed else 1)
 
@@ -104,8 +113,9 @@ def newest_stopped():
 
 def stopped_run(out, options, explicit, dataset_dir):
     """(options, data set) of a stopped run, as it was started."""
-    hparams = read_json(out / "hparams.json", ": no run to go on with")
-    kept = Options.of(hparams["options"])
+    hparams, kept = read_hparams(out, ": no run to go on with")
+    if not (out / "partial").exists():
+        raise UserMistake(f"--resume: the run in {out} is complete")
     for name in explicit:
         if getattr(kept, name) != getattr(options, name):
             raise UserMistake(f"--{name} {getattr(options, name)}: the stopped run has {getattr(kept, name)}")

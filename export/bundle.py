@@ -26,14 +26,20 @@ def golden(night, channels, options, probabilities):
     return {"night": night.subject, "tolerance": GATES, "windows": windows}
 
 
+def stager_path(folder, architecture, precision, **_):
+    """Where a bundle has the network in one precision."""
+    return Path(folder) / f"{architecture}.{precision}.tflite"
+
+
 def write_bundle(folder, made, architecture, options, channels, golden_night):
     """Write a bundle from the converted files in `made`, replacing what stands in `folder`."""
     folder = Path(folder)
     beside = folder.with_name(f".{folder.name}.beside")
     shutil.rmtree(beside, ignore_errors=True)
     shutil.copytree(made, beside)
+    beside.chmod(0o755)  # a temporary folder is its owner's alone
     sensing = beside / "sensing.tflite"
-    files = {precision: [sensing, beside / f"{architecture}.{precision}.tflite"] for precision in PRECISIONS}
+    files = {precision: [sensing, stager_path(beside, architecture, precision)] for precision in PRECISIONS}
     write_whole(beside / "labels.txt", "\n".join(STAGES) + "\n")
     write_json(beside / "golden.json", golden_night)
     seal(beside, make_contract(architecture, options, channels, files))
@@ -68,8 +74,9 @@ def read_contract(folder, precisions=None):
     """The contract of a bundle. Raises UserMistake where it or a file of the precisions is missing or altered."""
     path = Path(folder) / "contract.json"
     contract = read_json(path, ": no bundle here")
-    if contract.get("format") != "wristsleep-contract/1":
-        raise UserMistake(f"{path}: format {contract.get('format')!r}, expected 'wristsleep-contract/1'")
+    form = contract.get("format") if isinstance(contract, dict) else None
+    if form != "wristsleep-contract/1" or not isinstance(contract.get("precisions"), dict):
+        raise UserMistake(f"{path}: format {form!r}, expected 'wristsleep-contract/1' with its precisions")
     for precision in one_of(f"{folder}: precision", precisions or list(contract["precisions"]), contract["precisions"]):
         for call in contract["precisions"][precision]["calls"]:
             file = Path(folder) / call["file"]

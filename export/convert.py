@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 from ai_edge_quantizer import quantizer, recipe
 
+from export.bundle import stager_path
 from export.contract import rewrite
 from models.assemble import step_form
 from models.run import Run
@@ -87,7 +88,7 @@ def convert(folder, architecture, out):
         save_step(network, saved)
         for precision in PRECISIONS:
             content = stager_model(saved, precision, run.calibration(architecture))
-            write_whole(Path(out) / f"{architecture}.{precision}.tflite", rewrite(content))
+            write_whole(stager_path(out, architecture, precision), rewrite(content))
             print(precision, flush=True)  # the parent's progress
 
 

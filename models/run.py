@@ -9,9 +9,9 @@ import numpy as np
 from models.assemble import padded, roll_network, sequence_form
 from models.registry import NETWORKS
 from models.sensing import Sensing
-from pipeline.files import read_json, write_whole
+from pipeline.files import read_hparams, read_json, write_whole
 from pipeline.nights import read_night
-from pipeline.options import Options, UserMistake, one_of
+from pipeline.options import UserMistake, one_of
 
 INCOMPLETE = ": an incomplete run folder (train.py --resume --out finishes a stopped run)"
 CALIBRATION_WINDOWS = 400  # for quantization, drawn from the training nights
@@ -24,8 +24,7 @@ class Run:
         self.folder = Path(folder)
         if not self.folder.is_dir():
             raise UserMistake(f"{folder}: no such run folder")
-        self.hparams = self._json("hparams.json")
-        self.options = Options.of(self.hparams["options"])
+        self.hparams, self.options = read_hparams(self.folder, INCOMPLETE)
         self.channels = tuple(self.hparams["channels"])
 
     def _json(self, name):

@@ -1,5 +1,7 @@
 """Training one network on whole nights."""
 
+import shutil
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -13,15 +15,21 @@ WARM_UP = 0.1  # of all steps
 
 
 class Assess(keras.callbacks.Callback):
-    """After each epoch: accuracy on the inner validation subjects (and, only written down, on the held-out ones); the
-    model of the epoch with the best inner validation accuracy, of equals the last, goes to `best_path`. (Not the least
-    loss: on few nights one that is far off decides it, and picks an epoch that has learnt next to nothing.)
+    """After each epoch: accuracy on the inner validation subjects (and, only written down, on the held-out ones).
+
+    The model of the epoch with the best inner validation accuracy, of equals the last, is kept as best.keras. (Not of
+    the least loss: on few nights one that is far off decides it, and picks an epoch that has learnt next to nothing.)
     """
 
-    def __init__(self, parts, rows, best_path, done):
+    def __init__(self, parts, rows, partial, seed, done):
         super().__init__()
-        self.parts, self.rows, self.best_path, self.done = parts, rows, best_path, done
+        self.parts, self.rows, self.partial, self.seed, self.done = parts, rows, partial, seed, done
         self.batch = padded([night for part in parts.values() for night in part[0]])
+
+    def on_epoch_begin(self, epoch, logs=None):
+        for i, layer in enumerate(self.model.layers):  # noise by seed and epoch: a training that goes on has the same
+            if getattr(layer, "seed_generator", None) is not None:
+                layer.seed_generator.state.assign([self.seed, epoch * len(self.model.layers) + i])
 
     def on_epoch_end(self, epoch, logs=None):
         said = iter(self.model.predict_on_batch(self.batch))
@@ -33,9 +41,16 @@ class Assess(keras.callbacks.Callback):
             row[f"{part}_accuracy"] = float((p.argmax(1) == true).mean())
             row[f"{part}_loss"] = float(-np.log(np.maximum(p[np.arange(len(true)), true], 1e-7)).mean())
         self.rows.append(row)
+        self.model.save(kept_epoch(self.partial, epoch + 1))  # before the row is written down, so that both are there
         if best_epoch(self.rows) is row:
-            self.model.save(self.best_path)
+            shutil.copyfile(kept_epoch(self.partial, epoch + 1), self.partial / "best.keras")
         self.done(row)
+        kept_epoch(self.partial, epoch).unlink(missing_ok=True)
+
+
+def kept_epoch(partial, epoch):
+    """Where the model as it is after an epoch is kept, with its optimizer."""
+    return partial / f"epoch_{epoch}.keras"
 
 
 def best_epoch(rows):
@@ -52,21 +67,24 @@ def train(architecture, features, stages, options, rows, partial, done):
     keras.backend.clear_session()
     keras.utils.set_random_seed(options.seed)
     tf.config.experimental.enable_op_determinism()
-    model = sequence_form(NETWORKS[architecture](features["train"][0].shape[1], options.hidden_dim))
     steps = -(-len(features["train"]) // options.batch_size)
-    total = steps * options.epochs
-    warm = max(1, int(WARM_UP * total))
-    rate = keras.optimizers.schedules.CosineDecay(
-        options.lr / 10, max(1, total - warm), alpha=0.01, warmup_target=options.lr, warmup_steps=warm
-    )
-    model.compile(
-        keras.optimizers.AdamW(rate, weight_decay=WEIGHT_DECAY, clipnorm=1.0),
-        "sparse_categorical_crossentropy",
-        weighted_metrics=["accuracy"],
-    )
+    if rows:
+        model = keras.models.load_model(kept_epoch(partial, len(rows)))
+    else:
+        model = sequence_form(NETWORKS[architecture](features["train"][0].shape[1], options.hidden_dim))
+        warm = max(1, int(WARM_UP * steps * options.epochs))
+        rate = keras.optimizers.schedules.CosineDecay(
+            options.lr / 10,
+            max(1, steps * options.epochs - warm),
+            alpha=0.01,
+            warmup_target=options.lr,
+            warmup_steps=warm,
+        )
+        optimizer = keras.optimizers.AdamW(rate, weight_decay=WEIGHT_DECAY, clipnorm=1.0)
+        model.compile(optimizer, "sparse_categorical_crossentropy", weighted_metrics=["accuracy"])
     watched = {part: (features[part], stages[part]) for part in ("inner_validation", "validation")}
-    assess = Assess(watched, rows, partial / "best.keras", done)
+    assess = Assess(watched, rows, partial, options.seed, done)
     data = batches(features["train"], stages["train"], options).skip(len(rows) * steps)
-    keep = keras.callbacks.BackupAndRestore(partial / "backup", delete_checkpoint=False)
-    model.fit(data, epochs=options.epochs, steps_per_epoch=steps, callbacks=[assess, keep], shuffle=False, verbose=0)
+    known = {"epochs": options.epochs, "initial_epoch": len(rows), "steps_per_epoch": steps}
+    model.fit(data, **known, callbacks=[assess], shuffle=False, verbose=0)
     return partial / "best.keras"

@@ -73,7 +73,9 @@ class Aligner:
         self._check_time(t.max(initial=self.start))
         if sensor == "motion":
             if self.counter:
-                self._add("activity", *self.counter.feed(t, values[:, 2]))
+                late = self.start + self.closed * self.options.stride
+                timely = (t >= late) & (t >= np.maximum.accumulate(np.append(self.counter.last[0], t))[:-1])
+                self._add("activity", *self.counter.feed(t[timely], values[timely, 2]))
             values = np.column_stack([values, np.sqrt((values**2).sum(1))])
         for name, column in zip(names, values.T, strict=True):
             if name in self.sums:
@@ -86,11 +88,11 @@ class Aligner:
     def _add(self, name, t, values):
         seconds, t = self.options.seconds(name), t - self.start
         slot = np.ceil((t - GRACE_S) / seconds) - 1 if CHANNELS[name].bins else np.floor(t / seconds)
-        slot = slot.astype(np.int64) + (self.options.window_size - self.options.stride) // seconds
-        slot -= self.closed * self.options.newest(name)
-        t, values, slot = t[slot >= 0], values[slot >= 0], slot[slot >= 0]
+        slot = slot.astype(np.int64) - self.closed * self.options.newest(name)
+        values, slot = values[slot >= 0], slot[slot >= 0]  # what comes after its window has closed is too late
         if not len(slot):
             return
+        slot += (self.options.window_size - self.options.stride) // seconds
         self.sums[name], self.numbers[name] = self._reaching(name, slot.max() + 1)
         np.add.at(self.sums[name], slot, values)  # one after the other, as they would come
         np.add.at(self.numbers[name], slot, 1)
@@ -135,8 +137,8 @@ class Aligner:
 
     def state(self):
         """What is under way, as arrays by name, for `restore`."""
-        saved = {f"sums.{name}": sums for name, sums in self.sums.items()}
-        saved |= {f"numbers.{name}": numbers for name, numbers in self.numbers.items()}
+        saved = {f"sums.{name}": sums.copy() for name, sums in self.sums.items()}
+        saved |= {f"numbers.{name}": numbers.copy() for name, numbers in self.numbers.items()}
         saved |= {f"counter.{name}": value for name, value in (self.counter.state() if self.counter else {}).items()}
         return saved | {"closed": np.array(self.closed), "start": np.array(self.start)}
 

@@ -5,7 +5,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from pipeline.options import UserMistake
+from pipeline.options import Options, UserMistake
 
 
 def write_whole(path, content):
@@ -34,6 +34,15 @@ def read_json(path, hint=""):
         raise UserMistake(f"{path}: missing{hint}") from None
     except ValueError as error:
         raise UserMistake(f"{path}: not readable as JSON ({error})") from None
+
+
+def read_hparams(folder, hint=""):
+    """hparams.json of a run folder, and its Options. Raises UserMistake where it is missing or no such thing."""
+    path = Path(folder) / "hparams.json"
+    hparams = read_json(path, hint)
+    if not isinstance(hparams, dict) or not {"options", "dataset_dir", "channels"} <= hparams.keys():
+        raise UserMistake(f"{path}: not the hparams.json of a run")
+    return hparams, Options.of(hparams["options"])
 
 
 def write_json(path, value):

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -36,8 +35,8 @@ def load_night(folder, subject, options, labelled=True):
     kept = cache_path(folder, subject, options, labelled)
     try:
         return read_night(kept)
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile):
-        pass  # not there yet, or not whole: made again below
+    except Exception:  # not there yet, or damaged in any of the ways a zip of arrays can be: made again below
+        pass
     try:
         recording = read_recording(folder, subject, options.negative_times, want_labels=labelled is not False)
         findings, night = recording.findings, None

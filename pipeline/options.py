@@ -58,6 +58,10 @@ def one_of(what, values, known):
     return tuple(values)
 
 
+def _by_epochs(seconds):
+    return EPOCH_S % seconds == 0 or seconds % EPOCH_S == 0
+
+
 @dataclass(frozen=True)
 class Options:
     """Options of a run. Times in seconds.
@@ -87,34 +91,45 @@ class Options:
             raise UserMistake(f"--lr {self.lr}: must be above 0")
         if not 0 < self.train_split < 1:
             raise UserMistake(f"--train_split {self.train_split}: must lie between 0 and 1, such as 0.9")
-        if self.seed < 0:
-            raise UserMistake(f"--seed {self.seed}: must not be negative")
+        if not 0 <= self.seed < 2**32:
+            raise UserMistake(f"--seed {self.seed}: must lie between 0 and {2**32 - 1}")
         one_of("--architectures", self.architectures, ARCHITECTURES)
         if self.channels:
             one_of("--channels", self.channels, CHANNELS)
         self._check_times()
 
     def _check_times(self):
-        row, steps = self.data_alignment, [s for s in range(1, 601) if EPOCH_S % s == 0 or s % EPOCH_S == 0]
-        if row not in steps:
-            near = sorted(steps, key=lambda s: abs(s - row))[:3]
-            raise UserMistake(
-                f"--data_alignment {row}: must divide the {EPOCH_S}-s epoch or be whole epochs, "
-                f"such as {', '.join(map(str, sorted(near)))}"
-            )
-        unit = row if self.channels and "activity" not in self.channels else lcm(row, self.seconds("activity"))
-        for name in ("stride", "window_size"):
-            value = getattr(self, name)
-            if value % unit or (name == "stride" and value not in steps):
-                fits = [s for s in (steps if name == "stride" else range(unit, 3601)) if s % unit == 0]
-                near = sorted(fits, key=lambda s: abs(s - value))[:3]
-                raise UserMistake(
-                    f"--{name} {value}: with --data_alignment {row} it must be a whole number of {unit} s"
-                    f"{' that divides the epoch or is whole epochs' if name == 'stride' else ''}, "
-                    f"such as {', '.join(map(str, sorted(near)))}"
-                )
-        if self.window_size < self.stride:
-            raise UserMistake(f"--window_size {self.window_size}: must not be shorter than --stride {self.stride}")
+        times = {name: getattr(self, name) for name in ("data_alignment", "stride", "window_size")}
+        counted = not self.channels or "activity" in self.channels
+        unit = self._unit(self.data_alignment, counted)
+        whole = f"of {unit} s with --data_alignment {self.data_alignment}"
+        rules = {  # name -> (does a value do, in words)
+            "data_alignment": (_by_epochs, f"it must divide the {EPOCH_S}-s epoch or be whole epochs"),
+            "stride": (
+                lambda s: _by_epochs(s) and s % unit == 0,
+                f"it must divide the {EPOCH_S}-s epoch or be whole epochs, and a whole number {whole}",
+            ),
+            "window_size": (
+                lambda s: s % unit == 0 and s >= self.stride,
+                f"it must be a whole number {whole}, and not less than --stride {self.stride}",
+            ),
+        }
+        for name, (does, words) in rules.items():
+            if not does(times[name]):
+                alone = [s for s in range(1, 3601) if does(s)]
+                fits = [s for s in alone if self._fit(**times | {name: s}, counted=counted)] or alone
+                near = sorted(sorted(fits, key=lambda s: abs(s - times[name]))[:3])
+                raise UserMistake(f"--{name} {times[name]}: {words}, such as {', '.join(map(str, near))}")
+
+    @staticmethod
+    def _unit(row, counted):
+        """Seconds that strides and windows must be whole numbers of: rows, and activity values where they count."""
+        return lcm(row, max(COUNT_S, row)) if counted else row
+
+    def _fit(self, data_alignment, stride, window_size, counted):
+        unit = self._unit(data_alignment, counted)
+        times = _by_epochs(data_alignment) and _by_epochs(stride) and not stride % unit
+        return times and not window_size % unit and window_size >= stride
 
     def seconds(self, channel):
         """Seconds that one value of the channel covers."""
@@ -140,5 +155,8 @@ class Options:
 
     @classmethod
     def of(cls, saved):
-        """Options of what `as_dict` gave, read back from JSON."""
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in saved.items()})
+        """Options of what `as_dict` gave, read back from JSON. Raises UserMistake for anything else."""
+        try:
+            return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in saved.items()})
+        except (TypeError, AttributeError) as error:
+            raise UserMistake(f"these are no options of a run: {error}") from None

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from evaluation.metrics import kappa
-from export.bundle import read_contract
+from export.bundle import read_contract, stager_path
 from export.contract import GATES
 from models.assemble import padded, roll_network
 from pipeline.align import Aligner, extent
@@ -159,7 +159,7 @@ def check(run, folder=None, wanted=None, architectures=None, precisions=None, pr
     for name, precision in models:
         third = compare(reference[name], direct[name, precision], nights, precision)
         fourth = compare(reference[name], live[name, precision], nights, precision)
-        size = (bundles[name] / f"{name}.{precision}.tflite").stat().st_size
+        size = stager_path(bundles[name], name, precision).stat().st_size
         row = {
             "architecture": name,
             "precision": precision,

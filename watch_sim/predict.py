@@ -9,8 +9,8 @@ from evaluation.plots import plot_night, statistics
 from pipeline.align import extent
 from pipeline.checks import UnusableNight
 from pipeline.cli import console
-from pipeline.files import read_json, write_whole
-from pipeline.options import ARCHITECTURES, STAGES, Options, UserMistake, one_of
+from pipeline.files import read_hparams, write_whole
+from pipeline.options import ARCHITECTURES, STAGES, UserMistake, one_of
 from pipeline.recordings import read_recording, subjects
 from watch_sim.stream import stream
 from watch_sim.watch import Watch
@@ -35,7 +35,7 @@ def predict_nights(run, folder, architecture, precision, out, progress):
     if not there:
         raise UserMistake(f"{bundles}: no bundle there; not a run folder, or an incomplete one")
     (architecture,) = one_of("--architecture", [architecture or there[0]], there)
-    options = Options.of(read_json(Path(run) / "hparams.json")["options"])
+    _, options = read_hparams(run)
     out = Path(out or Path(run) / "predictions" / f"{architecture}.{precision}.csv")
     tables, sleep, plots = {}, {}, []
     for subject in found:

@@ -4,7 +4,7 @@ import click
 from rich.table import Table
 
 from evaluation.plots import plot_parity
-from export.bundle import reject
+from export.bundle import reject, stager_path
 from pipeline.files import write_json
 from watch_sim.parity import check
 
@@ -18,12 +18,15 @@ def check_run(run, report_path=None, draw_to=None, reject_failed=True, **asked):
     for architecture, (reference, watch) in said.items():
         path = (draw_to or run.folder) / f"parity_{architecture}.png"
         plot_parity(nights[0], run.options.stride, reference[0], {p: x[0] for p, x in watch.items()}, path)
-    write_json(report_path or run.folder / "parity.json", report)
     if reject_failed:
         for architecture in said:
             failed = [m["precision"] for m in report["models"] if m["architecture"] == architecture and not m["passed"]]
             if failed:
                 reject(run.folder / "bundles" / architecture, failed, run.folder / "rejected" / architecture)
+        for model in report["models"]:  # a bundle that lost a file has a shorter contract in the others
+            home = "bundles" if model["passed"] else "rejected"
+            model["bytes"] = stager_path(run.folder / home / model["architecture"], **model).stat().st_size
+    write_json(report_path or run.folder / "parity.json", report)
     show(report)
     return report["passed"]
 

@@ -83,7 +83,8 @@ def drawn(rng, options, seconds=150, sensors=SENSORS):
             continue
         hz = {"heart_rate": 0.3, "motion": rng.choice([8, 25, 60]), "steps": 0.03, "activity": 1 / 15}[sensor]
         t = np.cumsum(rng.uniform(0.2, 1.8, int(1.2 * seconds * hz))) / hz + begin
-        for silent, long in zip(rng.uniform(begin, seconds, 6), rng.choice([0.11, 0.9, 1.2, 20, 40], 6), strict=True):
+        silences = np.append(rng.uniform(begin, seconds, 6), 15 * rng.integers(1, 10, 4) - rng.uniform(0, 0.8, 4))
+        for silent, long in zip(silences, rng.choice([0.11, 0.9, 0.9, 1.2, 20], 10), strict=True):
             t = t[(t < silent) | (t > silent + long)]
         t = np.concatenate([t, rng.choice(edges, rng.integers(0, 20))])
         t = np.unique(t[(t >= begin) & (t < seconds)])
@@ -109,7 +110,9 @@ def online(night, options, rng):
         for i, t in enumerate(night.samples[sensor][0])
     ]
     order.sort(key=lambda event: event[0])
-    cuts = np.sort(rng.integers(0, len(order) + 1, rng.integers(0, 40)))
+    pauses = 1 + np.flatnonzero(np.diff([t for t, _, _ in order]) > 0.15)  # in which the clock may close a window
+    cuts = np.append(rng.integers(0, len(order) + 1, rng.integers(0, 40)), rng.permutation(pauses)[:20])
+    cuts.sort()
     for a, b in zip([0, *cuts], [*cuts, len(order)], strict=True):
         for sensor in rng.permutation(list(night.samples)):
             mine = [i for _, name, i in order[a:b] if name == sensor]
@@ -119,7 +122,7 @@ def online(night, options, rng):
         if b and rng.random() < 0.7:
             closed.append(aligner.before(order[b - 1][0]))
         following = order[b][0] if b < len(order) else 1e3
-        if rng.random() < 0.3:  # the clock: no later than what may still count in the window comes
+        if rng.random() < 0.5:  # the clock: no later than what may still count in the window comes
             closed.append(aligner.advance(min(following - 0.1 - 1e-6, 150)))
         if rng.random() < 0.2:
             file = io.BytesIO()

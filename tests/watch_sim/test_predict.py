@@ -102,8 +102,17 @@ def test_an_unusable_night_is_named_and_left_out(run, night_of, tmp_path):
     paths(folder, "1002")["heart_rate"].write_text("nonsense\n")
     done = command(run, "--dataset_dir", folder, "--precision", "float32", "--out", tmp_path / "out.csv")
     assert done.exit_code == 0, done.output
-    assert "heart_rate/1002_heartrate.txt" in done.stderr
+    assert "heart_rate/1002_heartrate.txt: " in done.stderr
+    assert "; night skipped" in done.stderr
     assert list(pd.read_csv(tmp_path / "out.csv")) == COLUMNS
+
+
+def test_what_was_repaired_is_said_as_in_every_report(run, night_of, tmp_path):
+    done = command(run, "--dataset_dir", night_of("1002", "heart_rate"), "--precision", "float32")
+    assert done.exit_code == 0, done.output
+    (line,) = done.stderr.strip().splitlines()
+    assert line.startswith("heart_rate/1002_heartrate.txt: ")
+    assert line.endswith("repeats another line; row dropped")
 
 
 def test_tensorflow_is_not_needed(run, night_of, run_python, tmp_path):
