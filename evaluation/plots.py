@@ -82,8 +82,8 @@ def plot_parity(night, stride, reference, said, path):
     """
     shown = "int8" if "int8" in said else next(iter(said))
     lines = {"scored (PSG)": night.stages, "Keras": reference.argmax(1), f"watch, {shown}": said[shown].argmax(1)}
-    if stride < EPOCH_S:  # one window per scored epoch
-        lines = {name: stages[EPOCH_S // stride - 1 :: EPOCH_S // stride] for name, stages in lines.items()}
+    whole = night.ends % EPOCH_S == 0  # one window per scored epoch
+    lines = {name: stages[whole] for name, stages in lines.items()}
     figure, axes = plt.subplots(4, 1, figsize=(11, 8), height_ratios=[1, 1, 1, 1.2])
     hours = (night.ends - night.ends[0]) / 3600
     for axis, (name, stages) in zip(axes, lines.items(), strict=False):

@@ -148,7 +148,7 @@ class Aligner:
         for name in self.channels:
             self.sums[name], self.numbers[name] = saved[f"sums.{name}"].copy(), saved[f"numbers.{name}"].copy()
         if self.counter:
-            mark = "counter."
+            self.counter, mark = ActivityCounter(self.start), "counter."
             self.counter.restore({k.removeprefix(mark): v for k, v in saved.items() if k.startswith(mark)})
 
 

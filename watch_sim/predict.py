@@ -43,10 +43,10 @@ def predict_nights(run, folder, architecture, precision, out, progress):
         try:
             recording = read_recording(folder, subject, options.negative_times, want_labels=False)
         except UnusableNight as unusable:
-            console.print(*unusable.findings, sep="\n")
+            console.print(*map(str, unusable.findings), sep="\n")
             continue
         if recording.findings:
-            console.print(*recording.findings, sep="\n")
+            console.print(*map(str, recording.findings), sep="\n")
         table = tables[subject] = predict_night(bundles / architecture, precision, recording, options)
         plots.append(out.with_name(f"{out.stem}_{subject}.png"))
         plot_night(subject, table, options.stride, plots[-1])

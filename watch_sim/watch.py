@@ -101,19 +101,26 @@ class Watch:
     def save(self, path):
         """Write all that is under way to a file, whole or not at all, for `restore`."""
         arrays = {f"aligner.{name}": x for name, x in self.aligner.state().items()}
-        arrays |= {f"state.{name}": x for name, x in self.runner.states.items()}
+        arrays |= {f"state.{name}": x for name, x in self.runner.states.items()} | {"model": self._model()}
         write_whole(path, lambda file: np.savez(file, **arrays))
 
+    def _model(self):
+        """The files that a saved state belongs to, by their digests."""
+        return np.array([call["sha256"] for call in self.runner.plan["calls"]])
+
     def restore(self, path):
-        """Go on as if the watch that wrote the file had never stopped. Raises UserMistake for another model's file."""
+        """Go on as if the watch that wrote the file had never stopped. Raises UserMistake, leaving all as it is, for a
+        file that is damaged or of another model.
+        """
         try:
             with np.load(path, allow_pickle=False) as saved:
                 arrays = dict(saved)
+            if not np.array_equal(arrays["model"], self._model()):
+                raise ValueError("of another model")
             states = {name: arrays[f"state.{name}"] for name in self.runner.states}
-            if any(x.shape != self.runner.states[name].shape for name, x in states.items()):
-                raise KeyError("state of another shape")
+            aligner = Aligner(self.options, self.aligner.channels, count_motion=self.aligner.counter is not None)
             mark = "aligner."
-            self.aligner.restore({k.removeprefix(mark): x for k, x in arrays.items() if k.startswith(mark)})
-        except (KeyError, ValueError, OSError) as error:
+            aligner.restore({k.removeprefix(mark): x for k, x in arrays.items() if k.startswith(mark)})
+        except Exception as error:  # a file can be broken in many ways
             raise UserMistake(f"{path}: not a saved state of this model ({error})") from None
-        self.runner.states = states
+        self.aligner, self.runner.states = aligner, states

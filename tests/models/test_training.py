@@ -32,10 +32,14 @@ def easy_nights(seed, n):
 
 @pytest.fixture(scope="module")
 def data():
-    """(features, stages), each by part; nights of one part differ in length."""
+    """(features, stages), each by part. Stages of inner validation are wrong: its best epoch is an early one."""
     parts = {"train": easy_nights(0, 6), "inner_validation": easy_nights(1, 2), "validation": easy_nights(2, 2)}
-    parts["inner_validation"][0][1], parts["inner_validation"][1][1] = (x[1][:50] for x in parts["inner_validation"])
-    return tuple({name: part[i] for name, part in parts.items()} for i in (0, 1))
+    features, stages = ({name: part[i] for name, part in parts.items()} for i in (0, 1))
+    stages["inner_validation"] = [np.where(s >= 0, (s + 1) % 5, -1) for s in stages["inner_validation"]]
+    features["inner_validation"][1], stages["inner_validation"][1] = (
+        x["inner_validation"][1][:50] for x in (features, stages)
+    )
+    return features, stages
 
 
 class Training:
@@ -96,14 +100,13 @@ def best_row(rows):
 
 def test_it_learns(whole):
     assert [row["epoch"] for row in whole.rows] == [1, 2, 3, 4, 5]
-    best = best_row(whole.rows)
-    assert best["inner_validation_accuracy"] > 0.6
-    assert best["validation_accuracy"] > 0.6
-    assert whole.rows[-1]["train_accuracy"] > whole.rows[0]["train_accuracy"]
+    assert whole.rows[-1]["validation_accuracy"] > 0.6
+    assert whole.rows[-1]["train_accuracy"] > max(0.5, whole.rows[0]["train_accuracy"])
 
 
 def test_what_is_kept_is_the_epoch_best_on_scored_windows_of_inner_validation(whole):
     best = best_row(whole.rows)
+    assert best["epoch"] < OPTIONS.epochs
     features, stages = whole.data
     model = keras.models.load_model(whole.best)
     assert model.output_shape[-1] == len(STAGES)
@@ -123,9 +126,11 @@ def test_the_same_seed_gives_the_same_weights_whatever_unscored_windows_hold(tra
     assert again.rows == trained("lstm").rows[:STOP]
 
 
-def test_another_seed_gives_other_weights(small, tmp_path):
-    other = Training(small.data, "rnn", tmp_path, Options.of(OPTIONS.as_dict() | {"seed": 1})).stop(1)
-    assert other.rows[0]["inner_validation_loss"] != small.rows[0]["inner_validation_loss"]
+def test_another_seed_begins_with_other_weights(small, tmp_path):
+    options = Options.of(OPTIONS.as_dict() | {"seed": 1, "lr": 1e-12, "epochs": 1})  # as good as untrained
+    other = Training(small.data, "rnn", tmp_path, options).run()
+    for x, y in zip(small.weights(), other.weights(), strict=True):
+        assert x.ndim < 2 or np.corrcoef(x.ravel(), y.ravel())[0, 1] < 0.5
 
 
 @pytest.fixture(scope="module")
