@@ -366,6 +366,25 @@ def test_the_clock_closes_windows_and_what_comes_later_leaves_them_as_they_are()
     assert len(aligner.advance(60)[0]) == 0  # a clock set back closes nothing
 
 
+@pytest.mark.parametrize("sensor", SENSORS)
+def test_what_comes_late_changes_nothing_that_follows(sensor):
+    t = np.arange(0, 90, 0.05 if sensor == "motion" else 3)
+    values = np.random.default_rng(0).uniform(0, 1, (len(t), 3) if sensor == "motion" else len(t))
+    values = values if sensor == "motion" else 60 + values
+    said = []
+    for late in (False, True):
+        channels = {*SENSORS[sensor], "activity"}
+        aligner = Aligner(options_of((1, 60, 30)), channels, count_motion=sensor != "activity")
+        aligner.feed(sensor, t[t < 24], values[t < 24])
+        aligner.advance(30)
+        if late:
+            aligner.feed(sensor, t[(t >= 24) & (t < 30)], values[(t >= 24) & (t < 30)])
+        aligner.feed(sensor, t[t >= 31], values[t >= 31])
+        said.append(aligner.advance(90)[1])
+    for name, windows in said[0].items():
+        assert np.array_equal(windows, said[1][name]), name
+
+
 def test_an_event_closes_the_windows_it_lies_past_by_more_than_the_grace():
     aligner = Aligner(Options(), ("heart_rate",))
     for t, ends in ((30.0, []), (30.1, []), (30.2, [30]), (95.0, [60, 90])):
