@@ -135,7 +135,8 @@ class Sensing:
         averages = new["averages"] = old["averages"] + rate * (tf.tile(level, [1, len(slow)]) - old["averages"])
         many = len(self.channels)
         away = level - averages[:, -many:]
-        step = (level - old["averages"][:, -many:]) * away
+        first = tf.minimum(old["seen"], 1)  # 0 at the first value: no spread yet, and the average of nothing is far off
+        step = (level - old["averages"][:, -many:]) * away * first
         variance = new["variance"] = old["variance"] + share * has * (step - old["variance"])  # Welford 1962
         out.add(self.channels, level, some)
         for i, name in enumerate([f"{m}min" for m in AVERAGES_MIN] + ["night"]):

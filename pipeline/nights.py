@@ -15,7 +15,7 @@ from pipeline.recordings import paths, read_recording, subjects
 
 CACHE = ARTIFACTS / "cache"
 _CODE = b"".join(
-    (Path(__file__).parent / f"{m}.py").read_bytes() for m in ("activity", "align", "checks", "recordings")
+    (Path(__file__).parent / f"{m}.py").read_bytes() for m in ("activity", "align", "checks", "options", "recordings")
 )
 
 
