@@ -12,9 +12,9 @@ from pipeline.options import PRECISIONS
 ROOT = Path(__file__).resolve().parent.parent
 
 
-def converted(run, architecture, out, progress):
+def converted(run, architecture, out, precisions, progress):
     """Convert one architecture into the folder `out`. Raises RuntimeError with the child's words where it fails."""
-    command = [sys.executable, "-m", "export.convert", str(run.folder.resolve()), architecture, str(out)]
+    command = [sys.executable, "-m", "export.convert", str(run.folder.resolve()), architecture, str(out), *precisions]
     with tempfile.TemporaryFile("w+") as said:
         child = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=said, text=True)
         lines = []
@@ -29,17 +29,17 @@ def converted(run, architecture, out, progress):
             )
 
 
-def build_bundles(run, architectures, out, progress=lambda what: None):
+def build_bundles(run, architectures, out, progress=lambda what: None, precisions=PRECISIONS):
     """Write bundles <out>/<architecture> of a run; two are converted at a time. progress: called after each file."""
     night = run.golden()
     (features,) = run.sensing().nights([night])
 
     def build(architecture):
         with tempfile.TemporaryDirectory(dir=run.folder, prefix=".export.") as made:
-            converted(run, architecture, Path(made).resolve(), progress)
+            converted(run, architecture, Path(made).resolve(), precisions, progress)
             (said,) = run.probabilities(architecture, [features])
             story = golden(night, run.channels, run.options, said)
-            write_bundle(Path(out) / architecture, made, architecture, run.options, run.channels, story)
+            write_bundle(Path(out) / architecture, made, run, architecture, precisions, story)
 
     Path(out).mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(2) as pool:

@@ -7,7 +7,7 @@ import numpy as np
 
 from export.contract import GATES, make_contract, rewrite, sha256, with_digests
 from pipeline.files import read_json, write_json, write_whole
-from pipeline.options import PRECISIONS, PROBABILITIES, STAGES, UserMistake, one_of
+from pipeline.options import PROBABILITIES, STAGES, UserMistake, one_of
 
 
 def floats(values):
@@ -31,7 +31,7 @@ def stager_path(folder, architecture, precision, **_):
     return Path(folder) / f"{architecture}.{precision}.tflite"
 
 
-def write_bundle(folder, made, architecture, options, channels, golden_night):
+def write_bundle(folder, made, run, architecture, precisions, golden_night):
     """Write a bundle from the converted files in `made`, replacing what stands in `folder`."""
     folder = Path(folder)
     beside = folder.with_name(f".{folder.name}.beside")
@@ -39,10 +39,10 @@ def write_bundle(folder, made, architecture, options, channels, golden_night):
     shutil.copytree(made, beside)
     beside.chmod(0o755)  # a temporary folder is its owner's alone
     sensing = beside / "sensing.tflite"
-    files = {precision: [sensing, stager_path(beside, architecture, precision)] for precision in PRECISIONS}
+    files = {precision: [sensing, stager_path(beside, architecture, precision)] for precision in precisions}
     write_whole(beside / "labels.txt", "\n".join(STAGES) + "\n")
     write_json(beside / "golden.json", golden_night)
-    seal(beside, make_contract(architecture, options, channels, files))
+    seal(beside, make_contract(architecture, run.options, run.channels, files, run.operating_points(architecture)))
     shutil.rmtree(folder, ignore_errors=True)
     beside.rename(folder)
 

@@ -29,6 +29,8 @@ HOW = {
     "sum": "Sum of the bins that end in (t, t + seconds_per_value], a bin's end being taken "
     f"{GRACE_S} s early; missing if there is none.",
     "activity": "One bin per 15 s: activity count of te Lindert & Van Someren (Sleep 2013) of the z axis.",
+    "operating_points": "To favour a stage: multiply the probabilities by the weights of an operating point, divide by "
+    "their sum, then take the likeliest, or sum into coarser views.",
     "calls": "For every window, make the calls in order. An input comes 'from' a channel of this window, an 'output' "
     "of an earlier call in this window, or a 'state'. After the last call each output with a 'to' becomes that state. "
     "States start the night at their 'initial' value (0 means all zeros).",
@@ -72,8 +74,11 @@ def call_entry(path, channels):
     return entry
 
 
-def make_contract(architecture, options, channels, files):
-    """The contract, without digests. files: {precision: [paths of .tflite, in order of the calls]}."""
+def make_contract(architecture, options, channels, files, points):
+    """The contract, without digests.
+
+    files: {precision: [paths of .tflite, in order of the calls]}. points: {operating point: {"weights": [5]}}.
+    """
     precisions = {}
     for precision, paths in files.items():
         calls = [call_entry(path, channels) for path in paths]
@@ -94,6 +99,7 @@ def make_contract(architecture, options, channels, files):
         "delay_windows": 0,
         "how": HOW,
         "channels": [channel_entry(name, options) for name in channels],
+        "operating_points": points,
         "precisions": precisions,
     }
 

@@ -20,7 +20,7 @@ from export.contract import rewrite
 from models.assemble import step_form
 from models.run import Run
 from pipeline.files import write_whole
-from pipeline.options import PRECISIONS, UserMistake
+from pipeline.options import UserMistake
 
 FLOAT_OPS = ["MUL", "ADD", "SUB", "LOGISTIC", "TANH", "SOFTMAX", "RELU", "BATCH_MATMUL"]
 FLOAT_OPS += ["SPLIT", "CONCATENATION", "STRIDED_SLICE", "SLICE", "RESHAPE", "TRANSPOSE"]
@@ -79,14 +79,14 @@ def stager_model(folder, precision, calibration):
     return bytes(chosen.get_nondebug_quantized_model())
 
 
-def convert(folder, architecture, out):
+def convert(folder, architecture, out, *precisions):
     """Write sensing.tflite and <architecture>.<precision>.tflite of the run `folder` to `out`."""
     run = Run(folder)
     network = run.network(architecture)
     write_whole(Path(out) / "sensing.tflite", rewrite(sensing_model(run.sensing())))
     with tempfile.TemporaryDirectory() as saved:
         save_step(network, saved)
-        for precision in PRECISIONS:
+        for precision in precisions:
             content = stager_model(saved, precision, run.calibration(architecture))
             write_whole(stager_path(out, architecture, precision), rewrite(content))
             print(precision, flush=True)  # the parent's progress

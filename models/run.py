@@ -12,6 +12,7 @@ from models.sensing import Sensing
 from pipeline.files import read_hparams, read_json, write_whole
 from pipeline.nights import read_night
 from pipeline.options import UserMistake, one_of
+from pipeline.recordings import subjects
 
 INCOMPLETE = ": an incomplete run folder (train.py --resume --out finishes a stopped run)"
 CALIBRATION_WINDOWS = 400  # for quantization, drawn from the training nights
@@ -42,6 +43,14 @@ class Run:
         """{"train", "inner_validation", "validation"} -> subjects."""
         return self._json("splits.json")
 
+    def held_out(self, folder, hint=""):
+        """Subjects of a folder that the run was not trained on. UserMistake, with the hint, where none is left."""
+        seen = {*self.splits["train"], *self.splits["inner_validation"]}
+        left = [subject for subject in subjects(folder) if subject not in seen]
+        if not left:
+            raise UserMistake(f"{folder}: the run was trained on every night in it{hint}")
+        return left
+
     def sensing(self):
         """The front end with the run's scaler."""
         return Sensing(self.options, self.channels, self._json("scaler.json"))
@@ -56,6 +65,13 @@ class Run:
         network = NETWORKS[architecture](len(self._json("scaler.json")["mean"]), self.options.hidden_dim)
         sequence_form(network).set_weights(self.model(architecture).get_weights())
         return network
+
+    def operating_points(self, architecture):
+        """{name: {"weights": [5]}} of a model, chosen on the inner validation subjects."""
+        points = self._json("operating_points.json")
+        if not isinstance(points, dict) or architecture not in points:
+            raise UserMistake(f"{self.folder / 'operating_points.json'}: lacks {architecture}")
+        return points[architecture]
 
     def calibration(self, architecture):
         """{"features" or state: [windows, ...]} of training nights."""

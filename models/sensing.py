@@ -22,6 +22,7 @@ STILL_MIN = (2.5, 10, 30)  # trailing maximum of activity, and share of windows 
 DECAYS_MIN = (10, 30, 90)
 EXPECTILES = (0.02, 0.98)  # Newey & Powell, Econometrica 1987
 EXPECTILE_RATE = 0.1
+AT_ONCE = 64  # nights rolled over together: some 20 MB each
 LIMIT = 4.0  # SD: features are held within
 
 
@@ -151,22 +152,23 @@ class Sensing:
         windows = [max(1, round(m * 60 / self.options.stride)) for m in minutes]
         return np.float32([[i >= size - n for i in range(size)] for n in windows])
 
+    def _means(self, x, valid, minutes):
+        """Trailing means of a buffer x [B, size] where valid, over each of `minutes`: mean and number [B, K], mask."""
+        mask = self._trailing(minutes, x.shape[1])
+        n = tf.matmul(valid, mask.T)
+        return tf.matmul(x, mask.T) / tf.maximum(n, 1), n, mask
+
     def _heart_rate(self, level, has, seen, old, new, out):
         hour = new["hour"] = tf.concat([old["hour"][:, 1:], level * has], 1)  # [B, H], 0 where missing
-        size = self.parts["hour"]
         valid = tf.minimum(hour, 1)
         some = tf.minimum(seen, 1)
 
         gone = (level - hour) * valid  # summed rather than the values themselves: less is lost to rounding
 
-        mask = self._trailing(TRAILING_MIN, size)
-        n = tf.matmul(valid, mask.T)
-        mean = tf.matmul(gone, mask.T) / tf.maximum(n, 1)
+        mean, n, _ = self._means(gone, valid, TRAILING_MIN)
         out.add([f"heart_rate_from_last_{m}min" for m in TRAILING_MIN], mean, tf.minimum(n, 1))
 
-        mask = self._trailing(SPREAD_MIN, size)
-        n = tf.matmul(valid, mask.T)
-        mean = tf.matmul(gone, mask.T) / tf.maximum(n, 1)
+        mean, n, mask = self._means(gone, valid, SPREAD_MIN)
         away = (gone[:, None, :] - mean[:, :, None]) * (valid[:, None, :] * mask)
         spread = tf.sqrt(tf.reduce_sum(away * away, 2) / tf.maximum(n, 1))
         out.add([f"heart_rate_spread_{m}min" for m in SPREAD_MIN], spread, tf.minimum(tf.nn.relu(n - 1), 1))
@@ -203,19 +205,13 @@ class Sensing:
 
     def _movement(self, level, has, old, new, out):
         half = new["half_hour"] = tf.concat([old["half_hour"][:, 1:], (level + 1) * has], 1)  # 0 where missing
-        size = self.parts["half_hour"]
         valid = tf.minimum(half, 1)
         count = tf.nn.relu(half - 1)
-        mask = self._trailing(COUNTS_MIN, size)
-        n = tf.matmul(valid, mask.T)
-        mean = tf.matmul(count, mask.T) / tf.maximum(n, 1)
+        mean, n, _ = self._means(count, valid, COUNTS_MIN)
         out.add([f"activity_{m}min" for m in COUNTS_MIN], mean, tf.minimum(n, 1))
 
-        mask = self._trailing(STILL_MIN, size)
-        n = tf.matmul(valid, mask.T)
-        moving = tf.minimum(count, 1)  # log(1 + 3.07) and more is movement
+        share, n, mask = self._means(tf.minimum(count, 1), valid, STILL_MIN)  # log(1 + 3.07) and more is movement
         out.add([f"activity_most_{m}min" for m in STILL_MIN], tf.reduce_max(count[:, None] * mask, 2), tf.minimum(n, 1))
-        share = tf.matmul(moving, mask.T) / tf.maximum(n, 1)
         out.add([f"moving_{m}min" for m in STILL_MIN], share, tf.minimum(n, 1))
         still = 1 - tf.minimum(level * has, 1)
         since = new["since_moved"] = (old["since_moved"] + self.options.stride / 60) * still
@@ -228,6 +224,9 @@ class Sensing:
 
     def measured(self, nights):
         """Values and known, each a list of [windows, F] per night: `measure` rolled over whole nights."""
+        if len(nights) > AT_ONCE:
+            parts = [self.measured(nights[i : i + AT_ONCE]) for i in range(0, len(nights), AT_ONCE)]
+            return [[x for part in parts for x in part[i]] for i in (0, 1)]
         batch = {
             name: padded([night.window(name, self.options) for night in nights], CHANNELS[name].missing)
             for name in self.channels  # [B, T, V]
@@ -241,9 +240,9 @@ class Sensing:
         out, _ = roll(one, batch, start)
         return [[x[: len(night)] for x, night in zip(out[key], nights, strict=True)] for key in ("values", "known")]
 
-    def fit(self, nights):
-        """Fit the scaler on nights: mean and spread of each feature where it is known. Training nights only."""
-        values, known = (np.concatenate(each) for each in self.measured(nights))
+    def fit(self, values, known):
+        """Fit the scaler on what was `measured`: each feature's mean and spread where known. Training nights only."""
+        values, known = np.concatenate(values), np.concatenate(known)
         n = np.maximum(known.sum(0), 1)
         mean = (values * known).sum(0, dtype=np.float64) / n
         spread = np.sqrt((((values - mean) * known) ** 2).sum(0, dtype=np.float64) / n)
@@ -251,7 +250,11 @@ class Sensing:
 
     def nights(self, nights):
         """Sequence form: features of each night, a list of [windows, F] float32."""
-        return [self.scale(v, k).numpy() for v, k in zip(*self.measured(nights), strict=True)]
+        return self.scaled(*self.measured(nights))
+
+    def scaled(self, values, known):
+        """Features of what was `measured`."""
+        return [self.scale(v, k).numpy() for v, k in zip(values, known, strict=True)]
 
 
 class Features:

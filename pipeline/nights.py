@@ -14,6 +14,7 @@ from pipeline.options import ARTIFACTS, UserMistake
 from pipeline.recordings import paths, read_recording, subjects
 
 CACHE = ARTIFACTS / "cache"
+INNER = 0.15  # of the subjects that are not held out: inner validation
 _CODE = b"".join(
     (Path(__file__).parent / f"{m}.py").read_bytes() for m in ("activity", "align", "checks", "options", "recordings")
 )
@@ -101,8 +102,13 @@ def split(subjects, options):
     """
     if len(subjects) < 3:
         raise UserMistake(f"{len(subjects)} usable night(s): at least 3 subjects are needed to train and assess")
-    order = list(np.random.default_rng(options.seed).permutation(sorted(subjects)))
+    order = np.random.default_rng(options.seed).permutation(sorted(subjects))
     held = min(max(1, int(len(order) * (1 - options.train_split) + 0.5 + 1e-9)), len(order) - 2)
-    inner = max(1, int((len(order) - held) * 0.15 + 0.5))
-    parts = {"validation": order[:held], "inner_validation": order[held : held + inner], "train": order[held + inner :]}
+    return in_parts(order[:held], order[held:])
+
+
+def in_parts(held, rest):
+    """A split with the first INNER of the rest as inner validation subjects; each part sorted."""
+    inner = max(1, int(len(rest) * INNER + 0.5))
+    parts = {"validation": held, "inner_validation": rest[:inner], "train": rest[inner:]}
     return {name: sorted(map(str, part)) for name, part in parts.items()}

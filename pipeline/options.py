@@ -76,10 +76,11 @@ class Options:
     stride: int = 30
     channels: tuple[str, ...] = ()  # empty: all that any training night has
     architectures: tuple[str, ...] = ARCHITECTURES
-    batch_size: int = 8  # nights
+    batch_size: int = 10  # nights
+    variants: int = 4  # of each training night
     hidden_dim: int = 48
     lr: float = 4e-3
-    epochs: int = 40
+    epochs: int = 60
     train_split: float = 0.9  # of the subjects
     seed: int = 0
 
@@ -87,6 +88,8 @@ class Options:
         for name in ("data_alignment", "window_size", "stride", "batch_size", "hidden_dim", "epochs"):
             if getattr(self, name) < 1:
                 raise UserMistake(f"--{name} {getattr(self, name)}: must be at least 1")
+        if self.variants < 0:
+            raise UserMistake(f"--variants {self.variants}: must be at least 0")
         if not self.lr > 0:
             raise UserMistake(f"--lr {self.lr}: must be above 0")
         if not 0 < self.train_split < 1:

@@ -51,7 +51,7 @@ def quick_run(synthetic, tmp_path_factory, run_python):
     Probabilities of such networks lie close together, so quantized files may well be rejected; float32 may not.
     """
     out = tmp_path_factory.mktemp("runs") / "quick"
-    done = run_python("train.py", "--dataset_dir", synthetic, "--epochs", 2, "--out", out)
+    done = run_python("train.py", "--dataset_dir", synthetic, "--epochs", 2, "--variants", 1, "--out", out)
     assert (out / "parity.json").exists(), done.stderr
     return QuickRun(out, done)
 

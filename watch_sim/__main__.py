@@ -47,15 +47,22 @@ def parity(run, dataset_dir, nights, architectures, precisions, report):
 @option("dataset_dir", type=Path, required=True, help="Recordings; labels are not read.")
 @option("architecture", default=None, help="[gru, or the first there is]")
 @option("precision", default="int8", show_default=True)
+@option("operating_point", default=None, help="Of the contract's, such as rem. [none]")
 @option("out", type=Path, default=None, help="CSV of all nights. [RUN/predictions/<architecture>.<precision>.csv]")
-def predict(run, dataset_dir, architecture, precision, out):
+def predict(run, dataset_dir, architecture, precision, operating_point, out):
     """Stages of nights: heart rate, motion and steps in, a line per window out, with plot and sleep statistics."""
     from watch_sim.predict import predict_nights
 
     with progress_bar() as bar:
         task = bar.add_task("predicting", total=None)
         written = predict_nights(
-            run, dataset_dir, architecture, precision, out, lambda what: bar.update(task, description=what)
+            run,
+            dataset_dir,
+            architecture,
+            precision,
+            operating_point,
+            out,
+            lambda what: bar.update(task, description=what),
         )
     click.echo("\n".join(map(str, written)))
 

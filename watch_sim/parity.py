@@ -14,8 +14,8 @@ from export.contract import GATES
 from models.assemble import padded, roll_network
 from pipeline.align import Aligner, extent
 from pipeline.nights import load_nights
-from pipeline.options import UserMistake, one_of
-from pipeline.recordings import read_recording, subjects
+from pipeline.options import one_of
+from pipeline.recordings import read_recording
 from watch_sim.stream import stream
 from watch_sim.watch import Runner, Watch
 
@@ -78,10 +78,8 @@ def compare(reference, said, nights, precision):
     """
     gate = GATES[precision]
     p, q, true = np.concatenate(reference), np.concatenate(said), np.concatenate([night.stages for night in nights])
-    apart, rows = (
-        np.nan_to_num(np.abs(p - q), nan=1.0, posinf=1.0),
-        np.arange(len(p)),
-    )  # no answer is as wrong as can be
+    apart = np.nan_to_num(np.abs(p - q), nan=1.0, posinf=1.0)  # no answer is as wrong as can be
+    rows = np.arange(len(p))
     a, b = p.argmax(1), q.argmax(1)
     same = (a == b) | (p[rows, a] - p[rows, b] < gate.get("tie", 0))
     b = np.where(same, a, b)
@@ -114,15 +112,6 @@ def compare(reference, said, nights, precision):
     }
 
 
-def held_out(run, folder):
-    """Subjects of a folder that the run was not trained on."""
-    seen = {*run.splits["train"], *run.splits["inner_validation"]}
-    left = [subject for subject in subjects(folder) if subject not in seen]
-    if not left:
-        raise UserMistake(f"{folder}: the run was trained on every night in it; name some with --nights")
-    return left
-
-
 def check(run, folder=None, wanted=None, architectures=None, precisions=None, progress=lambda what: None):
     """The parity report (parity.json) of a run, and what is needed to draw it.
 
@@ -134,7 +123,9 @@ def check(run, folder=None, wanted=None, architectures=None, precisions=None, pr
     architectures = one_of("--architectures", architectures or run.options.architectures, run.options.architectures)
     bundles = {name: run.path(f"bundles/{name}") for name in architectures}
     asked = {name: list(precisions or read_contract(path)["precisions"]) for name, path in bundles.items()}
-    nights, _ = load_nights(folder, run.options, wanted or held_out(run, folder), labelled=None)
+    nights, _ = load_nights(
+        folder, run.options, wanted or run.held_out(folder, "; name some with --nights"), labelled=None
+    )
     features = run.sensing().nights(nights)
     reference, step = {}, {}
     for name in architectures:

@@ -5,7 +5,9 @@ from pathlib import Path
 import click
 import pandas as pd
 
-from evaluation.plots import plot_night, statistics
+from evaluation.plots import plot_night
+from evaluation.results import PROBABILITY_COLUMNS
+from evaluation.sleep import statistics
 from pipeline.align import extent
 from pipeline.checks import UnusableNight
 from pipeline.cli import console
@@ -18,15 +20,21 @@ from watch_sim.watch import Watch
 SHOWN = ("TST", "SE", "SOL", "WASO", "N1", "N2", "N3", "REM", "Lat_REM")
 
 
-def predict_night(bundle, precision, recording, options):
+def predict_night(bundle, precision, recording, options, operating_point=None):
     """DataFrame of one recording, a row per window: time (s, when its stride begins), stage, p_wake .. p_rem."""
-    watch = Watch(bundle, precision, extent(recording, options)[0], counts="activity" in recording.samples)
+    watch = Watch(
+        bundle,
+        precision,
+        extent(recording, options)[0],
+        counts="activity" in recording.samples,
+        operating_point=operating_point,
+    )
     epochs = [epoch for said in stream(recording, options, watch) for epoch in said]
     rows = [(epoch.time, epoch.stage, *map(float, epoch.probabilities)) for epoch in epochs]
-    return pd.DataFrame(rows, columns=["time", "stage", *(f"p_{stage.lower()}" for stage in STAGES)])
+    return pd.DataFrame(rows, columns=["time", "stage", *PROBABILITY_COLUMNS])
 
 
-def predict_nights(run, folder, architecture, precision, out, progress):
+def predict_nights(run, folder, architecture, precision, operating_point, out, progress):
     """Predict every usable night of a folder. Writes the CSV `out` (with a subject column if there are more nights
     than one), and beside it a plot per night and the sleep statistics of all. Returns the paths written.
     """
@@ -36,7 +44,8 @@ def predict_nights(run, folder, architecture, precision, out, progress):
         raise UserMistake(f"{bundles}: no bundle there; not a run folder, or an incomplete one")
     (architecture,) = one_of("--architecture", [architecture or there[0]], there)
     _, options = read_hparams(run)
-    out = Path(out or Path(run) / "predictions" / f"{architecture}.{precision}.csv")
+    name = ".".join(filter(None, (architecture, precision, operating_point, "csv")))
+    out = Path(out or Path(run) / "predictions" / name)
     tables, sleep, plots = {}, {}, []
     for subject in found:
         progress(f"night {subject}")
@@ -47,7 +56,7 @@ def predict_nights(run, folder, architecture, precision, out, progress):
             continue
         if recording.findings:
             console.print(*map(str, recording.findings), sep="\n")
-        table = tables[subject] = predict_night(bundles / architecture, precision, recording, options)
+        table = tables[subject] = predict_night(bundles / architecture, precision, recording, options, operating_point)
         plots.append(out.with_name(f"{out.stem}_{subject}.png"))
         plot_night(subject, table, options.stride, plots[-1])
         sleep[subject] = statistics([STAGES.index(stage) for stage in table.stage], options.stride)

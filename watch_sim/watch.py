@@ -10,7 +10,7 @@ from export.bundle import read_contract
 from pipeline.align import Aligner
 from pipeline.cli import hushed
 from pipeline.files import write_whole
-from pipeline.options import STAGES, Options, UserMistake
+from pipeline.options import STAGES, Options, UserMistake, one_of
 
 
 class Epoch(NamedTuple):
@@ -67,11 +67,18 @@ class Watch:
     """Sensor events in time order in, stages out.
 
     bundle: folder of one model. precision: one of the bundle's. start: seconds, when the first window begins.
-    counts: True where activity counts are fed rather than worked out of motion.
+    counts: True where activity counts are fed rather than worked out of motion. operating_point: one of the contract's,
+    to weigh the probabilities; None leaves them as they are. Raises UserMistake for a bundle that is not whole, and for
+    a precision or an operating point that it lacks.
     """
 
-    def __init__(self, bundle, precision="int8", start=0.0, counts=False):
+    def __init__(self, bundle, precision="int8", start=0.0, counts=False, operating_point=None):
         self.runner = Runner(bundle, precision)
+        self.weights = np.ones(len(STAGES), np.float32)
+        if operating_point is not None:
+            points = self.runner.contract.get("operating_points", {})
+            one_of(f"{bundle}: operating point", [operating_point], points)
+            self.weights = np.float32(points[operating_point]["weights"])
         seconds = self.runner.contract["seconds"]
         channels = tuple(channel["name"] for channel in self.runner.contract["channels"])
         self.options = Options(
@@ -95,6 +102,8 @@ class Watch:
         epochs = []
         for i, end in enumerate(ends):
             p = self.runner.step({name: x[i] for name, x in windows.items()})
+            if (self.weights != 1).any():
+                p = p * self.weights / np.sum(p * self.weights)
             epochs.append(Epoch(float(end) - self.options.stride, STAGES[int(p.argmax())], p))
         return epochs
 

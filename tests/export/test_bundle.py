@@ -131,6 +131,16 @@ def test_the_contract_is_as_documented(bundle, architecture):
 
 
 @every
+def test_operating_points_are_in_the_contract(quick_run, bundle, architecture):
+    points = contract_of(bundle)["operating_points"]
+    assert points == json.loads((quick_run.folder / "operating_points.json").read_text())[architecture]
+    assert [*points] == ["balanced", "rem"]
+    for point in points.values():
+        assert len(point["weights"]) == len(STAGES)
+        assert min(point["weights"]) > 0
+
+
+@every
 def test_calls_and_states_fit_together(bundle, architecture):
     contract = contract_of(bundle)
     sizes = {f"channel:{c['name']}": [1, c["values_per_window"]] for c in contract["channels"]}

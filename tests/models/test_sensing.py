@@ -355,7 +355,7 @@ def fitted():
     """(nights, sensing fitted on the first two)."""
     nights = [drawn_night(seed, *SHORT, 40) for seed in range(3)]
     sensing = Sensing(*SHORT)
-    sensing.fit(nights[:2])
+    sensing.fit(*sensing.measured(nights[:2]))
     return nights, sensing
 
 
@@ -380,9 +380,9 @@ def test_scaler_hangs_on_no_other_night_and_goes_through_json(fitted):
     expected = sensing.nights(nights)
     assert json.dumps(sensing.scaler) == scaler  # looking at nights fits nothing
     again = Sensing(*SHORT)
-    again.fit(nights[1:])
+    again.fit(*again.measured(nights[1:]))
     assert json.dumps(again.scaler) != scaler
-    again.fit(nights[:2])
+    again.fit(*again.measured(nights[:2]))
     assert json.dumps(again.scaler) == scaler
     loaded = Sensing(*SHORT, json.loads(scaler))
     for *measured, x in zip(*sensing.measured(nights), expected, strict=True):

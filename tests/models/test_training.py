@@ -10,9 +10,10 @@ from itertools import chain
 import keras
 import numpy as np
 import pytest
+from sklearn.metrics import cohen_kappa_score
 
 from models.assemble import padded
-from models.training import train
+from models.training import best_epoch, train
 from pipeline.options import ARCHITECTURES, STAGES, Options
 from pipeline.windows import batches
 
@@ -21,25 +22,23 @@ OPTIONS = Options(batch_size=2, hidden_dim=16, epochs=5, lr=3e-2)
 
 
 def easy_nights(seed, n):
-    """(features, stages) of n nights; a fifth of the windows, and the last ten, are unscored."""
+    """[(features, stages)] of n nights; a fifth of the windows, and the last ten, are unscored."""
     rng = np.random.default_rng(seed)
     stages = np.repeat(rng.integers(0, 5, (n, WINDOWS // 5)), 5, axis=1)
     features = 2 * np.eye(5)[stages] - 0.4 + rng.normal(0, 0.5, (n, WINDOWS, 5))
     unscored = rng.random((n, WINDOWS)) < 0.2
     unscored[:, -10:] = True
-    return list(features.astype(np.float32)), list(np.where(unscored, -1, stages).astype(np.int8))
+    stages = np.where(unscored, -1, stages).astype(np.int8)
+    return list(zip(features.astype(np.float32), stages, strict=True))
 
 
 @pytest.fixture(scope="module")
 def data():
-    """(features, stages), each by part. Stages of inner validation are wrong: its best epoch is an early one."""
-    parts = {"train": easy_nights(0, 6), "inner_validation": easy_nights(1, 2), "validation": easy_nights(2, 2)}
-    features, stages = ({name: part[i] for name, part in parts.items()} for i in (0, 1))
-    stages["inner_validation"] = [np.where(s >= 0, (s + 1) % 5, -1) for s in stages["inner_validation"]]
-    features["inner_validation"][1], stages["inner_validation"][1] = (
-        x["inner_validation"][1][:50] for x in (features, stages)
-    )
-    return features, stages
+    """Nights by part. Stages of inner validation are wrong: its best epoch need not be the last."""
+    train = [[night, variant] for night, variant in zip(easy_nights(0, 6), easy_nights(3, 6), strict=True)]
+    inner = [(x, np.where(s >= 0, (s + 1) % 5, -1)) for x, s in easy_nights(1, 2)]
+    inner[1] = tuple(each[:50] for each in inner[1])
+    return {"train": train, "inner_validation": inner, "validation": easy_nights(2, 2)}
 
 
 class Training:
@@ -56,9 +55,7 @@ class Training:
             if row["epoch"] == stop:
                 raise KeyboardInterrupt
 
-        features, stages = self.data
-        rows = list(self.rows)
-        self.best = train(self.architecture, features, stages, self.options, rows, self.partial, done)
+        self.best = train(self.architecture, self.data, self.options, list(self.rows), self.partial, done)
         return self
 
     def stop(self, epoch):
@@ -93,9 +90,9 @@ def assert_same(one, two):
 
 
 def best_row(rows):
-    """The row of the best inner validation accuracy, of equals the last."""
-    best = max(row["inner_validation_accuracy"] for row in rows)
-    return [row for row in rows if row["inner_validation_accuracy"] == best][-1]
+    """The row of the best inner validation kappa among the last third of five epochs, of equals the last."""
+    best = max(row["inner_validation_kappa"] for row in rows[3:])
+    return [row for row in rows[3:] if row["inner_validation_kappa"] == best][-1]
 
 
 def test_it_learns(whole):
@@ -106,23 +103,33 @@ def test_it_learns(whole):
 
 def test_what_is_kept_is_the_epoch_best_on_scored_windows_of_inner_validation(whole):
     best = best_row(whole.rows)
-    assert best["epoch"] < OPTIONS.epochs
-    features, stages = whole.data
     model = keras.models.load_model(whole.best)
     assert model.output_shape[-1] == len(STAGES)
     for part in ("inner_validation", "validation"):
-        said = model.predict_on_batch(padded(features[part]))
-        p = np.concatenate([x[: len(s)][s >= 0] for x, s in zip(said, stages[part], strict=True)])
-        true = np.concatenate([s[s >= 0] for s in stages[part]])
+        features, stages = zip(*whole.data[part], strict=True)
+        said = model.predict_on_batch(padded(features))
+        p = np.concatenate([x[: len(s)][s >= 0] for x, s in zip(said, stages, strict=True)])
+        true = np.concatenate([s[s >= 0] for s in stages])
         assert np.isclose(best[f"{part}_accuracy"], (p.argmax(1) == true).mean())
+        assert np.isclose(best[f"{part}_kappa"], cohen_kappa_score(true, p.argmax(1)))
         assert np.isclose(best[f"{part}_loss"], -np.log(p[np.arange(len(p)), true]).mean(), rtol=1e-4)
+
+
+def test_of_equally_good_late_epochs_the_last_is_kept():
+    rows = [
+        {"epoch": i + 1, "inner_validation_kappa": x} for i, x in enumerate((0.9, 0.4, 0.8, 0.6, 0.7, 0.5, 0.7, 0.6))
+    ]
+    options = Options(epochs=8)
+    assert best_epoch(rows, options) is rows[6]
+    assert best_epoch(rows[:6], options) is rows[5]
+    assert best_epoch(rows[:5], options) is None  # not before the last third
+    assert best_epoch(rows[:1], Options(epochs=1)) is rows[0]
 
 
 def test_the_same_seed_gives_the_same_weights_whatever_unscored_windows_hold(trained, data, tmp_path):
     """Other features in the unscored windows at the nights' ends leave every loss as it was."""
-    features, stages = data
-    changed = [np.concatenate([night[:-10], 4 - night[-10:]]) for night in features["train"]]
-    again = Training((features | {"train": changed}, stages), "lstm", tmp_path).stop(STOP)
+    changed = [[(np.concatenate([x[:-10], 4 - x[-10:]]), y) for x, y in variants] for variants in data["train"]]
+    again = Training(data | {"train": changed}, "lstm", tmp_path).stop(STOP)
     assert again.rows == trained("lstm").rows[:STOP]
 
 
@@ -157,29 +164,31 @@ def test_a_training_that_had_ended_is_not_repeated(small):
 
 
 def test_batches_are_whole_nights_padded_and_weighted():
-    features, stages = easy_nights(0, 5)
-    features[1], stages[1] = features[1][:40], stages[1][:40]
-    stages[1][:] = 3
-    data = batches(features, stages, OPTIONS, shuffled=False)
-    said = [[part.numpy() for part in batch] for batch in data.take(4)]
+    nights = easy_nights(0, 5)
+    nights[1] = nights[1][0][:40], np.full(40, 3, np.int8)
+    said = [[part.numpy() for part in batch] for batch in batches([[night] for night in nights], OPTIONS).take(4)]
     assert [len(x) for x, _, _ in said] == [2, 2, 1, 2]  # and over again
-    x, y, weight = said[0]
-    assert np.array_equal(x[0], features[0])
-    assert np.array_equal(x[1, :40], features[1])
-    assert (x[1, 40:] == 0).all()
-    assert np.array_equal(weight[0], stages[0] >= 0)
-    assert np.array_equal(weight[1], [1] * 40 + [0] * 20)
-    assert np.array_equal(y[0][weight[0] > 0], stages[0][stages[0] >= 0])
-    assert y.min() >= 0
+    seen = set()
+    for x, y, weight in said[:3]:
+        for row in range(len(x)):
+            (i,) = [i for i, night in enumerate(nights) if np.array_equal(x[row, : len(night[0])], night[0])]
+            features, stages = nights[i]
+            seen.add(i)
+            assert (x[row, len(features) :] == 0).all()
+            assert np.array_equal(weight[row], np.pad(stages >= 0, (0, WINDOWS - len(stages))))
+            assert np.array_equal(y[row][weight[row] > 0], stages[stages >= 0])
+            assert y.min() >= 0
+    assert seen == {0, 1, 2, 3, 4}
 
 
-def test_every_epoch_sees_every_night_once_in_an_order_of_its_own():
-    features = [np.full((3, 1), i, np.float32) for i in range(6)]
-    stages = [np.zeros(3, np.int8)] * 6
+def test_every_epoch_sees_every_night_once_in_an_order_and_variants_of_its_own():
+    nights = [[(np.full((3, 1), i + 10 * j, np.float32), np.zeros(3, np.int8)) for j in range(4)] for i in range(6)]
     orders = []
-    for _ in range(2):
-        seen = [x[:, 0, 0].numpy().tolist() for x, _, _ in batches(features, stages, OPTIONS).take(9)]
+    for first in (0, 0, 1):
+        seen = [x[:, 0, 0].numpy().tolist() for x, _, _ in batches(nights, OPTIONS, first).take(9)]
         orders.append([list(chain(*seen[i : i + 3])) for i in (0, 3, 6)])
     assert orders[0] == orders[1]
-    assert all(sorted(order) == list(range(6)) for order in orders[0])
-    assert len({tuple(order) for order in orders[0]}) > 1
+    assert orders[2][:2] == orders[0][1:]  # beginning with a later epoch is going on
+    assert all(sorted(x % 10 for x in order) == list(range(6)) for order in orders[0])
+    assert len({tuple(order) for order in orders[0]}) == 3
+    assert len({x // 10 for order in orders[0] for x in order}) == 4  # all variants have their turn

@@ -96,6 +96,16 @@ def test_one_night_has_no_subject_column_and_its_labels_are_not_read(run, night_
     check(table, run, bare, "1004")
 
 
+def test_an_operating_point_is_another_file(run, night_of):
+    folder = night_of("1004", "heart_rate", "motion", "steps")
+    for asked in ([], ["--operating_point", "balanced"]):
+        assert command(run, "--dataset_dir", folder, "--precision", "float32", *asked).exit_code == 0
+    contract = json.loads((run / "bundles" / "gru" / "contract.json").read_text())
+    plain, moved = (pd.read_csv(run / "predictions" / f"gru.float32{point}.csv") for point in ("", ".balanced"))
+    wanted = plain[P] * contract["operating_points"]["balanced"]["weights"]
+    np.testing.assert_allclose(moved[P], wanted.div(wanted.sum(axis=1), axis=0), rtol=1e-4, atol=1e-6)
+
+
 def test_an_unusable_night_is_named_and_left_out(run, night_of, tmp_path):
     night_of("1001", "heart_rate", "motion")
     folder = night_of("1002", "motion")
@@ -130,6 +140,7 @@ MISTAKES = {
     "unknown architecture": (None, ["--architecture", "cnn"], "choose from gru"),
     "architecture not there": (None, ["--architecture", "lstm"], "choose from gru"),
     "unknown precision": (None, ["--precision", "int4"], "choose from float32"),
+    "unknown operating point": (None, ["--operating_point", "brisk"], "choose from balanced, rem"),
     "no data": (None, ["--dataset_dir", "/nowhere"], "/nowhere"),
     "data that are none": (None, ["--dataset_dir", Path(__file__).parent], "no recordings"),
     "no run": (shutil.rmtree, [], "no bundle"),

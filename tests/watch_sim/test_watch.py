@@ -3,6 +3,7 @@ tests/pipeline/test_align.py checks on its own; float32 and bit-equal throughout
 """
 
 import io
+import json
 
 import numpy as np
 import pytest
@@ -51,6 +52,23 @@ def live(watch, fed, end):
 
 def probabilities(epochs):
     return np.stack([epoch.probabilities for epoch in epochs])
+
+
+def test_an_operating_point_weighs_the_probabilities(bundles, recording, wanted):
+    contract = json.loads((bundles / "gru" / "contract.json").read_text())
+    weights = np.array(contract["operating_points"]["balanced"]["weights"])
+    assert np.ptp(weights) > 0
+    fed = [sample for sample in samples(recording) if sample[1] < 600]
+    epochs = live(Watch(bundles / "gru", "float32", operating_point="balanced"), fed, 600)
+    moved = wanted[:20] * weights
+    moved /= moved.sum(1, keepdims=True)
+    np.testing.assert_allclose(probabilities(epochs), moved, rtol=1e-5)
+    assert [epoch.stage for epoch in epochs] == [STAGES[i] for i in moved.argmax(1)]
+
+
+def test_an_operating_point_that_the_contract_lacks_is_refused(bundles):
+    with pytest.raises(UserMistake, match="operating point: brisk; choose from balanced, rem"):
+        Watch(bundles / "gru", "float32", operating_point="brisk")
 
 
 def test_sample_by_sample_is_as_the_pipeline_has_it(bundles, recording, wanted):
