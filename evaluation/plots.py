@@ -1,4 +1,4 @@
-"""Plots of a run: training, confusion, and one night as three hypnograms."""
+"""Plots of a run: training, agreement with what was scored, and single nights."""
 
 import io
 
@@ -6,17 +6,17 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-import yasa
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from sklearn.metrics import ConfusionMatrixDisplay
 
 from evaluation.metrics import kappa
+from evaluation.results import PROBABILITY_COLUMNS
+from evaluation.sleep import UNITS, hypnogram, sleep_agreement
 from pipeline.files import write_whole
 from pipeline.options import EPOCH_S, STAGES
 
 matplotlib.use("agg")
 plt.rcParams.update({"figure.dpi": 110, "axes.spines.top": False, "axes.spines.right": False, "font.size": 10})
-YASA = np.array(["WAKE", "N1", "N2", "N3", "REM", "UNS"])  # index -1 is unscored
 COLOURS = {"float32": "#333333", "float16": "#4477aa", "dynamic": "#228833", "int8": "#ee6677", "int16x8": "#aa3377"}
 
 
@@ -37,8 +37,7 @@ def plot_accuracies(rows, path):
         own = rows[rows.architecture == name]
         for part, colour in parts.items():
             axis.plot(own.epoch, own[f"{part}_accuracy"], color=colour, label=part.replace("_", " "))
-        best = own[own.inner_validation_accuracy == own.inner_validation_accuracy.max()].iloc[-1]
-        axis.axvline(best.epoch, color="#4477aa", lw=0.8, ls=":", label="best epoch, by inner validation accuracy")
+        axis.axvline(own.epoch[own.best].iloc[0], color="#4477aa", lw=0.8, ls=":", label="kept, by inner validation κ")
         axis.set(title=name, xlabel="training epoch")
         axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
@@ -49,30 +48,72 @@ def plot_accuracies(rows, path):
     save(figure, path)
 
 
-def plot_confusion(stages, probabilities, path):
-    """Row-normalised confusion matrix per model. stages: [windows] scored; probabilities: {name: [windows, 5]}."""
-    figure, axes = plt.subplots(
-        1, len(probabilities), figsize=(3.4 * len(probabilities), 3.8), sharey=True, squeeze=False
-    )
-    for axis, (name, p) in zip(axes[0], probabilities.items(), strict=True):
+def plot_confusion(panels, path):
+    """Row-normalised confusion matrices. panels: {title: (scored class [n], said class [n], names of the classes)}."""
+    figure, axes = plt.subplots(1, len(panels), figsize=(3.6 * len(panels), 3.8), squeeze=False)
+    for axis, (title, (true, said, names)) in zip(axes[0], panels.items(), strict=True):
         ConfusionMatrixDisplay.from_predictions(
-            stages, p.argmax(1), labels=range(len(STAGES)), display_labels=STAGES, normalize="true", ax=axis,
+            true, said, labels=range(len(names)), display_labels=names, normalize="true", ax=axis,
             cmap="Blues", colorbar=False, values_format=".0%", im_kw={"vmin": 0, "vmax": 1},
         )  # fmt: skip
-        axis.set(
-            title=f"{name}   κ {kappa(stages, p.argmax(1)):.2f}",
-            ylabel="" if axis is not axes[0][0] else "scored stage",
-        )
-        axis.set_xlabel("said stage")
+        axis.set(title=f"{title}   κ {kappa(true, said):.2f}", xlabel="said stage", ylabel="")
         for side in axis.spines.values():
             side.set_visible(True)
+    axes[0][0].set_ylabel("scored stage")
     figure.tight_layout()
     save(figure, path)
 
 
-def hypnogram(stages, seconds=EPOCH_S):
-    """yasa.Hypnogram of stages [windows], index into STAGES, -1 unscored; one window every `seconds`."""
-    return yasa.Hypnogram(YASA[np.asarray(stages)], n_stages=5, freq=f"{seconds:g}s")
+def plot_reliability(calibration, path):
+    """How often the likeliest stage is right against how likely it is said to be. calibration: of metrics."""
+    bins = pd.DataFrame(calibration["bins"])
+    figure, (top, bottom) = plt.subplots(2, 1, figsize=(4.6, 5.6), height_ratios=[3, 1], sharex=True)
+    top.plot([0, 1], [0, 1], color="#999999", ls="--", lw=1, label="perfectly calibrated")
+    top.plot(bins.confidence, bins.accuracy, "o-", color="#4477aa", label=f"said (ECE {calibration['ece']:.3f})")
+    top.set(ylabel="share that is right", xlim=(0, 1), ylim=(0, 1))
+    top.legend(loc="upper left", frameon=False)
+    bottom.bar(bins.low, bins.epochs / bins.epochs.sum(), width=0.1, align="edge", color="#4477aa", edgecolor="white")
+    bottom.set(ylabel="share of epochs", xlabel="probability of the likeliest stage")
+    for axis in (top, bottom):
+        axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
+    figure.align_ylabels()
+    figure.tight_layout()
+    save(figure, path)
+
+
+def plot_by_hour(hours, path):
+    """Accuracy and kappa of five stages by hour of the night. hours: of metrics.by_hour."""
+    hours = pd.DataFrame(hours)
+    figure, (top, bottom) = plt.subplots(2, 1, figsize=(6, 4.8), height_ratios=[3, 1], sharex=True)
+    middle = hours.hour + 0.5
+    top.plot(middle, hours.accuracy, "o-", color="#4477aa", label="accuracy")
+    top.plot(middle, hours.kappa, "s--", color="#ee6677", label="κ")
+    top.set(ylabel="accuracy, κ (5 stages)", ylim=(min(0, hours.kappa.min()), 1))
+    top.legend(loc="upper right", ncols=2, frameon=False)
+    bottom.bar(middle, hours.epochs, width=0.9, color="#bbbbbb")
+    bottom.set(ylabel="epochs", xlabel="hours into the night", xlim=(0, hours.hour.max() + 1))
+    bottom.xaxis.set_major_locator(MaxNLocator(integer=True))
+    figure.align_ylabels()
+    figure.tight_layout()
+    save(figure, path)
+
+
+def plot_bland_altman(scored, said, path):
+    """Bland-Altman panel of sleep statistics: bias and limits of agreement, each with its 95 % interval.
+
+    scored, said: of evaluation.sleep.sleep_table, two nights at least. What is the same on all nights is left
+    out. Returns whether anything was drawn.
+    """
+    agreement = sleep_agreement(scored, said)
+    names = [name for name in UNITS if name != "Wake" and agreement and name in agreement.sleep_statistics]
+    if not names:
+        return False
+    constant = dict.fromkeys(("bias_method", "loa_method", "ci_method"), "param")
+    grid = agreement.plot_blandaltman(names, **constant, height=2.7)
+    for axis, name in zip(grid.axes.flat, names, strict=True):
+        axis.set_title(f"{name} ({UNITS[name]})")
+    save(grid.figure, path)
+    return True
 
 
 def plot_parity(night, stride, reference, said, path):
@@ -99,20 +140,23 @@ def plot_parity(night, stride, reference, said, path):
     save(figure, path)
 
 
-def plot_night(subject, epochs, stride, path):
-    """A predicted night: hypnogram over the stage probabilities (hypnodensity). epochs: DataFrame of predictions."""
-    p = epochs[[f"p_{stage.lower()}" for stage in STAGES]].to_numpy()
+def plot_night(subject, epochs, stride, path, scored=None):
+    """A predicted night: hypnogram over the stage probabilities (hypnodensity), under the scored one where it is known.
+
+    epochs: DataFrame of predictions, p_wake .. p_rem. scored: [windows], index into STAGES, -1 unscored.
+    """
+    p = epochs[[*PROBABILITY_COLUMNS]].to_numpy()
     hours = np.arange(len(p)) * stride / 3600
-    figure, (top, bottom) = plt.subplots(2, 1, figsize=(11, 5.4))
-    hypnogram(p.argmax(1), stride).plot_hypnogram(ax=top, lw=1.2)
-    top.set(title=f"night {subject}", xlabel="", xlim=(0, hours[-1]))
+    end = len(p) * stride / 3600
+    lines = {"said": p.argmax(1)} if scored is None else {"scored (PSG)": scored, "said": p.argmax(1)}
+    figure, axes = plt.subplots(len(lines) + 1, 1, figsize=(11, 2.7 * (len(lines) + 1)))
+    for axis, (name, stages) in zip(axes, lines.items(), strict=False):
+        hypnogram(stages, stride).plot_hypnogram(ax=axis, lw=1.2)
+        axis.set(xlabel="", ylabel=name, xlim=(0, end))
+    axes[0].set_title(f"night {subject}")
+    bottom = axes[-1]
     bottom.stackplot(hours, p.T, labels=STAGES, colors=["#f2c14e", "#a8d5e2", "#5aa9d6", "#22577a", "#c8553d"])
-    bottom.set(ylim=(0, 1), xlim=(0, hours[-1]), xlabel="hours", ylabel="stage probability")
+    bottom.set(ylim=(0, 1), xlim=(0, end), xlabel="hours", ylabel="stage probability")
     bottom.legend(ncols=5, loc="upper center", bbox_to_anchor=(0.5, -0.2), frameon=False)
     figure.tight_layout()
     save(figure, path)
-
-
-def statistics(stages, seconds):
-    """Sleep statistics of a hypnogram (yasa: AASM definitions; minutes and %), as a pandas Series."""
-    return pd.Series(hypnogram(stages, seconds).sleep_statistics()).round(2)

@@ -5,7 +5,11 @@ import pandas as pd
 import pytest
 
 from evaluation import plots
+from evaluation.metrics import by_hour, calibration
+from evaluation.results import PROBABILITY_COLUMNS
+from evaluation.sleep import UNITS
 from pipeline.align import Night
+from pipeline.options import STAGES
 
 W, N1, N2, N3, R = range(5)
 
@@ -42,27 +46,53 @@ def test_a_night_without_stages_leaves_that_panel_empty(drawn, tmp_path):
     assert len(drawn) == 2
 
 
-def test_statistics_by_hand():
-    """20 min awake, then 100 min asleep with 10 min awake in it, of two hours in bed."""
-    stages = [W] * 40 + [N1] * 10 + [N2] * 60 + [N3] * 40 + [W] * 20 + [N2] * 30 + [R] * 40
-    got = plots.statistics(stages, 30)
-    assert (got.TIB, got.TST, got.SOL, got.WASO) == (120, 90, 20, 10)
-    assert (got.N1, got.N2, got.N3, got.REM) == (5, 45, 20, 20)
-    assert got.SE == 75
-    assert got.Lat_REM == 100
-    assert plots.statistics(np.repeat(stages, 2), 15).equals(got)
+def test_a_predicted_night_is_drawn_under_the_scored_one(drawn, tmp_path):
+    scored, said = [W] * 10 + [N2] * 20, [N2] * 30
+    epochs = pd.DataFrame(np.eye(5)[said], columns=PROBABILITY_COLUMNS)
+    plots.plot_night("1", epochs, 30, tmp_path / "a.png", scored)
+    assert drawn == [(scored, 30), (said, 30)]
+
+
+def test_confusion_panels_name_their_classes(monkeypatch, tmp_path):
+    figures = []
+    monkeypatch.setattr(plots, "save", lambda figure, path: figures.append(figure))
+    panels = {"5": ([W, N2, R], [W, N2, N2], STAGES), "2": ([0, 1], [0, 1], ("Wake", "Sleep"))}
+    plots.plot_confusion(panels, tmp_path / "a.png")
+    first, second = figures[0].axes
+    assert [label.get_text() for label in first.get_xticklabels()] == list(STAGES)
+    assert [label.get_text() for label in second.get_yticklabels()] == ["Wake", "Sleep"]
+    assert [text.get_text() for text in second.texts] == ["100%", "0%", "0%", "100%"]
+    plots.plt.close(figures[0])
+
+
+def test_bland_altman_shows_what_differs(monkeypatch, tmp_path):
+    figures = []
+    monkeypatch.setattr(plots, "save", lambda figure, path: figures.append(figure))
+    scored = pd.DataFrame({name: [1.0, 2, 4] for name in UNITS}, index=["a", "b", "c"])
+    plots.plot_bland_altman(scored, scored.assign(TST=[1, 3, 3], SE=[2, 2, 2]), tmp_path / "a.png")
+    assert [axis.get_title() for axis in figures[0].axes] == ["TST (min)", "SE (%)"]
+    plots.plt.close(figures[0])
+    plots.plot_bland_altman(scored, scored, tmp_path / "a.png")
+    assert len(figures) == 1
 
 
 def test_every_plot_is_written_and_closed(tmp_path):
     p = np.random.default_rng(0).dirichlet(np.ones(5), 200)
-    epochs = pd.DataFrame(p, columns=["p_wake", "p_n1", "p_n2", "p_n3", "p_rem"])
+    epochs = pd.DataFrame(p, columns=PROBABILITY_COLUMNS)
     parts = ("train", "inner_validation", "validation")
     table = {f"{part}_accuracy": [0.2, 0.4, 0.3, 0.1] for part in parts} | {"inner_validation_loss": [2, 1, 1.5, 1.2]}
     plots.plot_night("1", epochs, 30, tmp_path / "night.png")
-    plots.plot_confusion(np.arange(200) % 5, {"gru": p, "lstm": p}, tmp_path / "confusion.png")
+    plots.plot_confusion({"gru": (np.arange(200) % 5, p.argmax(1), STAGES)}, tmp_path / "confusion.png")
+    plots.plot_reliability(calibration(np.arange(200) % 5, p), tmp_path / "reliability.png")
+    plots.plot_by_hour(by_hour(np.arange(200) * 30, np.arange(200) % 5, p), tmp_path / "hours.png")
     plots.plot_accuracies(
-        pd.DataFrame(table | {"epoch": [1, 2, 1, 2], "architecture": ["gru", "gru", "rnn", "rnn"]}), tmp_path / "a.png"
+        pd.DataFrame(
+            table
+            | {"epoch": [1, 2, 1, 2], "architecture": ["gru", "gru", "rnn", "rnn"], "best": [True, False, False, True]}
+        ),
+        tmp_path / "a.png",
     )
-    assert [path.name for path in sorted(tmp_path.iterdir())] == ["a.png", "confusion.png", "night.png"]
+    names = ["a.png", "confusion.png", "hours.png", "night.png", "reliability.png"]
+    assert [path.name for path in sorted(tmp_path.iterdir())] == names
     assert all(path.read_bytes().startswith(b"\x89PNG") for path in tmp_path.iterdir())
     assert plots.plt.get_fignums() == []

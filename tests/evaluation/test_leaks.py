@@ -1,0 +1,123 @@
+"""The leak guard: each leak that makes results on these nights look too good, and the test that would catch it.
+
+* the future: an answer that changes when what follows does;
+* whole-night scaling, ranks or lengths: an answer that changes when the rest of the night is not there;
+* test subjects in the scaler, in training or in what is chosen (epoch, operating points);
+* stages as input: an answer that changes with the stages of the night;
+* windows of one night on both sides of the split (splits: tests/evaluation/test_protocols.py).
+"""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from models.fitting import fit, parts
+from models.run import Run
+from pipeline.augment import varied
+from pipeline.begin import begin
+from pipeline.nights import load_nights
+from pipeline.options import ARCHITECTURES, CHANNELS, Options
+
+KEPT = ("scaler.json", "operating_points.json")
+
+
+def trained(folder, nights, tamper=None):
+    """A run of an RNN and what it is made of; tamper: {part: night -> night} for what must not matter."""
+    options = Options(architectures=("rnn",), epochs=9, variants=1, hidden_dim=8)
+    subjects = [night.subject for night in nights]
+    splits = {"validation": subjects[:2], "inner_validation": subjects[2:4], "train": subjects[4:]}
+    folder.mkdir()
+    part = parts(nights, splits)
+    for name, change in (tamper or {}).items():
+        part[name] = [change(night) for night in part[name]]
+    begin(folder, nights, splits, options, "nowhere")
+    fit(Run(folder), part)
+    return Run(folder)
+
+
+def scrambled(night):
+    """Another night of the same subject: other values, other stages, other length."""
+    rng, keep = np.random.default_rng(1), len(night) // 2
+    channels = {
+        name: np.where(x[:keep] >= CHANNELS[name].low, rng.permutation(x[:keep]) * np.float32(1.3), x[:keep])
+        for name, x in night.channels.items()
+    }
+    stages = rng.integers(0, 5, keep).astype(night.stages.dtype)
+    return replace(night, ends=night.ends[:keep], channels=channels, stages=stages)
+
+
+def accuracies(run):
+    """model_accuracies.csv, a row per epoch."""
+    return pd.read_csv(run.folder / "model_accuracies.csv")
+
+
+@pytest.fixture(scope="module")
+def nights(synthetic):
+    return load_nights(synthetic, Options())[0]
+
+
+@pytest.fixture(scope="module")
+def usual(nights, tmp_path_factory):
+    return trained(tmp_path_factory.mktemp("leaks") / "usual", nights)
+
+
+def test_held_out_nights_decide_nothing(nights, usual, tmp_path):
+    other = trained(tmp_path / "run", nights, {"validation": scrambled})
+    for name in KEPT:
+        assert (other.folder / name).read_bytes() == (usual.folder / name).read_bytes(), name
+    kept = [log.epoch[log.best].tolist() for log in map(accuracies, (usual, other))]
+    assert kept[0] == kept[1]
+    assert len(kept[0]) == 1
+    for one, two in zip(usual.model("rnn").get_weights(), other.model("rnn").get_weights(), strict=True):
+        assert np.array_equal(one, two)
+
+
+def test_inner_nights_are_not_in_the_scaler_nor_trained_on(nights, usual, tmp_path):
+    """They choose the epoch and the operating points, and nothing else."""
+    other = trained(tmp_path / "run", nights, {"inner_validation": scrambled})
+    assert (other.folder / "scaler.json").read_bytes() == (usual.folder / "scaler.json").read_bytes()
+    said = [json.loads((run.folder / "operating_points.json").read_text()) for run in (usual, other)]
+    assert said[0] != said[1]
+    logs = [accuracies(run) for run in (usual, other)]
+    assert np.array_equal(logs[0]["train_accuracy"], logs[1]["train_accuracy"])
+    assert np.array_equal(logs[0]["validation_loss"], logs[1]["validation_loss"])
+    assert not np.array_equal(logs[0]["inner_validation_loss"], logs[1]["inner_validation_loss"])
+
+
+def test_the_guard_sees_a_training_night_that_changes(nights, usual, tmp_path):
+    """What must matter does: or the tests above could not fail."""
+    other = trained(tmp_path / "run", nights, {"train": scrambled})
+    assert (other.folder / "scaler.json").read_bytes() != (usual.folder / "scaler.json").read_bytes()
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_no_answer_knows_the_future_the_length_of_the_night_or_its_stages(quick_run, nights, architecture):
+    run, cut = Run(quick_run.folder), 60
+    night = nights[0]
+    after = {name: np.concatenate([x[:cut], x[cut:][::-1]]) for name, x in night.channels.items()}
+    cases = {
+        "another future": replace(night, channels=after),
+        "no future": replace(
+            night, ends=night.ends[:cut], channels={n: x[:cut] for n, x in night.channels.items()},
+            stages=night.stages[:cut],
+        ),
+        "other stages": replace(night, stages=(night.stages + 2) % 5),
+    }  # fmt: skip
+    (expected,) = run.probabilities(architecture, run.sensing().nights([night]))
+    for name, case in cases.items():
+        (said,) = run.probabilities(architecture, run.sensing().nights([case]))
+        assert np.abs(said[:cut] - expected[:cut]).max() < 1e-6, name
+        if name == "another future":
+            assert np.abs(said[cut:] - expected[cut:]).max() > 1e-4  # it does listen
+
+
+def test_variants_are_of_training_nights_alone(nights, usual, monkeypatch, tmp_path):
+    seen = []
+    monkeypatch.setattr(
+        "models.fitting.varied", lambda night, *rest: seen.append(night.subject) or varied(night, *rest)
+    )
+    again = trained(tmp_path / "run", nights)
+    assert {*seen} == {*usual.splits["train"]} == {*again.splits["train"]}

@@ -1,0 +1,160 @@
+"""What a report writes: the format that others read, whatever the nights lack. Figures themselves: test_metrics."""
+
+import json
+
+import numpy as np
+import pytest
+
+from evaluation import plots
+from evaluation.report import report, summary
+from evaluation.results import Result, SaidNight
+from pipeline.options import UserMistake
+
+W, N1, N2, N3, R = range(5)
+SCORED = [-1, W, W, N1, N2, N2, N3, N3, N2, R, R, W] * 4
+
+
+def said_night(subject, said=SCORED, scored=SCORED, valid=None):
+    """A night that is said with .6 for the stage in `said` (unscored: N3)."""
+    p = np.full((len(scored), 5), 0.1) + 0.5 * np.eye(5)[np.where(np.array(said) < 0, N3, said)]
+    return SaidNight(subject, 30.0 * np.arange(len(scored)), np.array(scored), p, valid)
+
+
+def result(*nights, architecture="gru", **known):
+    return Result(**{"precision": "float32", "seed": 0, "repeat": 0, "operating_point": "default"} | known,
+                  architecture=architecture, nights=[*nights])  # fmt: skip
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Plots take most of the time; here are the files that would have been written."""
+    names = []
+    monkeypatch.setattr(plots, "save", lambda figure, path: (names.append(path.name), plots.plt.close(figure)))
+    return names
+
+
+def read(folder):
+    def refuse(constant):
+        raise AssertionError(f"{constant} is not JSON")
+
+    return json.loads((folder / "evaluation.json").read_text(), parse_constant=refuse)
+
+
+def test_the_format_that_others_read(tmp_path, undrawn):
+    mask = np.arange(len(SCORED)) % 2 == 0
+    wrong = np.where(np.arange(len(SCORED)) < 12, W, SCORED)
+    first = result(said_night("a", valid=mask), said_night("b", wrong, valid=mask), said_night("c", [N2] * 48))
+    done = []
+    returned = report(
+        tmp_path, {"name": "holdout"}, [first, result(said_night("a"), architecture="rnn")], 30, done.append
+    )
+    written = read(tmp_path)
+    assert written == returned
+    assert written["protocol"] == {"name": "holdout"}
+    one, other = written["results"]
+    known = ("architecture", "precision", "seed", "repeat", "operating_point")
+    assert [one[name] for name in known] == ["gru", "float32", 0, 0, "default"]
+    assert [*one["scored"]] == ["all", "walch_valid"]
+    assert [*other["scored"]] == ["all"]
+    assert one["epochs"] == {"all": 3 * 44, "walch_valid": 2 * 20}
+    five = one["scored"]["all"]["5"]
+    assert five["accuracy"] == pytest.approx((44 + 36 + 12) / 132)
+    assert five["per_subject"]["accuracy"]["mean"] == pytest.approx(five["accuracy"])  # equally long nights
+    low, high = five["per_subject"]["kappa"]["interval"]
+    assert low < five["kappa"] < high
+    assert one["subjects"]["a"]["5"]["kappa"] == 1
+    assert one["subjects"]["c"]["5"]["precision"] == {"Wake": None, "N1": None, "N2": 12 / 44, "N3": None, "REM": None}
+    assert one["calibration"]["bins"] == [{"low": 0.6, "confidence": pytest.approx(0.6), "accuracy": five["accuracy"],
+                                           "epochs": 132}]  # fmt: skip
+    assert one["by_hour"][0]["epochs"] == 132
+    night = one["sleep"]["nights"]["c"]
+    assert (night["scored"]["N3"], night["said"]["N3"], night["said"]["REM latency"]) == (4, 0, None)
+    assert done == ["scoring gru float32", "scoring rnn float32", "drawing"]
+
+
+def test_the_report_links_every_plot_that_it_draws(tmp_path):
+    nights = [said_night("a"), said_night("b", [N2] * 48), said_night("c", [W] * 48)]
+    report(tmp_path, {"name": "holdout", "subjects": ["a", "b", "c"]}, [result(*nights)])
+    text = (tmp_path / "report.md").read_text()
+    drawn = {path.name for path in tmp_path.glob("*.png")}
+    assert {name for name in drawn if f"]({name})" in text} == drawn
+    assert text.count("](") == len(drawn) == 8
+    assert "- name: holdout" in text
+    assert "| gru, float32 | 0 | 0 | 3 | 132 |" in text
+    assert "nan" not in text.lower()
+
+
+@pytest.mark.parametrize(
+    "nights",
+    [
+        [said_night("a")],
+        [said_night("a", [W] * 48)],
+        [said_night("a", [W] * 48), said_night("b", [W] * 48)],
+        [said_night("a"), said_night("b")],
+        [said_night("a", [N2] * 3, [W] * 3), said_night("b", [N2], [N2])],
+        [said_night("a"), said_night("b", scored=[-1] * 24 + SCORED[24:])],
+        [said_night("a", valid=np.zeros(48, bool)), said_night("b", valid=np.ones(48, bool))],
+    ],
+    ids=["one", "one, no sleep said", "no sleep said", "all right", "a window or three", "a long gap", "none valid"],
+)
+def test_no_night_is_too_poor(tmp_path, undrawn, nights):
+    report(tmp_path, {}, [result(*nights)])
+    entry = read(tmp_path)["results"][0]
+    assert [*entry["subjects"]] == [night.subject for night in nights]
+    assert {"confusion.png", "night_best.png", "night_worst.png"} <= set(undrawn)
+    text = (tmp_path / "report.md").read_text()
+    assert [name for name in undrawn if f"]({name})" not in text] == []
+    assert text.count("](") == len(undrawn)
+
+
+def test_nights_without_scores_are_left_out(tmp_path, undrawn):
+    empty = said_night("b", scored=[-1] * 48)
+    report(tmp_path, {}, [result(said_night("a"), empty)])
+    assert [*read(tmp_path)["results"][0]["subjects"]] == ["a"]
+    with pytest.raises(UserMistake, match="gru float32: none of 1"):
+        report(tmp_path, {}, [result(empty)])
+
+
+def entry(kappa, **known):
+    view = {"accuracy": kappa, "kappa": kappa, "macro_f1": kappa}
+    base = {"architecture": "gru", "precision": "float32", "operating_point": "default", "seed": 0, "repeat": 0}
+    return base | known | {"scored": {"all": dict.fromkeys("5432", view)}}
+
+
+def test_summary_by_hand():
+    good, poor = np.array([[9, 1], [1, 9]]), np.array([[5, 5], [5, 5]])
+    entries = [entry(0.8), entry(0.4, seed=1), entry(0.5, architecture="rnn")]
+    gru, rnn = summary(entries, [np.stack([good] * 3)] * 3)
+    assert gru["results"] == 2
+    spread = gru["3"]["kappa"]
+    assert (spread["mean"], spread["min"], spread["max"]) == (pytest.approx(0.6), 0.4, 0.8)
+    assert spread["sd"] == pytest.approx(np.sqrt(0.08))
+    assert gru["consistent"] is rnn["consistent"] is None  # seeds say nothing of other subjects
+    entries = [entry(0.8), entry(0, repeat=1)]
+    assert summary(entries, [np.stack([good, poor] * 5)] * 2)[0]["consistent"] is True
+    (apart,) = summary(entries, [np.stack([good] * 10), np.stack([poor] * 10)])
+    assert apart["consistent"] is False
+    assert [each["kappa"] for each in apart["repeats"]] == [pytest.approx(0.8), 0]
+
+
+def test_the_report_says_whether_repeats_are_consistent(tmp_path, undrawn):
+    nights = [said_night(name) for name in "abc"]
+    poor = [said_night(name, [N2] * 48) for name in "def"]
+    report(tmp_path, {}, [result(*nights), result(*poor, repeat=1)])
+    text = (tmp_path / "report.md").read_text()
+    assert "| gru, float32 | 0 | 0 | 1.000 [0.000, 1.000] | yes |" in text
+    assert "| gru, float32 | 1 | 0 | 0.000 [0.000, 1.000] | yes |" in text  # of three subjects anything can come
+    assert "| gru, float32 | 2 | 5 |" in text
+
+
+def test_confusion_is_of_each_architecture_at_its_default_point(tmp_path, monkeypatch, undrawn):
+    panels = []
+    monkeypatch.setattr(plots, "plot_confusion", lambda shown, path: panels.append([*shown]))
+    one, other = said_night("a"), said_night("b")
+    results = [
+        result(one),
+        result(one, precision="int8"),
+        result(other, architecture="rnn", operating_point="balanced"),
+    ]
+    report(tmp_path, {}, [*results, result(other, architecture="lstm")])
+    assert panels == [["gru", "lstm"], ["5 classes", "4 classes", "3 classes", "2 classes"]]
