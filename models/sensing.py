@@ -83,8 +83,8 @@ class Sensing:
                 if not names:
                     continue
                 x = tf.stack([windows[name] for name in names], axis=1)
-                if newest:
-                    x = x[:, :, self.options.values(names[0]) - self.options.newest(names[0]) :]
+                if newest and self.options.newest(names[0]) < x.shape[2]:
+                    x = x[:, :, -self.options.newest(names[0]) :]
                 low = np.float32([[[CHANNELS[name].low] for name in names]])
                 valid = tf.cast(x >= low, tf.float32)
                 x *= valid  # missing is 0 from here on
@@ -97,19 +97,18 @@ class Sensing:
             n = tf.reduce_sum(valid, 2)
             some = tf.minimum(n, 1)
             mean = tf.reduce_sum(x, 2) / tf.maximum(n, 1)
-            away = (x - mean[:, :, None]) * valid
+            away = (x - tf.expand_dims(mean, 2)) * valid
             spread = tf.sqrt(tf.reduce_sum(away * away, 2) / tf.maximum(n, 1))
-            order = valid * np.arange(1, size + 1, dtype=np.float32)
-            newest = tf.cast(tf.equal(order, tf.reduce_max(order, 2, keepdims=True)), tf.float32)
+            number = tf.cumsum(valid, 2) * valid  # of each valid value, from 1
+            newest = tf.cast(tf.equal(number, tf.expand_dims(n, 2)), tf.float32)
             last = tf.reduce_sum(away * newest, 2)
-            most, least = tf.reduce_max(away, 2), -tf.reduce_max(-away, 2)
+            most, least = tf.reduce_max(away, 2), tf.reduce_min(away, 2)
             for name, column in (("spread", spread), ("most", most), ("least", least), ("last", last)):
                 out.add([f"{c}_{name}" for c in names], column, some)
             if size > 2:  # mean absolute difference of each valid value from the valid one before it
-                number = tf.cumsum(valid, 2)
-                apart = number[:, :, None, :] - number[:, :, :, None]  # [B, C, V, V]
-                pair = tf.cast(tf.equal(apart, 1), tf.float32) * valid[:, :, None, :] * valid[:, :, :, None]
-                step = tf.reduce_sum(tf.abs(x[:, :, None, :] - x[:, :, :, None]) * pair, [2, 3])
+                pair = tf.equal(tf.expand_dims(number, 3), tf.expand_dims(number + 1, 2))  # [B, C, V, V]
+                before = tf.squeeze(tf.cast(pair, tf.float32) @ tf.expand_dims(x, 3), 3)  # one product is not 0: exact
+                step = tf.reduce_sum(tf.abs(x - before) * tf.minimum(tf.nn.relu(number - 1), 1), 2)
                 out.add([f"{c}_step" for c in names], step / tf.maximum(n - 1, 1), tf.minimum(tf.nn.relu(n - 1), 1))
             out.add([f"{c}_sensed" for c in names], n / size)
 
@@ -121,8 +120,9 @@ class Sensing:
             means.append(tf.reduce_sum(x, 2) / tf.maximum(n, 1))
             flags.append(tf.minimum(n, 1))
             order += names
-        pick = [order.index(name) for name in self.channels]
-        mean, has = (tf.gather(tf.concat(each, 1), pick, axis=1) for each in (means, flags))
+        mean, has = tf.concat(means, 1), tf.concat(flags, 1)
+        if tuple(order) != self.channels:
+            mean, has = (tf.gather(x, [order.index(name) for name in self.channels], axis=1) for x in (mean, has))
         level = new["level"] = has * mean + (1 - has) * old["level"]
         seen = new["seen"] = old["seen"] + has
         some = tf.minimum(seen, 1)
@@ -132,16 +132,19 @@ class Sensing:
         # a mean of what was seen that turns into an exponential average: rate max(1/n, a); a = 0 keeps the mean
         share = 1 / tf.maximum(seen, 1)
         slow = [np.float32(1 - np.exp(-minutes / m)) for m in AVERAGES_MIN] + [np.float32(0)]
-        rate = tf.concat([tf.maximum(share, a) * has for a in slow], 1)  # [B, 3 C]
-        averages = new["averages"] = old["averages"] + rate * (tf.tile(level, [1, len(slow)]) - old["averages"])
         many = len(self.channels)
-        away = level - averages[:, -many:]
+        shares, hases, levels = (tf.concat([x] * len(slow), 1) for x in (share, has, level))  # [B, 3 C]
+        rate = tf.maximum(shares, np.repeat(slow, many)) * hases
+        gone = levels - old["averages"]
+        averages = new["averages"] = old["averages"] + rate * gone
+        from_averages = levels - averages
+        away = from_averages[:, -many:]
         first = tf.minimum(old["seen"], 1)  # 0 at the first value: no spread yet, and the average of nothing is far off
-        step = (level - old["averages"][:, -many:]) * away * first
+        step = gone[:, -many:] * away * first
         variance = new["variance"] = old["variance"] + share * has * (step - old["variance"])  # Welford 1962
         out.add(self.channels, level, some)
-        for i, name in enumerate([f"{m}min" for m in AVERAGES_MIN] + ["night"]):
-            out.add([f"{c}_from_{name}" for c in self.channels], level - averages[:, i * many : (i + 1) * many], some)
+        spans = [f"{m}min" for m in AVERAGES_MIN] + ["night"]
+        out.add([f"{c}_from_{name}" for name in spans for c in self.channels], from_averages, tf.concat([some] * 3, 1))
         least = np.float32([1.0 if c == "heart_rate" else 0.01 for c in self.channels])  # keeps rounding small early on
         out.add([f"{c}_z" for c in self.channels], away / tf.sqrt(variance + least), some)
         out.add([f"{c}_missing_for" for c in self.channels], tf.math.log(since + 1))
@@ -168,8 +171,10 @@ class Sensing:
         mean, n, _ = self._means(gone, valid, TRAILING_MIN)
         out.add([f"heart_rate_from_last_{m}min" for m in TRAILING_MIN], mean, tf.minimum(n, 1))
 
+        few = max(2, round(max(SPREAD_MIN) * 60 / self.options.stride))  # the slope needs two
+        gone, valid = gone[:, -few:], valid[:, -few:]
         mean, n, mask = self._means(gone, valid, SPREAD_MIN)
-        away = (gone[:, None, :] - mean[:, :, None]) * (valid[:, None, :] * mask)
+        away = (tf.expand_dims(gone, 1) - tf.expand_dims(mean, 2)) * (tf.expand_dims(valid, 1) * mask)
         spread = tf.sqrt(tf.reduce_sum(away * away, 2) / tf.maximum(n, 1))
         out.add([f"heart_rate_spread_{m}min" for m in SPREAD_MIN], spread, tf.minimum(tf.nn.relu(n - 1), 1))
 
@@ -211,7 +216,11 @@ class Sensing:
         out.add([f"activity_{m}min" for m in COUNTS_MIN], mean, tf.minimum(n, 1))
 
         share, n, mask = self._means(tf.minimum(count, 1), valid, STILL_MIN)  # log(1 + 3.07) and more is movement
-        out.add([f"activity_most_{m}min" for m in STILL_MIN], tf.reduce_max(count[:, None] * mask, 2), tf.minimum(n, 1))
+        out.add(
+            [f"activity_most_{m}min" for m in STILL_MIN],
+            tf.reduce_max(tf.expand_dims(count, 1) * mask, 2),
+            tf.minimum(n, 1),
+        )
         out.add([f"moving_{m}min" for m in STILL_MIN], share, tf.minimum(n, 1))
         still = 1 - tf.minimum(level * has, 1)
         since = new["since_moved"] = (old["since_moved"] + self.options.stride / 60) * still
