@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from export.contract import GATES, make_contract, rewrite, sha256, with_digests
+from export.contract import GATES, every_call, make_contract, rewrite, sha256, with_digests
+from export.form import check_form
 from pipeline.files import read_json, write_json, write_whole
 from pipeline.options import PROBABILITIES, STAGES, UserMistake, one_of
 
@@ -26,30 +27,26 @@ def golden(night, channels, options, probabilities):
     return {"night": night.subject, "tolerance": GATES, "windows": windows}
 
 
-def stager_path(folder, architecture, precision, **_):
-    """Where a bundle has the network in one precision."""
-    return Path(folder) / f"{architecture}.{precision}.tflite"
+def finish(made, run, architecture, precisions):
+    """Make a folder of converted files a bundle, but for its golden night."""
+    write_whole(Path(made) / "labels.txt", "\n".join(STAGES) + "\n")
+    points = run.operating_points(architecture)
+    seal(made, make_contract(architecture, run.options, run.channels, made, precisions, points))
 
 
-def write_bundle(folder, made, run, architecture, precisions, golden_night):
-    """Write a bundle from the converted files in `made`, replacing what stands in `folder`."""
-    folder = Path(folder)
-    beside = folder.with_name(f".{folder.name}.beside")
+def put(made, folder):
+    """Put a bundle in its place, whole, instead of what stands there."""
+    beside = Path(folder).with_name(f".{Path(folder).name}.beside")
     shutil.rmtree(beside, ignore_errors=True)
     shutil.copytree(made, beside)
     beside.chmod(0o755)  # a temporary folder is its owner's alone
-    sensing = beside / "sensing.tflite"
-    files = {precision: [sensing, stager_path(beside, architecture, precision)] for precision in precisions}
-    write_whole(beside / "labels.txt", "\n".join(STAGES) + "\n")
-    write_json(beside / "golden.json", golden_night)
-    seal(beside, make_contract(architecture, run.options, run.channels, files, run.operating_points(architecture)))
     shutil.rmtree(folder, ignore_errors=True)
     beside.rename(folder)
 
 
 def seal(folder, contract):
     """Put the contract into each file, and beside them with their digests."""
-    for name in {call["file"] for precision in contract["precisions"].values() for call in precision["calls"]}:
+    for name in {call["file"] for call in every_call(contract)}:
         path = Path(folder) / name
         write_whole(path, rewrite(path.read_bytes(), contract))
     write_json(Path(folder) / "contract.json", with_digests(contract, folder))
@@ -64,9 +61,8 @@ def reject(folder, precisions, rejected):
         for call in contract["precisions"].pop(precision)["calls"]:
             if precision in call["file"]:
                 (folder / call["file"]).replace(rejected / call["file"])
-    for precision in contract["precisions"].values():
-        for call in precision["calls"]:
-            del call["sha256"]
+    for call in every_call(contract):
+        del call["sha256"]
     seal(folder, contract)
 
 
@@ -74,16 +70,14 @@ def read_contract(folder, precisions=None):
     """The contract of a bundle. Raises UserMistake where it or a file of the precisions is missing or altered."""
     path = Path(folder) / "contract.json"
     contract = read_json(path, ": no bundle here")
-    form = contract.get("format") if isinstance(contract, dict) else None
-    if form != "wristsleep-contract/1" or not isinstance(contract.get("precisions"), dict):
-        raise UserMistake(f"{path}: format {form!r}, expected 'wristsleep-contract/1' with its precisions")
-    for precision in one_of(f"{folder}: precision", precisions or list(contract["precisions"]), contract["precisions"]):
-        for call in contract["precisions"][precision]["calls"]:
-            file = Path(folder) / call["file"]
-            if not file.is_file():
-                raise UserMistake(f"{file}: missing, though contract.json names it")
-            if sha256(file) != call["sha256"]:
-                raise UserMistake(
-                    f"{file}: its SHA-256 is not the one in contract.json; the file was altered or is not whole"
-                )
+    check_form(contract, path)
+    asked = one_of(f"{folder}: precision", precisions or list(contract["precisions"]), contract["precisions"])
+    for call in every_call(contract, asked):
+        file = Path(folder) / call["file"]
+        if not file.is_file():
+            raise UserMistake(f"{file}: missing, though contract.json names it")
+        if sha256(file) != call["sha256"]:
+            raise UserMistake(
+                f"{file}: its SHA-256 is not the one in contract.json; the file was altered or is not whole"
+            )
     return contract

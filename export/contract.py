@@ -8,6 +8,7 @@ import flatbuffers
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
+from pipeline.activity import GAP_S, HZ
 from pipeline.cli import hushed
 from pipeline.options import CHANNELS, GRACE_S, PROBABILITIES, STAGES
 
@@ -20,6 +21,7 @@ GATES = {  # rung 3 and 4 of parity: at most, at least, at most
     "int8": {"p99_abs_dp": 0.10, "same_stage": 0.985, "abs_dkappa": 0.01},
     "int16x8": {"p99_abs_dp": 0.08, "same_stage": 0.995, "abs_dkappa": 0.005},
 }
+SENSING, ACTIVITY = "sensing.tflite", "activity.tflite"
 METADATA = "wristsleep_contract"  # name of the buffer inside a .tflite
 HOW = {
     "windows": "Time 0 is the start of the recording. Window k (from 0) ends at t = (k + 1) * seconds.stride and holds "
@@ -29,6 +31,12 @@ HOW = {
     "sum": "Sum of the bins that end in (t, t + seconds_per_value], a bin's end being taken "
     f"{GRACE_S} s early; missing if there is none.",
     "activity": "One bin per 15 s: activity count of te Lindert & Van Someren (Sleep 2013) of the z axis.",
+    "preprocessing": "Makes the channel of its name out of raw motion, for phones without activity counts: once per "
+    "stride, before the calls of the window. Point i of the stride that begins at s stands for s + i / hz. Its value "
+    "lies on the line between the sample before it and the one at or after it. If that one comes later than "
+    "grace_seconds past the end of the point's 15 s (from time 0), or has not come when the window closes, the sample "
+    "before is held. Where more than gap_seconds lie between the sample before and the earlier of those two times, or "
+    "there is none before, x, y and z are missing. The output 'to' the channel is its newest values.",
     "operating_points": "To favour a stage: multiply the probabilities by the weights of an operating point, divide by "
     "their sum, then take the likeliest, or sum into coarser views.",
     "calls": "For every window, make the calls in order. An input comes 'from' a channel of this window, an 'output' "
@@ -74,23 +82,39 @@ def call_entry(path, channels):
     return entry
 
 
-def make_contract(architecture, options, channels, files, points):
-    """The contract, without digests.
+def states_of(calls):
+    """How each state of these calls begins."""
+    return {
+        tensor["from"].removeprefix("state:"): {"shape": tensor["shape"], "dtype": tensor["dtype"], "initial": 0}
+        for call in calls
+        for tensor in call["inputs"]
+        if tensor["from"].startswith("state:")
+    }
 
-    files: {precision: [paths of .tflite, in order of the calls]}. points: {operating point: {"weights": [5]}}.
-    """
-    precisions = {}
-    for precision, paths in files.items():
-        calls = [call_entry(path, channels) for path in paths]
-        states = {
-            tensor["from"].removeprefix("state:"): {"shape": tensor["shape"], "dtype": tensor["dtype"], "initial": 0}
-            for call in calls
-            for tensor in call["inputs"]
-            if tensor["from"].startswith("state:")
-        }
+
+def preprocessing(path):
+    """What makes the channel "activity" out of raw motion: the contract's entry for the file of the activity call."""
+    call = call_entry(path, ())
+    for tensor in (*call["inputs"], *call["outputs"]):
+        if tensor["name"] == "motion":
+            tensor["from"] = "sensor:motion"
+        elif tensor["name"] == "activity":
+            tensor["to"] = "channel:activity"
+    missing = CHANNELS["motion_z"].missing
+    grid = {"hz": HZ, "missing": missing, "grace_seconds": GRACE_S, "gap_seconds": GAP_S}
+    return {"calls": [call], "states": states_of([call]), **grid}
+
+
+def make_contract(architecture, options, channels, folder, precisions, points):
+    """The contract, without digests, of the files in a folder. points: {operating point: {"weights": [5]}}."""
+    plans = {}
+    for precision in precisions:
+        files = (Path(folder) / SENSING, stager_path(folder, architecture, precision))
+        calls = [call_entry(path, channels) for path in files]
         tolerance = {name: value for name, value in GATES[precision].items() if name != "abs_dkappa"}
-        answer = {"states": states, "probabilities": PROBABILITIES, "tolerance": tolerance}
-        precisions[precision] = {"calls": calls, **answer}
+        answer = {"states": states_of(calls), "probabilities": PROBABILITIES, "tolerance": tolerance}
+        plans[precision] = {"calls": calls, **answer}
+    motion = Path(folder) / ACTIVITY
     return {
         "format": "wristsleep-contract/1",
         "architecture": architecture,
@@ -99,9 +123,21 @@ def make_contract(architecture, options, channels, files, points):
         "delay_windows": 0,
         "how": HOW,
         "channels": [channel_entry(name, options) for name in channels],
+        "preprocessing": {"activity": preprocessing(motion)} if motion.exists() else {},
         "operating_points": points,
-        "precisions": precisions,
+        "precisions": plans,
     }
+
+
+def stager_path(folder, architecture, precision, **_):
+    """Where a bundle has the network in one precision."""
+    return Path(folder) / f"{architecture}.{precision}.tflite"
+
+
+def every_call(contract, precisions=None):
+    """All calls of a contract, those of preprocessing too, or only of some precisions."""
+    plans = [contract["precisions"][name] for name in precisions or contract["precisions"]]
+    return [call for plan in (*contract.get("preprocessing", {}).values(), *plans) for call in plan["calls"]]
 
 
 def sha256(path):
@@ -112,10 +148,8 @@ def sha256(path):
 def with_digests(contract, folder):
     """A copy of the contract with each call's sha256, of the files in `folder`."""
     contract = json.loads(json.dumps(contract))
-    for precision in contract["precisions"].values():
-        precision["calls"] = [
-            {"file": c["file"], "sha256": sha256(Path(folder) / c["file"]), **c} for c in precision["calls"]
-        ]
+    for plan in (*contract["preprocessing"].values(), *contract["precisions"].values()):
+        plan["calls"] = [{"file": c["file"], "sha256": sha256(Path(folder) / c["file"]), **c} for c in plan["calls"]]
     return contract
 
 

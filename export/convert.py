@@ -15,8 +15,8 @@ import numpy as np
 import tensorflow as tf
 from ai_edge_quantizer import quantizer, recipe
 
-from export.bundle import stager_path
-from export.contract import rewrite
+from export import activity
+from export.contract import ACTIVITY, SENSING, rewrite, stager_path
 from models.assemble import step_form
 from models.run import Run
 from pipeline.files import write_whole
@@ -26,20 +26,24 @@ FLOAT_OPS = ["MUL", "ADD", "SUB", "LOGISTIC", "TANH", "SOFTMAX", "RELU", "BATCH_
 FLOAT_OPS += ["SPLIT", "CONCATENATION", "STRIDED_SLICE", "SLICE", "RESHAPE", "TRANSPOSE"]
 
 
+def function_model(name, function, specs):
+    """The float32 .tflite of a function of tensors that gives a dict of tensors, under the signature `name`."""
+    with tempfile.TemporaryDirectory() as folder:
+        traced = tf.function(function, input_signature=specs, autograph=False)
+        tf.saved_model.save(tf.Module(), folder, signatures={name: traced})
+        return tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[name]).convert()
+
+
 def sensing_model(sensing):
     """The .tflite of sensing: signature "sense"."""
     names = sensing.channels
     shapes = {name: (1, sensing.options.values(name)) for name in names} | {"context": (1, sensing.size)}
-    specs = [tf.TensorSpec(shape, tf.float32, name) for name, shape in shapes.items()]
 
-    @tf.function(input_signature=specs, autograph=False)
     def sense(*tensors):
         features, context = sensing.step(dict(zip(names, tensors[:-1], strict=True)), tensors[-1])
         return {"features": features, "context_out": context}
 
-    with tempfile.TemporaryDirectory() as folder:
-        tf.saved_model.save(tf.Module(), folder, signatures={"sense": sense})
-        return tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=["sense"]).convert()
+    return function_model("sense", sense, [tf.TensorSpec(shape, tf.float32, name) for name, shape in shapes.items()])
 
 
 def save_step(network, folder):
@@ -80,10 +84,14 @@ def stager_model(folder, precision, calibration):
 
 
 def convert(folder, architecture, out, *precisions):
-    """Write sensing.tflite and <architecture>.<precision>.tflite of the run `folder` to `out`."""
+    """Write sensing.tflite, activity.tflite if there is that channel, and <architecture>.<precision>.tflite of the run
+    `folder` to `out`.
+    """
     run = Run(folder)
     network = run.network(architecture)
-    write_whole(Path(out) / "sensing.tflite", rewrite(sensing_model(run.sensing())))
+    write_whole(Path(out) / SENSING, rewrite(sensing_model(run.sensing())))
+    if "activity" in run.channels:
+        write_whole(Path(out) / ACTIVITY, rewrite(function_model("activity", *activity.signature(run.options))))
     with tempfile.TemporaryDirectory() as saved:
         save_step(network, saved)
         for precision in precisions:

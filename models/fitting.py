@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from models.operating import operating_points
-from models.run import model_name
+from models.run import GOLDEN, model_name
 from models.sensing import Sensing
 from models.training import best_epoch
 from models.training import train as fit_network
@@ -39,8 +39,9 @@ def fit(run, part, doing=lambda what, cost=0: None, done=lambda what: None):
     shown = list(zip(sensing.scaled(values, known), [night.stages for night in nights], strict=True))
     own, extra, inner, held = (shown[i:j] for i, j in zip([0, *ends], [*ends, None], strict=True))
     train = [[night, *extra[i::many]] for i, night in enumerate(own)]  # each night, then its variants
-    golden = max(part["validation"], key=lambda night: (sum(map(len, night.channels.values())), len(night)))
-    write_night(run.folder / "golden.npz", golden)
+    fullest = sorted(part["validation"], key=lambda night: (-sum(map(len, night.channels.values())), -len(night)))
+    for name, night in zip(GOLDEN, fullest, strict=False):
+        write_night(run.folder / name, night)
     done(f"{len(sensing.names)} features")
     data = {"train": train, "inner_validation": inner, "validation": held}
     rows = [fit_one(run, architecture, data, doing, done) for architecture in run.options.architectures]

@@ -15,6 +15,7 @@ from pipeline.options import UserMistake, one_of
 from pipeline.recordings import subjects
 
 INCOMPLETE = ": an incomplete run folder (train.py --resume --out finishes a stopped run)"
+GOLDEN = ("golden.npz", "golden_2.npz", "golden_3.npz")
 CALIBRATION_WINDOWS = 400  # for quantization, drawn from the training nights
 
 
@@ -97,8 +98,8 @@ class Run:
         write_whole(self.folder / "calibration.npz", lambda file: np.savez_compressed(file, **arrays))
 
     def golden(self):
-        """The golden night."""
-        return read_night(self.path("golden.npz"))[0]
+        """The held-out nights of which one becomes a bundle's golden night, the fullest first."""
+        return [read_night(self.path(name))[0] for name in GOLDEN if name == GOLDEN[0] or (self.folder / name).exists()]
 
     def probabilities(self, architecture, features):
         """What the full model says: [windows, 5] for each night of features [windows, F]."""

@@ -4,7 +4,8 @@ import click
 from rich.table import Table
 
 from evaluation.plots import plot_parity
-from export.bundle import reject, stager_path
+from export.bundle import reject
+from export.contract import stager_path
 from pipeline.files import write_json
 from watch_sim.parity import check
 

@@ -21,6 +21,27 @@ class Epoch(NamedTuple):
     probabilities: np.ndarray  # [5], in the order of STAGES
 
 
+def opened(bundle, call):
+    """What runs a call of a contract: name=array for each input in, {output: array} out.
+
+    Raises UserMistake where the file does not have the signature, inputs and outputs that the contract says.
+    """
+    path = Path(bundle) / call["file"]
+    try:
+        with hushed():
+            interpreter = Interpreter(model_path=str(path), num_threads=1)  # one thread, as on a watch
+            interpreter.allocate_tensors()
+            runner = interpreter.get_signature_runner(call["signature"])
+    except (ValueError, RuntimeError) as error:
+        raise UserMistake(f"{path}: not a TFLite file with a signature {call['signature']!r} ({error})") from None
+    for side, details in (("inputs", runner.get_input_details()), ("outputs", runner.get_output_details())):
+        there = {name: ([*map(int, d["shape"])], np.dtype(d["dtype"]).name) for name, d in details.items()}
+        said = {tensor["name"]: (tensor["shape"], tensor["dtype"]) for tensor in call[side]}
+        if there != said:
+            raise UserMistake(f"{path}: its {side} are {there}, contract.json says {said}")
+    return runner
+
+
 class Runner:
     """Runs one precision of a bundle, by its contract alone."""
 
@@ -28,12 +49,7 @@ class Runner:
         """bundle: folder. Raises UserMistake where the bundle is not whole or lacks the precision."""
         self.contract = read_contract(bundle, [precision])
         self.plan = self.contract["precisions"][precision]
-        self.runners = []
-        for call in self.plan["calls"]:
-            with hushed():  # one thread, as on a watch
-                interpreter = Interpreter(model_path=str(Path(bundle) / call["file"]), num_threads=1)
-                interpreter.allocate_tensors()
-                self.runners.append((call, interpreter.get_signature_runner(call["signature"])))
+        self.runners = [(call, opened(bundle, call)) for call in self.plan["calls"]]
         self.reset()
 
     def reset(self):

@@ -54,8 +54,8 @@ def contract_of(bundle):
 
 def without_digests(contract):
     """The contract as each file holds it."""
-    for precision in contract["precisions"].values():
-        for call in precision["calls"]:
+    for plan in (*contract["preprocessing"].values(), *contract["precisions"].values()):
+        for call in plan["calls"]:
             del call["sha256"]
     return contract
 
@@ -89,7 +89,7 @@ def said(content, steps=4):
 @every
 def test_a_bundle_holds_these_files_and_no_others(bundle, architecture):
     kept = [f"{architecture}.{precision}.tflite" for precision in contract_of(bundle)["precisions"]]
-    wanted = {"contract.json", "golden.json", "labels.txt", "sensing.tflite", *kept}
+    wanted = {"contract.json", "golden.json", "labels.txt", "sensing.tflite", "activity.tflite", *kept}
     assert {path.name for path in bundle.iterdir()} == wanted
     assert (bundle / "labels.txt").read_text() == "Wake\nN1\nN2\nN3\nREM\n"
 
@@ -225,7 +225,7 @@ def golden(quick_run):
     from models.run import Run
 
     run = Run(quick_run.folder)
-    night = run.golden()
+    (night,) = run.golden()  # the only one held out
     return run, night, run.sensing().nights([night])
 
 
@@ -283,7 +283,7 @@ def test_an_altered_file_is_refused(gru, name, tamper, says):
         ("{", "JSON"),
         ("{}", "format"),
         ('{"format": "wristsleep-contract/2"}', "format"),
-        ("[]", "format"),
+        ("[]", "dictionary"),
         ('{"format": "wristsleep-contract/1"}', "contract.json"),
     ],
 )

@@ -137,15 +137,16 @@ def test_step_form_names_the_first_difference(quick_run):
     from models.run import Run
 
     run = Run(quick_run.folder)
-    features = run.sensing().nights([run.golden()])
+    nights = run.golden()
+    features = run.sensing().nights(nights)
     (p,) = run.probabilities("gru", features)
     network = run.network("gru")
-    held = check_step(network, features, [p], [run.golden()])
+    held = check_step(network, features, [p], nights)
     assert held["passed"]
     assert held["first_divergence"] is None
     assert 0 <= held["max_abs_dp"] <= 1e-5
     p[60, 1] += 2e-5
-    failed = check_step(network, features, [p], [run.golden()])
+    failed = check_step(network, features, [p], nights)
     assert not failed["passed"]
     assert failed["first_divergence"]["window"] == 60
     assert failed["max_abs_dp"] == pytest.approx(2e-5, rel=0.2)

@@ -1,0 +1,62 @@
+"""python -m export RUN | verify BUNDLE"""
+
+import sys
+from pathlib import Path
+
+import click
+
+from pipeline.cli import CommaList, option, progress_bar
+from pipeline.options import ARCHITECTURES, PRECISIONS, one_of
+
+
+class RunOrVerify(click.Group):
+    """Anything but `verify` is a run folder."""
+
+    def resolve_command(self, context, args):
+        return super().resolve_command(context, args if args[0] in self.commands else ["run", *args])
+
+
+@click.group(cls=RunOrVerify, context_settings={"ignore_unknown_options": True})
+def main():
+    """Bundles: `RUN` makes those of a run folder anew, `verify BUNDLE` checks one that you received."""
+
+
+@main.command(hidden=True)
+@click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+@option("architectures", type=CommaList(), default=None, help="By comma. [all of the run]")
+@option("precisions", type=CommaList(), default=PRECISIONS, help=f"By comma. [{','.join(PRECISIONS)}]")
+@option(
+    "out", type=Path, default=None, help="Where the bundles go; what is there of their name is replaced. [RUN/bundles]"
+)
+def run(run, architectures, precisions, out):
+    """Make the bundles of a run folder anew, from it alone. Exit code 1 if a file fails a gate: it is left out."""
+    one_of("--architectures", architectures or ARCHITECTURES, ARCHITECTURES)
+    one_of("--precisions", precisions, PRECISIONS)
+    with progress_bar() as bar:
+        task = bar.add_task("starting TensorFlow", total=None)
+        from export.build import rebuild
+        from models.run import Run
+
+        rejected = rebuild(Run(run), architectures, precisions, out, lambda what: bar.update(task, description=what))
+    click.echo(str(out or run / "bundles"))
+    for file in rejected:
+        click.echo(f"rejected: {file}")
+    sys.exit(1 if rejected else 0)
+
+
+@main.command()
+@click.argument("bundle", type=click.Path(path_type=Path))
+@option("precisions", type=CommaList(), default=None, help="By comma. [all in the bundle]")
+def verify(bundle, precisions):
+    """Check a bundle: digests, contract, the activity call, and the golden night within its gates."""
+    from export.verify import verify as checked
+
+    rows = checked(bundle, precisions)
+    for precision, row in rows.items():
+        figures = f"p99 |Δp| {row['p99_abs_dp']:.1e}, same stage {row['same_stage']:.2%}"
+        click.echo(f"{precision:8} {figures}: {'pass' if row['passed'] else 'FAIL'}")
+    sys.exit(0 if all(row["passed"] for row in rows.values()) else 1)
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m export")

@@ -1,0 +1,122 @@
+"""The activity call against the pipeline's own counts."""
+
+import numpy as np
+import pytest
+from ai_edge_litert.interpreter import Interpreter
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.activity import HZ, ActivityCounter
+from pipeline.options import COUNT_S, Options
+
+MISSING = -100
+
+
+@pytest.fixture(scope="module")
+def call():
+    """{stride and row: a function of motion [windows, points, 3] that gives the outputs of each call}"""
+    from export import activity
+    from export.convert import function_model
+
+    made = {}
+
+    def of(stride=30, row=1):
+        if (stride, row) not in made:
+            options = Options(stride=stride, window_size=stride, data_alignment=row, channels=("activity",))
+            content = function_model("activity", *activity.signature(options))
+            made[stride, row] = Interpreter(model_content=content, num_threads=1).get_signature_runner("activity")
+        return lambda motion: rolled(made[stride, row], motion)
+
+    return of
+
+
+def rolled(run, motion):
+    history, said = np.zeros((1, 101), np.float32), []
+    for window in motion:
+        out = {name: x.copy() for name, x in run(motion=window[None], history=history).items()}
+        history = out.pop("history_out")
+        said.append(out)
+    return {name: np.concatenate([out[name] for out in said]) for name in said[0]}
+
+
+def wrist(seconds, seed):
+    """z of a wrist in g at 50 Hz that turns, rests and moves."""
+    rng = np.random.default_rng(seed)
+    n = seconds * HZ
+    turning = np.sin(np.cumsum(rng.normal(0, 2e-3, n)))
+    moving = np.repeat(rng.choice([0, 0.01, 0.3], n // 250 + 1), 250)[:n]
+    return turning + moving * rng.normal(0, 1, n)
+
+
+def counted(z, sensed):
+    """The pipeline's counts of samples that lie on the grid, [bins]; -1 where there is none."""
+    t = np.arange(len(z)) / HZ
+    counter = ActivityCounter()
+    known = [counter.feed(t[sensed], z[sensed]), counter.advance(len(z) / HZ)]
+    counts = np.full(len(z) // (HZ * COUNT_S), -1.0)
+    for at, count in np.concatenate(known, axis=1).T:
+        counts[round(at / COUNT_S) - 1] = count
+    return counts
+
+
+def windows(z, sensed, stride):
+    """Motion on the grid: the first point after a gap has no sample before it, so it is missing."""
+    sensed = sensed & np.concatenate([[False], sensed[:-1]])
+    motion = np.full((len(z), 3), MISSING, np.float32)
+    motion[sensed] = np.column_stack([0 * z, 0 * z, z])[sensed]
+    return motion.reshape(-1, stride * HZ, 3)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6), st.lists(st.tuples(st.integers(0, 17_000), st.integers(100, 4000)), max_size=3))
+def test_counts_are_those_of_the_pipeline_whatever_is_missing(call, seed, gaps):
+    z = wrist(360, seed)
+    sensed = np.ones(len(z), bool)
+    for start, length in gaps:  # of two seconds and more
+        sensed[start : start + length] = False
+    for first, last in _runs(sensed):  # what is sensed for less than a second between gaps may end either way
+        if last - first < HZ:
+            sensed[first:last] = False
+    wanted = counted(z, sensed)
+    said = call()(windows(z, sensed, 30))["activity"].ravel()
+    assert np.array_equal(said == -1, wanted == -1)
+    apart = np.abs(said - wanted)
+    assert (apart < 1e-3).mean() > 0.95  # float32 may round a peak into the bin beside it
+    assert apart.max() < 3.08
+
+
+def _runs(sensed):
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], sensed, [0]])))
+    return edges.reshape(-1, 2)
+
+
+@pytest.mark.parametrize(("stride", "row", "per_value"), [(15, 1, 1), (30, 30, 2), (60, 15, 1), (60, 60, 4)])
+def test_strides_and_rows(call, stride, row, per_value):
+    z = wrist(600, 3)
+    sensed = np.ones(len(z), bool)
+    sensed[100 * HZ : 140 * HZ] = False
+    bins = counted(z, sensed).reshape(-1, per_value)
+    wanted = np.where((bins >= 0).any(1), np.maximum(bins, 0).sum(1), -1)
+    said = call(stride, row)(windows(z, sensed, stride))["activity"].ravel()
+    assert np.array_equal(said == -1, wanted == -1)
+    assert np.abs(said - wanted).max() < 3.08 * per_value
+    assert (np.abs(said - wanted) < 1e-2).mean() > 0.9
+
+
+def test_posture_is_the_mean_of_what_was_sensed(call):
+    rng = np.random.default_rng(1)
+    motion = rng.normal(0, 0.1, (2, 30 * HZ, 3)).astype(np.float32) + np.float32([0.1, -0.5, 0.8])
+    motion[0, :700] = MISSING
+    motion[1] = MISSING
+    posture = call()(motion)["posture"]
+    assert np.allclose(posture[0], motion[0, 700:].mean(0, dtype=np.float64), atol=1e-5)
+    assert np.array_equal(posture[1], [MISSING] * 3)
+
+
+def test_only_built_in_operations(quick_run):
+    file = quick_run.folder / "bundles" / "gru" / "activity.tflite"
+    interpreter = Interpreter(model_path=str(file))
+    interpreter.allocate_tensors()
+    names = {details["op_name"] for details in interpreter._get_ops_details()}
+    assert "CONV_2D" in names
+    assert not [name for name in names if "Flex" in name or "CUSTOM" in name]

@@ -1,0 +1,150 @@
+"""python -m export RUN and python -m export verify BUNDLE."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from export.__main__ import main
+from export.contract import sha256
+from pipeline.options import PROBABILITIES
+
+
+@pytest.fixture
+def bundle(quick_run, tmp_path):
+    """A copy of the GRU's bundle, to be damaged."""
+    return shutil.copytree(quick_run.folder / "bundles" / "gru", tmp_path / "gru")
+
+
+def verified(bundle, *more):
+    return CliRunner().invoke(main, ["verify", str(bundle), *more])
+
+
+def change(path, alter):
+    content = json.loads(path.read_text())
+    alter(content)
+    path.write_text(json.dumps(content))
+
+
+def test_a_bundle_as_it_was_made(bundle):
+    done = verified(bundle, "--precisions", "float32")
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith("float32 ")
+    assert done.stdout.endswith("same stage 100.00%: pass\n")
+
+
+def test_every_file_of_every_bundle_keeps_its_gate(quick_run):
+    """What does not is among the rejected."""
+    for folder in (quick_run.folder / "bundles").iterdir():
+        done = verified(folder)
+        assert done.exit_code == 0, done.output
+        kept = {line.split()[0] for line in done.stdout.splitlines()}
+        assert kept == {path.suffixes[0][1:] for path in folder.glob(f"{folder.name}.*.tflite")}
+
+
+def other_answers(golden):
+    for window in golden["windows"][:30]:
+        window[PROBABILITIES] = window[PROBABILITIES][::-1]
+
+
+def test_a_golden_night_that_it_does_not_say(bundle):
+    change(bundle / "golden.json", other_answers)
+    done = verified(bundle, "--precisions", "float32")
+    assert done.exit_code == 1
+    assert done.stdout.endswith(": FAIL\n")
+
+
+def first_call(contract):
+    return contract["precisions"]["float32"]["calls"][0]
+
+
+@pytest.mark.parametrize(
+    ("alter", "said"),
+    [
+        (lambda c: c.pop("stages"), "stages: Field required"),
+        (lambda c: c.update(format="wristsleep-contract/2"), "format: Input should be 'wristsleep-contract/1'"),
+        (lambda c: c["seconds"].update(row="1"), "seconds.row: Input should be a valid integer"),
+        (lambda c: c["channels"][0].update(values_per_window=0), "channels.0.values_per_window"),
+        (lambda c: c["channels"][0].update(values_per_window=29), "shape [1, 30] from 'channel:heart_rate', which"),
+        (lambda c: c["operating_points"]["rem"]["weights"].pop(), "operating_points.rem.weights"),
+        (lambda c: first_call(c).update(file="../gru/sensing.tflite"), "expected a name in the bundle, not a path"),
+        (lambda c: first_call(c)["outputs"].pop(0), "precisions.float32"),
+        (lambda c: first_call(c)["inputs"][0].update({"from": "state:nothing"}), "'state:nothing', which has no such"),
+        (lambda c: c["precisions"]["float32"].update(probabilities="features"), "no output 'features' of shape"),
+        (lambda c: c["preprocessing"]["activity"]["states"].pop("history"), "'state:history', which has no such"),
+        (lambda c: c.update(delay_windows=1), "the contract embedded in it is not contract.json"),
+    ],
+)
+def test_a_contract_that_is_none(bundle, alter, said, mistake):
+    change(bundle / "contract.json", alter)
+    line = mistake(verified(bundle))
+    assert "contract.json" in line
+    assert said in line
+
+
+@pytest.mark.parametrize(
+    ("alter", "said"),
+    [
+        (lambda g: g.pop("windows"), "no windows"),
+        (lambda g: g["windows"][7].pop("heart_rate"), "window 7, heart_rate: expected 30 numbers"),
+        (lambda g: g["windows"][7]["activity"].append(1), "window 7, activity: expected 2 numbers"),
+        (lambda g: g["windows"][7].update({PROBABILITIES: [0.2] * 4 + [float("nan")]}), "window 7, " + PROBABILITIES),
+        (lambda g: g["windows"][7].update(stage="N4"), "window 7, stage: 'N4' is none of Wake, N1"),
+    ],
+)
+def test_a_golden_night_that_is_none(bundle, alter, said, mistake):
+    change(bundle / "golden.json", alter)
+    line = mistake(verified(bundle))
+    assert "golden.json" in line
+    assert said in line
+
+
+def test_altered_files(bundle, mistake):
+    for name in ("sensing.tflite", "activity.tflite", "gru.float32.tflite"):
+        whole = (bundle / name).read_bytes()
+        (bundle / name).write_bytes(whole[:-1])
+        assert f"{name}: its SHA-256 is not the one in contract.json" in mistake(verified(bundle))
+        (bundle / name).write_bytes(whole)
+    (bundle / "activity.tflite").unlink()
+    assert "activity.tflite: missing" in mistake(verified(bundle))
+
+
+def test_a_file_of_another_call_under_its_digest(bundle, mistake):
+    """Digests of a forger are right; what the files are is not."""
+    shutil.copy(bundle / "sensing.tflite", bundle / "gru.float32.tflite")
+
+    def forge(contract):
+        contract["precisions"]["float32"]["calls"][1]["sha256"] = sha256(bundle / "sensing.tflite")
+
+    change(bundle / "contract.json", forge)
+    assert "gru.float32.tflite: not a TFLite file with a signature 'step'" in mistake(verified(bundle))
+
+
+def test_no_bundle_no_run(tmp_path, mistake):
+    assert "contract.json: missing" in mistake(verified(tmp_path))
+    assert "--precisions: int4" in mistake(CliRunner().invoke(main, [str(tmp_path), "--precisions", "int4"]))
+    assert "hparams.json: missing" in mistake(CliRunner().invoke(main, [str(tmp_path)]))
+
+
+def test_bundles_made_anew_from_the_run_alone(quick_run, tmp_path, run_python):
+    run = shutil.copytree(quick_run.folder, tmp_path / "run", ignore=shutil.ignore_patterns("bundles", "rejected"))
+    change(run / "hparams.json", lambda hparams: hparams.update(dataset_dir="/nowhere"))
+    done = run_python(
+        "-m", "export", run, "--architectures", "rnn", "--precisions", "float32,int8", "--out", tmp_path / "b"
+    )
+    assert done.returncode in (0, 1), done.stderr
+    old, new = quick_run.folder / "bundles" / "rnn", tmp_path / "b" / "rnn"
+    assert verified(new).exit_code == 0
+    contracts = [json.loads((folder / "contract.json").read_text()) for folder in (old, new)]
+    assert contracts[0]["preprocessing"].keys() == contracts[1]["preprocessing"].keys()
+    golden = [json.loads((folder / "golden.json").read_text())["windows"] for folder in (old, new)]
+    said = [np.array([window[PROBABILITIES] for window in windows]) for windows in golden]
+    assert np.abs(said[0] - said[1]).max() < 1e-5
+    kept = set(contracts[1]["precisions"])
+    rejected = {path.name for path in (tmp_path / "rejected" / "rnn").glob("*")}
+    assert kept | {name.split(".")[1] for name in rejected} == {"float32", "int8"}
+    assert done.returncode == bool(rejected)
+    assert all(str(tmp_path / "rejected" / "rnn" / name) in done.stdout for name in rejected)
+    assert not [path for path in run.iterdir() if path.name.startswith(".export")]
