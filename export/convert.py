@@ -13,7 +13,8 @@ from pathlib import Path
 import keras
 import numpy as np
 import tensorflow as tf
-from ai_edge_quantizer import quantizer, recipe
+from ai_edge_quantizer import quantizer, recipe_manager
+from ai_edge_quantizer.qtyping import QuantGranularity, TFLOperationName
 
 from export import activity
 from export.contract import ACTIVITY, SENSING, rewrite, stager_path
@@ -63,7 +64,9 @@ def stager_model(folder, precision, calibration):
     if precision == "float32":
         return converter.convert()
     if precision == "dynamic":  # the converter's own needs a newer FULLY_CONNECTED than older runtimes have
-        maker = quantizer.Quantizer(converter.convert(), recipe.dynamic_wi8_afp32())
+        recipe = recipe_manager.RecipeManager()  # a scale per tensor: of one per channel older runtimes take the first
+        recipe.add_dynamic_config(".*", TFLOperationName.ALL_SUPPORTED, 8, QuantGranularity.TENSORWISE)
+        maker = quantizer.Quantizer(converter.convert(), recipe.get_quantization_recipe())
         return bytes(maker.quantize().quantized_model)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if precision == "float16":

@@ -102,14 +102,14 @@ class Transformer:
         """x: [B, T, F], or [B, F] with states {name: [B, W, D]} -> probabilities [B, (T,) 5], states."""
         after = {}
         x = self.drop(self.squeeze(self.noise(x)))
-        x = x if states is None else x[:, None]  # (B, T, D), T = 1 in the step form
         for i, block in enumerate(self.blocks):
             y = block["norm"](x)
             query, key, value = (block[name](y) for name in ("query", "key", "value"))
-            if states is not None:
+            if states is not None:  # time only here: an older runtime's 16-bit products give but the first of [1, 1, n]
+                query, key, value = query[:, None], key[:, None], value[:, None]  # (B, 1, D)
                 key = after[f"keys_{i}"] = ops.concatenate([states[f"keys_{i}"][:, 1:], key], 1)
                 value = after[f"values_{i}"] = ops.concatenate([states[f"values_{i}"][:, 1:], value], 1)
-            x = x + self.drop(block["merge"](block["attention"](query, key, value)))
+            y = block["attention"](query, key, value)
+            x = x + self.drop(block["merge"](y if states is None else y[:, 0]))
             x = x + self.drop(block["narrow"](block["wide"](block["norm_wide"](x))))
-        x = self.norm(x)
-        return self.stages(x if states is None else x[:, 0]), after
+        return self.stages(self.norm(x)), after
