@@ -12,9 +12,25 @@ lint: .venv/ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
+# the bundles in runtimes that we did not write; RUN=<run folder> tests its bundles, MATRIX=<file> keeps the table
+test-runtimes: .venv/ready .venv-older/ready
+	@{ command -v chromium && command -v kotlinc; } >/dev/null \
+	|| { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -qq chromium kotlin >/dev/null; } \
+	|| echo "chromium or kotlin is missing and could not be installed: the tests that need it are skipped"
+	$(BIN)/python -m pytest -m runtimes $(ARGS)
+
+.venv-older/ready: tests/runtimes/older.txt
+	$(PYTHON) -m venv .venv-older
+	.venv-older/bin/python -m pip install --quiet --requirement $<
+	touch $@
+
+# LiteRT.js anew from its packages: needs npm
+litert:
+	cd watch_sim/page/litert && npm install --no-package-lock --ignore-scripts --no-audit --no-fund && npm run build
+
 .venv/ready: requirements.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --requirement requirements.txt
 	touch $@
 
-.PHONY: train test lint
+.PHONY: train test lint test-runtimes litert

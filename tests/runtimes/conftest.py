@@ -1,0 +1,122 @@
+"""What the tests of foreign runtimes share. `make test-runtimes` runs them, and first gets Chromium and `.venv-older`.
+
+RUN=<run folder> tests its bundles in place of those of a run made here; MATRIX=<file> writes the table there.
+"""
+
+import mimetypes
+import os
+import shutil
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from matrix import FOUND, table
+
+from pipeline.options import ARCHITECTURES, Options
+
+ROOT = Path(__file__).resolve().parents[2]
+OLDER = ROOT / ".venv-older"
+LITERT = ROOT / "watch_sim" / "page" / "litert"
+FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run")
+FLAGS += ("--disable-background-networking", "--disable-component-update", "--disable-sync")
+
+
+def absent(what):
+    """Skip, saying what is missing; where all should be there, fail."""
+    (pytest.fail if "CI" in os.environ else pytest.skip)(f"{what}: see test-runtimes in the Makefile")
+
+
+@pytest.fixture(scope="session")
+def nights(tmp_path_factory):
+    """A folder of ten synthetic nights of six hours, with raw motion."""
+    from pipeline.synthetic import synthesize
+
+    folder = tmp_path_factory.mktemp("nights") / "synthetic"
+    synthesize(folder, subjects=10, hours=6, motion_hz=10)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bundles(nights, tmp_path_factory):
+    """A folder of bundles, {architecture}/, of all four networks in all five precisions. Not to be written to.
+
+    No parity gate has sorted them out, so that each file is there to be tried.
+    """
+    if "RUN" in os.environ:
+        return Path(os.environ["RUN"]).resolve() / "bundles"
+    from export.build import build_bundles
+    from models.fitting import fit, parts
+    from models.run import Run
+    from pipeline.begin import begin
+    from pipeline.nights import load_nights, split
+
+    folder = tmp_path_factory.mktemp("run")
+    options = Options(epochs=60, variants=2)  # hardly trained networks have their probabilities too close together
+    loaded, _ = load_nights(nights, options)
+    begin(folder, loaded, split([night.subject for night in loaded], options), options, nights)
+    run = Run(folder)
+    fit(run, parts(loaded, run.splits))
+    build_bundles(run, ARCHITECTURES, folder / "bundles")
+    return folder / "bundles"
+
+
+@pytest.fixture(scope="session")
+def older_python():
+    """Python of the environment with tflite-runtime 2.14."""
+    if not (OLDER / "ready").exists():
+        absent(f"no {OLDER}")
+    return OLDER / "bin" / "python"
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Debian's Chromium, driven by Playwright."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        absent("no chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def replay_page(browser, bundles, tmp_path_factory):
+    """(page/replay.html with LiteRT.js loaded, a folder whose files it finds at /given/).
+
+    No server and no network: the requests are answered here, others fail, and an error on the console fails the test.
+    """
+    folders = {"litert": LITERT, "bundles": bundles, "page": Path(__file__).parent / "page"}
+    folders["given"] = tmp_path_factory.mktemp("given")
+    errors = []
+
+    def answer(route):
+        address = urlsplit(route.request.url)
+        first, _, rest = address.path.removeprefix("/").partition("/")
+        file = folders.get(first, ROOT) / rest
+        if address.netloc == "localhost" and first in folders and file.is_file():
+            return route.fulfill(path=file, content_type=mimetypes.guess_type(file)[0] or "application/octet-stream")
+        errors.append(f"asked for {route.request.url}")
+        return route.abort()
+
+    page = browser.new_page()
+    page.set_default_timeout(120_000)
+    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.route("**/*", answer)
+    page.goto("http://localhost/page/replay.html")
+    page.wait_for_function("globalThis.ready")
+    yield page, folders["given"]
+    page.close()
+    assert errors == []
+
+
+def pytest_terminal_summary(terminalreporter):
+    if FOUND:
+        within = sum(kept for _, kept in FOUND.values())
+        terminalreporter.section(f"golden nights: {within} of {len(FOUND)} within tolerance")
+        terminalreporter.write(table())
+        if "MATRIX" in os.environ:
+            Path(os.environ["MATRIX"]).write_text(table())

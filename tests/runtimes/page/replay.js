@@ -1,0 +1,91 @@
+// What the tests ask of LiteRT.js: each function takes the address of a bundle's folder and gives plain values.
+import * as litert from "/litert/ready.js";
+
+const json = async (address) => (await fetch(address)).json();
+
+async function stagerOf(base, options) {
+  const { SleepStager } = await import(`${base}sleep-stager.js`);
+  return SleepStager.create({ litert, base, ...options });
+}
+
+/** Probabilities [windows][5] of the golden night, by the bundle's own code. */
+globalThis.replay = async (base, precision) => {
+  const { windows } = await json(`${base}golden.json`);
+  const stager = await stagerOf(base, { precision });
+  const said = [];
+  for (const window of windows) said.push(Array.from(await stager.step(window)));
+  stager.delete();
+  return said;
+};
+
+/** Outputs [{name: values}] of the activity call for strides of motion [[x, y, z], …], by its contract alone. */
+globalThis.activity = async (base, address) => {
+  const { calls, states } = (await json(`${base}contract.json`)).preprocessing.activity;
+  const [call] = calls;
+  const file = new Uint8Array(await (await fetch(base + call.file)).arrayBuffer());
+  const model = await litert.loadAndCompile(file, { accelerator: "wasm" });
+  const known = {};
+  for (const [name, { shape, initial }] of Object.entries(states)) {
+    known[`state:${name}`] = new Float32Array(shape.reduce((a, b) => a * b)).fill(initial);
+  }
+  const said = [];
+  for (const stride of await json(address)) {
+    known["sensor:motion"] = Float32Array.from(stride.flat());
+    const inputs = {};
+    for (const { name, shape, from } of call.inputs) inputs[name] = new litert.Tensor(known[from], shape);
+    const outputs = await model.run(call.signature, inputs);
+    const values = {};
+    for (const { name, to } of call.outputs) {
+      const x = outputs[name].toTypedArray().slice();
+      if (to) known[to] = x;
+      values[name] = Array.from(x);
+    }
+    for (const tensor of [...Object.values(inputs), ...Object.values(outputs)]) tensor.delete();
+    said.push(values);
+  }
+  model.delete();
+  return said;
+};
+
+/**
+ * Epochs of a night whose events [[sensor, t, value], …] are fed as they come, stages taken every so often; with `cut`,
+ * another stager goes on after so many events with what the first one saved. {epochs, saved: its size in characters}
+ */
+globalThis.live = async (base, options, address, end, cut = null) => {
+  let stager = await stagerOf(base, options);
+  let saved = "";
+  const epochs = [];
+  for (const [i, [sensor, t, value]] of (await json(address)).entries()) {
+    if (i === cut) {
+      saved = stager.save();
+      stager.delete();
+      stager = await stagerOf(base, options);
+      stager.restore(saved);
+    }
+    stager.feed(sensor, t, value);
+    if (i % 5000 === 0) epochs.push(...(await stager.take()));
+  }
+  epochs.push(...(await stager.take(end)));
+  stager.delete();
+  return { epochs: epochs.map((e) => ({ ...e, probabilities: Array.from(e.probabilities) })), saved: saved.length };
+};
+
+/** Segments of epochs [{time, stage}, …] for a health store. */
+globalThis.segments = async (base, epochs, options) =>
+  (await import(`${base}sleep-stager.js`)).SleepStager.segments(epochs, options);
+
+/** The message with which a stager of one precision refuses what one of another precision saved. */
+globalThis.refused = async (base, precision, other) => {
+  const [stager, stranger] = [await stagerOf(base, { precision }), await stagerOf(base, { precision: other })];
+  try {
+    stager.restore(stranger.save());
+    return null;
+  } catch (error) {
+    return error.message;
+  } finally {
+    stager.delete();
+    stranger.delete();
+  }
+};
+
+globalThis.ready = true;

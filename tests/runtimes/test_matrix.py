@@ -1,0 +1,105 @@
+"""Every file of every bundle says in each runtime, window by window, what the golden night says it should."""
+
+import json
+import os
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from matrix import FOUND, RUNTIMES
+
+from pipeline.activity import COUNT_UNIT, HZ
+from pipeline.options import ARCHITECTURES, PRECISIONS
+from pipeline.recordings import read_recording, subjects
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "export"))
+from replay import kept_to
+
+pytestmark = pytest.mark.runtimes
+
+CALLS = Path(__file__).parent / "calls.py"
+# the networks made here are hardly trained, and a night is short: stages that lie closer than this may swap
+TIE = 0 if "RUN" in os.environ else 0.01
+
+
+@pytest.fixture(scope="session")
+def motion(nights, bundles):
+    """[strides, points, 3]: an hour of a night on the grid of the activity call, five times as strong so that there is
+    much to count, with gaps short and long.
+    """
+    (call,) = contract_of(bundles, "gru")["preprocessing"]["activity"]["calls"]
+    (points,) = (tensor["shape"][1] for tensor in call["inputs"] if tensor["from"] == "sensor:motion")
+    t, xyz = read_recording(nights, subjects(nights)[0]).samples["motion"]
+    grid = np.arange(3600 * HZ) / HZ
+    x = np.float32(5) * np.stack([np.interp(grid, t, axis) for axis in xyz.T], axis=1).astype(np.float32)
+    for start, length in ((1000, 1), (30_000, 40), (70_000, 3000), (120_010, 800)):
+        x[start : start + length] = -100
+    return x[: len(x) // points * points].reshape(-1, points, 3)
+
+
+def contract_of(bundles, architecture):
+    return json.loads((bundles / architecture / "contract.json").read_text())
+
+
+@pytest.fixture(scope="session")
+def python_says(bundles, motion, tmp_path_factory, request):
+    """What `calls.py` gives for (runtime, architecture)."""
+
+    @cache
+    def says(runtime, architecture):
+        python = sys.executable if runtime == RUNTIMES[0] else request.getfixturevalue("older_python")
+        out = tmp_path_factory.mktemp("calls")
+        np.save(out / "motion.npy", motion)
+        command = [python, CALLS, bundles / architecture, out / "motion.npy", out / "said.npz"]
+        done = subprocess.run(list(map(str, command)), capture_output=True, text=True, cwd=out)
+        assert done.returncode == 0, done.stderr
+        with np.load(out / "said.npz") as said:
+            return dict(said)
+
+    return says
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_golden_night(runtime, architecture, precision, bundles, python_says, request):
+    plan = contract_of(bundles, architecture)["precisions"].get(precision)
+    if plan is None:
+        pytest.skip(f"the {architecture} bundle has no {precision}: the run's parity check rejected it")
+    windows = json.loads((bundles / architecture / "golden.json").read_text())["windows"]
+    wanted = np.array([window[plan["probabilities"]] for window in windows])
+    if runtime == "LiteRT.js":
+        page, _ = request.getfixturevalue("replay_page")
+        said = np.array(page.evaluate("(a) => replay(...a)", [f"/bundles/{architecture}/", precision]))
+    else:
+        answers = python_says(runtime, architecture)
+        FOUND[runtime, architecture, precision] = np.nan, False
+        said = answers.get(f"golden.{precision}")
+        assert said is not None, str(answers[f"error.{precision}"])
+    assert said.shape == wanted.shape
+    kept, words = kept_to({"tie": TIE} | plan["tolerance"], wanted, said)
+    FOUND[runtime, architecture, precision] = np.percentile(np.abs(said - wanted), 99), kept
+    assert kept, words
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES[1:])
+def test_activity_call(runtime, python_says, motion, request):
+    """The counts of our own runtime, give or take a peak that lies on the edge of a bin; posture; what is carried."""
+    wanted = {name: x for name, x in python_says(RUNTIMES[0], "gru").items() if name.startswith("activity.")}
+    assert (wanted["activity.activity"] > 0).sum() > 30
+    assert (wanted["activity.activity"] < 0).any()
+    if runtime == "LiteRT.js":
+        page, given = request.getfixturevalue("replay_page")
+        (given / "motion.json").write_text(json.dumps(motion.tolist()))
+        outputs = page.evaluate("activity('/bundles/gru/', '/given/motion.json')")
+        said = {f"activity.{name}": np.array([each[name] for each in outputs]) for name in outputs[0]}
+    else:
+        said = python_says(runtime, "gru")
+    for name in ("activity.posture", "activity.history_out"):
+        np.testing.assert_allclose(said[name], wanted[name], atol=1e-5)
+    apart = np.abs(said["activity.activity"] - wanted["activity.activity"])
+    assert apart.max() < 1.1 * COUNT_UNIT
+    assert (apart > 1e-3).mean() < 0.01
