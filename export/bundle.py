@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from export.apps import write_apps
 from export.contract import GATES, every_call, make_contract, rewrite, sha256, with_digests
 from export.form import check_form
 from pipeline.files import read_json, write_json, write_whole
@@ -45,11 +46,13 @@ def put(made, folder):
 
 
 def seal(folder, contract):
-    """Put the contract into each file, and beside them with their digests."""
+    """Put the contract into each file, and beside them, with their digests, itself and the app code made from it."""
     for name in {call["file"] for call in every_call(contract)}:
         path = Path(folder) / name
         write_whole(path, rewrite(path.read_bytes(), contract))
-    write_json(Path(folder) / "contract.json", with_digests(contract, folder))
+    contract = with_digests(contract, folder)
+    write_json(Path(folder) / "contract.json", contract)
+    write_apps(folder, contract)
 
 
 def reject(folder, precisions, rejected):

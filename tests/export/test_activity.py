@@ -1,5 +1,9 @@
 """The activity call against the pipeline's own counts."""
 
+import importlib.util
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from ai_edge_litert.interpreter import Interpreter
@@ -7,7 +11,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.activity import HZ, ActivityCounter
+from pipeline.files import read_hparams
 from pipeline.options import COUNT_S, Options
+from pipeline.recordings import read_recording
+from tests.conftest import REAL
+from watch_sim.stream import events
+from watch_sim.watch import Watch
 
 MISSING = -100
 
@@ -120,3 +129,50 @@ def test_only_built_in_operations(quick_run):
     names = {details["op_name"] for details in interpreter._get_ops_details()}
     assert "CONV_2D" in names
     assert not [name for name in names if "Flex" in name or "CUSTOM" in name]
+
+
+@pytest.fixture(scope="session")
+def full_rate(real, tmp_path_factory):
+    """A data set of one real night with motion at 50 Hz, jittered and stalling as real files are."""
+    maker = REAL.parent / "tools" / "make_motion.py"
+    if not maker.exists():
+        pytest.skip(f"no {maker}")
+    folder = tmp_path_factory.mktemp("full_rate")
+    subprocess.run([sys.executable, maker, real, folder, "--subjects", "1818471"], check=True, capture_output=True)
+    return folder
+
+
+def test_raw_motion_through_app_code_and_activity_call(quick_run, full_rate):
+    """Sample by sample as on a phone: the counts and stages are those of the pipeline's own filter."""
+    bundle = quick_run.folder / "bundles" / "gru"
+    spec = importlib.util.spec_from_file_location("sleep_stager", bundle / "sleep_stager.py")
+    app = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(app)
+    _, options = read_hparams(quick_run.folder)
+    recording = read_recording(full_rate, "1818471")
+    stager, watch = app.SleepStager(bundle, "float32"), Watch(bundle, "float32")
+    own, wanted, ours, theirs = [], [], [], []
+    closed = watch.aligner.advance
+
+    def seen(now):
+        ends, windows = closed(now)
+        wanted.extend(windows["activity"].ravel())
+        return ends, windows
+
+    watch.aligner.advance = seen
+    for sensor, t, values in events(recording, options):
+        for at, value in zip(t, values, strict=True):
+            stager.feed(sensor, at, value)
+        while stager.pending:  # one window at a time, to see what the call said
+            rest, stager.pending = stager.pending[1:], stager.pending[:1]
+            own += [(epoch.time, epoch.stage) for epoch in stager.take()]
+            ours.extend(stager.recent["activity"])
+            stager.pending = rest
+        theirs += [(epoch.time, epoch.stage) for epoch in watch.feed(sensor, t, values)]
+    n = len(own)
+    assert n > 900
+    assert abs(n - len(theirs)) <= 1
+    ours, wanted = np.array(ours[: 2 * n - 2]), np.array(wanted[: 2 * n - 2])
+    assert np.array_equal(ours == -1, wanted == -1)
+    assert np.corrcoef(ours, wanted)[0, 1] >= 0.99
+    assert np.mean([a == b for a, b in zip(own, theirs, strict=False)]) >= 0.995
