@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from export.bundle import finish, golden, put, reject
+from export.report import write_report
 from export.verify import golden_rows
 from pipeline.files import read_json, write_json
 from pipeline.options import PRECISIONS, one_of
@@ -86,4 +87,6 @@ def rebuild(run, architectures, precisions, out, progress):
         if failed:
             reject(out / architecture, failed, out.parent / "rejected" / architecture)
             rejected += [out.parent / "rejected" / architecture / f"{architecture}.{p}.tflite" for p in failed]
+        progress(f"{architecture}: report")
+        write_report(out / architecture, run.folder)
     return rejected

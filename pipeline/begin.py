@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipeline.files import read_json, write_json
 from pipeline.options import CHANNELS, UserMistake
+from pipeline.synthetic import MARK
 
 PACKAGES = ("tensorflow", "keras", "numpy", "pandas", "scikit-learn", "ai-edge-litert", "ai-edge-quantizer")
 
@@ -27,6 +28,7 @@ def begin(folder, nights, splits, options, dataset_dir):
     known = {"options": options.as_dict(), "dataset_dir": str(dataset_dir), "channels": channels}
     write_json(kept, splits)
     (folder / "partial").mkdir(exist_ok=True)
+    known["synthetic"] = (Path(dataset_dir) / MARK).exists()
     write_json(folder / "hparams.json", known | {"seed": options.seed, "versions": versions, "commit": commit()})
     return channels
 

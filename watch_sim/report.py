@@ -4,18 +4,25 @@ import click
 from rich.table import Table
 
 from evaluation.plots import plot_parity
-from export.bundle import reject
+from export.bundle import read_contract, reject
 from export.contract import stager_path
+from export.report import measured, write_report
 from pipeline.files import write_json
 from watch_sim.parity import check
 
 
 def check_run(run, report_path=None, draw_to=None, reject_failed=True, **asked):
-    """Check a run, print the verdict, write parity.json and a plot per architecture. Returns whether all gates hold.
+    """Check a run, print the verdict, write parity.json and a plot per architecture, and into each bundle its report
+    (with a report_path of its own the bundles stay as they are). Returns whether all gates hold.
 
     asked: as of watch_sim.parity.check. reject_failed: move files whose gate fails to <run>/rejected/<architecture>.
     """
     report, nights, said = check(run, **asked)
+    bundles = {architecture: run.folder / "bundles" / architecture for architecture in said}
+    for model in report["models"]:
+        architecture, precision = model["architecture"], model["precision"]
+        plan = read_contract(bundles[architecture], [precision])["precisions"][precision]
+        model["measured"] = measured(bundles[architecture], plan, nights, said[architecture][1][precision])
     for architecture, (reference, watch) in said.items():
         path = (draw_to or run.folder) / f"parity_{architecture}.png"
         plot_parity(nights[0], run.options.stride, reference[0], {p: x[0] for p, x in watch.items()}, path)
@@ -23,11 +30,14 @@ def check_run(run, report_path=None, draw_to=None, reject_failed=True, **asked):
         for architecture in said:
             failed = [m["precision"] for m in report["models"] if m["architecture"] == architecture and not m["passed"]]
             if failed:
-                reject(run.folder / "bundles" / architecture, failed, run.folder / "rejected" / architecture)
+                reject(bundles[architecture], failed, run.folder / "rejected" / architecture)
         for model in report["models"]:  # a bundle that lost a file has a shorter contract in the others
             home = "bundles" if model["passed"] else "rejected"
             model["bytes"] = stager_path(run.folder / home / model["architecture"], **model).stat().st_size
     write_json(report_path or run.folder / "parity.json", report)
+    if report_path is None:
+        for bundle in bundles.values():
+            write_report(bundle, run.folder)
     show(report)
     return report["passed"]
 

@@ -14,7 +14,6 @@ import java.io.ByteArrayInputStream
 import java.io.ByteArrayOutputStream
 import java.io.DataInputStream
 import java.io.DataOutputStream
-import java.io.IOException
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
 import java.nio.FloatBuffer
@@ -156,7 +155,7 @@ class SleepStager(
                 if (i >= 0) add(channel, t - start, values[i])
             }
         }
-        closeWindows(ceil((t - Contract.GRACE - start) / Contract.STRIDE).toInt() - 1)
+        closeWindows((ceil((t - Contract.GRACE - start) / Contract.STRIDE) - 1).toInt())
     }
 
     /** Add a value at [t] (s since the start) to its row. */
@@ -352,13 +351,13 @@ class SleepStager(
             this.recent = recent
             this.rows = rows
             this.states = states
-        } catch (error: IOException) {
-            throw IllegalArgumentException("not a state that this model saved", error)
+        } catch (error: Exception) { // bytes can be wrong in many ways
+            throw IllegalArgumentException("not a state that this model saved (${error.message})", error)
         }
     }
 
     private fun count(from: DataInputStream) =
-        from.readInt().also { require(it in 0..from.available()) { "not a state that this model saved" } }
+        from.readInt().also { require(it in 0..from.available()) { "values are missing" } }
 
     /** What a saved state belongs to: the files, by their digests. */
     private fun model() = calls.joinToString(" ") { it.sha256 }

@@ -1,0 +1,45 @@
+"""The alternative to a step: the same network over the whole last hour, each epoch anew, as a .tflite.
+
+Runs in a child process, as the converter can take its process down:
+python -m benchmarks.sequence RUN ARCHITECTURE loop|unrolled PRECISION OUT
+"""
+
+import sys
+import tempfile
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from export.convert import stager_model
+from models.run import Run
+from pipeline.files import write_whole
+
+HOUR_S = 3600
+
+
+def sequence_model(run, architecture, form, precision):
+    """The .tflite: features [1, windows of an hour, F] -> stage probabilities of each, signature "step".
+
+    form: how a recurrent layer is exported. As a loop, the converter crashes where activations are to be 8 or 16 bit.
+    """
+    network = run.network(architecture)
+    if form == "unrolled":
+        network.memory.unroll = True
+    x = keras.Input((HOUR_S // run.options.stride, network.features), name="features")
+    model = keras.Model(x, network(x)[0])
+    shape = (1, *x.shape[1:])
+    archive = keras.export.ExportArchive()
+    archive.track(model)
+    archive.add_endpoint("step", lambda x: model(x, training=False), [tf.TensorSpec(shape, tf.float32, "features")])
+    features = run.calibration(architecture)["features"]
+    features = features[: len(features) // shape[1] * shape[1]].reshape(-1, *shape[1:])
+    with tempfile.TemporaryDirectory() as folder:
+        archive.write_out(folder, verbose=False)
+        return stager_model(folder, precision, {"features": np.float32(features)})
+
+
+if __name__ == "__main__":
+    folder, architecture, form, precision, out = sys.argv[1:]
+    write_whole(Path(out), sequence_model(Run(folder), architecture, form, precision))

@@ -1,0 +1,125 @@
+"""What a .tflite costs, read off its graph: operations, parameters, multiply-accumulates and working memory."""
+
+import hashlib
+from collections import Counter
+from math import prod
+
+import flatbuffers
+from ai_edge_litert import schema_py_generated as schema
+
+from export.contract import METADATA, rewrite
+
+NAMES = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
+BYTES = {"FLOAT32": 4, "FLOAT16": 2, "INT32": 4, "INT64": 8, "INT16": 2, "INT8": 1, "UINT8": 1, "BOOL": 1}
+SIZES = {getattr(schema.TensorType, name): size for name, size in BYTES.items()}
+PRODUCTS = ("FULLY_CONNECTED", "BATCH_MATMUL", "CONV_2D", "DEPTHWISE_CONV_2D")
+ELEMENTWISE = ("MUL", "DIV", "SQUARE", "SQUARED_DIFFERENCE")
+ALIGNMENT = 16  # bytes, of a tensor in the arena
+
+
+def facts(content):
+    """Facts of a .tflite's bytes, of which one call runs every operation once.
+
+    "bytes", "lean_bytes" (without the embedded contract), "lean_sha256" (the same for equal graphs and weights,
+    whatever contract is embedded), "operations" {kind: number}, "parameters", "macs", "multiplications" (elementwise,
+    divisions too; not among the macs), "arena_bytes".
+    """
+    lean = without_contract(content)
+    graph = Graph(lean)
+    return {
+        "bytes": len(content),
+        "lean_bytes": len(lean),
+        "lean_sha256": hashlib.sha256(lean).hexdigest(),
+        "operations": dict(graph.operations().most_common()),
+        "parameters": graph.parameters(),
+        "macs": graph.macs(),
+        "multiplications": graph.multiplications(),
+        "arena_bytes": arena(graph.lifetimes()),
+    }
+
+
+def without_contract(content):
+    """The bytes of a .tflite with no contract embedded."""
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    model.metadata = [entry for entry in model.metadata or [] if entry.name.decode() != METADATA]
+    builder = flatbuffers.Builder(len(content))
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return rewrite(bytes(builder.Output()))  # leaves out the buffer that no one names any more
+
+
+class Graph:
+    """The one subgraph of a .tflite, a list of operations in the order in which they run."""
+
+    def __init__(self, content):
+        model = schema.ModelT.InitFromPackedBuf(content, 0)
+        (graph,) = model.subgraphs
+        self.inputs, self.outputs = graph.inputs.tolist(), graph.outputs.tolist()
+        self.shapes = [[] if t.shape is None else t.shape.tolist() for t in graph.tensors]
+        self.types = [t.type for t in graph.tensors]
+        self.constant = [model.buffers[t.buffer].data is not None for t in graph.tensors]
+        kinds = [NAMES[max(code.builtinCode, code.deprecatedBuiltinCode)] for code in model.operatorCodes]
+        self.steps = [
+            (kinds[op.opcodeIndex], [i for i in op.inputs.tolist() if i >= 0], op.outputs.tolist(), op.builtinOptions)
+            for op in graph.operators
+        ]
+
+    def operations(self):
+        """Number of operations of each kind."""
+        return Counter(kind for kind, *_ in self.steps)
+
+    def parameters(self):
+        """Numbers that were trained or fitted: constants of more than one value, but for shapes and indices."""
+        used = set()
+        for kind, inputs, *_ in self.steps:
+            constants = [i for i in inputs if self.constant[i] and prod(self.shapes[i]) > 1]
+            bias = inputs[2:3] if kind in PRODUCTS else []  # of an 8-bit product it is int32 too
+            used |= {i for i in constants if i in bias or self.types[i] not in (schema.TensorType.INT32,)}
+        return sum(prod(self.shapes[i]) for i in used)
+
+    def macs(self):
+        """Multiply-accumulates of the matrix products and convolutions."""
+        return sum(
+            prod(self.shapes[outputs[0]]) * self._summed(kind, inputs, options)
+            for kind, inputs, outputs, options in self.steps
+            if kind in PRODUCTS
+        )
+
+    def _summed(self, kind, inputs, options):
+        """How many products make one value."""
+        left, right = self.shapes[inputs[0]], self.shapes[inputs[1]]
+        if kind == "BATCH_MATMUL":
+            return left[-2] if options.adjX else left[-1]
+        if kind == "FULLY_CONNECTED":  # weights [out, in]
+            return right[-1]
+        return prod(right[1:]) if kind == "CONV_2D" else prod(right[1:3])  # filter [out or 1, height, width, in or out]
+
+    def multiplications(self):
+        """Elementwise multiplications and divisions."""
+        return sum(prod(self.shapes[outputs[0]]) for kind, _, outputs, _ in self.steps if kind in ELEMENTWISE)
+
+    def lifetimes(self):
+        """(bytes, first step, last step) of every tensor that is worked out. Inputs are there from the start, outputs
+        until the end.
+        """
+        first, last = dict.fromkeys(self.inputs, 0), {}
+        for step, (_, inputs, outputs, _) in enumerate(self.steps):
+            first |= dict.fromkeys(outputs, step)
+            last |= dict.fromkeys([*inputs, *outputs], step)
+        last |= dict.fromkeys(self.outputs, len(self.steps) - 1)
+        return [(prod(self.shapes[i]) * SIZES[self.types[i]], first[i], last.get(i, 0)) for i in first]
+
+
+def arena(lifetimes):
+    """Bytes that tensors need if those that are not there at the same time share memory.
+
+    Greedy by size, as TensorFlow Lite Micro plans it (Pisarchyk & Lee, "Efficient memory management for deep neural
+    net inference", 2020): the largest first (of equals the last), each at the lowest place that is free all its life.
+    """
+    placed = []
+    for size, first, last in sorted(lifetimes, key=lambda life: life[0])[::-1]:
+        offset = 0
+        for low, high, begin, end in sorted(placed):
+            if begin <= last and first <= end and low < offset + size:
+                offset = max(offset, high)
+        placed.append((offset, offset + -(-size // ALIGNMENT) * ALIGNMENT, first, last))
+    return max((high for _, high, *_ in placed), default=0)
