@@ -1,0 +1,146 @@
+"""Drives a SleepStager of any language by a script, so that the same tests hold for all.
+
+A script is a list of lines, and each has an answer:
+
+    create <precision> <start> <operating point or ->        feed <sensor> <t> <values...>
+    take <now or ->            -> time stage probabilities | ...        of each epoch
+    step <channel>=<v>,<v> ... -> probabilities
+    save / cut / restore       what save gave is kept; cut halves it, restore hands it over
+    reset <start>
+    segments <zone> <platform> <origin>  -> start end stage value | ...     of all epochs so far
+
+"ok" where there is nothing to say, "error ..." where it raised.
+"""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+HERE = Path(__file__).parent
+
+
+def module(path):
+    """The Python module in a file."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    found = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(found)
+    return found
+
+
+class Python:
+    """Runs scripts on the sleep_stager.py of a bundle folder, in this process."""
+
+    def __call__(self, folder, script):
+        app = module(folder / "sleep_stager.py")
+        interpreters = module(HERE / "interpreters.py")
+        app.Interpreter, interpreters.Recorder.folder = interpreters.interpreter, folder
+        self.epochs = []
+        return [self.answer(app, folder, *line.split(" ")) for line in script]
+
+    def answer(self, app, folder, word, *rest):
+        try:
+            if word == "create":
+                self.stager = app.SleepStager(folder, rest[0], float(rest[1]), None if rest[2] == "-" else rest[2])
+            elif word == "feed":
+                self.stager.feed(rest[0], float(rest[1]), [float(x) for x in rest[2:]])
+            elif word == "take":
+                taken = self.stager.take(*(float(x) for x in rest if x != "-"))
+                self.epochs += taken
+                return "|".join(f"{e.time} {e.stage} {' '.join(map(str, e.probabilities.tolist()))}" for e in taken)
+            elif word == "step":
+                pairs = (text.split("=") for text in rest)
+                said = self.stager.step({name: [float(x) for x in values.split(",")] for name, values in pairs})
+                return " ".join(map(str, said.tolist()))
+            elif word == "save":
+                self.saved = self.stager.save()
+            elif word == "cut":
+                self.saved = self.saved[: len(self.saved) // 2]
+            elif word == "restore":
+                self.stager.restore(self.saved)
+            elif word == "reset":
+                self.stager.reset(float(rest[0]))
+            elif word == "segments":
+                found = app.segments(self.epochs, rest[0], rest[1], float(rest[2]))
+                return "|".join(" ".join(map(str, segment)) for segment in found)
+        except ValueError as error:
+            return f"error {error}"
+        return "ok"
+
+
+class Process:
+    """Runs scripts on app code in a process of its own: command(folder) gives its words."""
+
+    def __init__(self, command):
+        self.command = command
+
+    def __call__(self, folder, script):
+        done = subprocess.run(
+            self.command(folder),
+            input="".join(f"{line}\n" for line in script),
+            capture_output=True,
+            text=True,
+            env=os.environ | {"INTERPRETERS": f"{sys.executable}\n{HERE / 'interpreters.py'}\n{folder}"},
+        )
+        answers = done.stdout.splitlines()
+        assert done.returncode == 0 and len(answers) == len(script), done.stderr or answers[-1:]
+        return answers
+
+
+def found(program):
+    """Path of a program; skips the test where it is not installed."""
+    path = shutil.which(program)
+    if not path:
+        pytest.skip(f"{program} is not installed")
+    return path
+
+
+def driver(language, scratch):
+    """What drives the app code of a language. scratch: a folder for what is compiled."""
+    if language == "python":
+        return Python()
+    if language == "javascript":
+        return Process(lambda folder: [found("node"), HERE / "driver.mjs", folder])
+    compiled = {}
+
+    def command(folder):
+        source = (folder / "SleepStager.kt").read_text()
+        if source not in compiled:
+            jar = scratch / f"{len(compiled)}.jar"
+            sources = [folder / "SleepStager.kt", *HERE.glob("*.kt")]
+            done = subprocess.run(
+                [found("kotlinc"), *sources, "-include-runtime", "-d", jar], capture_output=True, text=True
+            )
+            assert jar.exists(), done.stderr
+            warnings = [line for line in done.stderr.splitlines() if line.startswith(str(folder))]
+            assert not warnings, warnings
+            compiled[source] = jar
+        return [found("java"), "-cp", compiled[source], "DriverKt", folder]
+
+    return Process(command)
+
+
+def text(*words):
+    """A line of a script: floats as the shortest text that gives them back."""
+    names = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+    return " ".join(names.get(word, word) for word in (str(x) if isinstance(x, str) else repr(float(x)) for x in words))
+
+
+def feeding(events):
+    """Lines that feed events (sensor, t, value or values)."""
+    return [text("feed", sensor, t, *np.ravel(value)) for sensor, t, value in events]
+
+
+def epochs(answers):
+    """(times, stages, probabilities float32 [n, 5]) of the answers to take."""
+    each = [epoch.split(" ") for answer in answers for epoch in answer.split("|") if epoch]
+    return (
+        [float(words[0]) for words in each],
+        [words[1] for words in each],
+        np.array([words[2:] for words in each], np.float64).astype(np.float32),
+    )

@@ -1,0 +1,74 @@
+"""Bundles whose models write down what they are given, and recordings with every kind of trouble to feed them."""
+
+import hashlib
+import json
+
+import numpy as np
+
+from export.apps import write_apps
+from export.contract import channel_entry
+from pipeline.activity import HZ
+from pipeline.align import SENSORS
+from pipeline.options import CHANNELS, STAGES
+
+
+def tensor(name, shape, **link):
+    return {"name": name, "shape": shape, "dtype": "float32", **link}
+
+
+def writing_down(folder, options, channels, counted=False):
+    """A bundle whose model writes down its windows in step.log, and its motion, if counted, in activity.log."""
+
+    def call(name, inputs, outputs):
+        plan = {"log": f"{name}.log", "outputs": {each["name"]: each["shape"] for each in outputs}}
+        content = json.dumps(plan).encode()
+        (folder / f"{name}.tflite").write_bytes(content)
+        digest = hashlib.sha256(content).hexdigest()
+        return {"file": f"{name}.tflite", "sha256": digest, "signature": name, "inputs": inputs, "outputs": outputs}
+
+    entries = [channel_entry(name, options) for name in channels]
+    inputs = [tensor(c["name"], [1, c["values_per_window"]], **{"from": f"channel:{c['name']}"}) for c in entries]
+    inputs += [tensor("memory", [1, 3], **{"from": "state:memory"})]
+    step = call("step", inputs, [tensor("p", [1, 5]), tensor("memory_out", [1, 3], to="state:memory")])
+    motion = [tensor("motion", [1, HZ * options.stride, 3], **{"from": "sensor:motion"})]
+    activity = call("activity", motion, [tensor("counts", [1, options.newest("activity")], to="channel:activity")])
+    tolerance = {"p99_abs_dp": 0.1, "same_stage": 0.9}
+    states = {"memory": {"shape": [1, 3], "dtype": "float32", "initial": [[0.5, 0.25, 0]]}}
+    contract = {
+        "architecture": "gru",
+        "stages": [{"name": name, "healthkit": 2 + i, "health_connect": 1} for i, name in enumerate(STAGES)],
+        "seconds": {"row": options.data_alignment, "window": options.window_size, "stride": options.stride},
+        "channels": entries,
+        "preprocessing": {"activity": {"calls": [activity], "states": {}}} if counted else {},
+        "precisions": {"int8": {"calls": [step], "states": states, "probabilities": "p", "tolerance": tolerance}},
+    }
+    write_apps(folder, contract)
+    return folder
+
+
+def written(folder, name):
+    """What a model of `writing_down` was given: {input: [calls, values]}."""
+    path = folder / f"{name}.log"
+    calls = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    return {key: np.array([call[key] for call in calls]) for key in (calls[0] if calls else ())}
+
+
+def trouble(rng, start, sensors, seconds=400):
+    """Events of a recording with gaps, jitter, late and bad values, and times on the edges of bins and points."""
+    each = []
+    edges = start + np.add.outer(15.0 * np.arange(seconds // 15), [0, 0.1, 0.02, -0.02]).ravel()
+    edges = np.concatenate([edges, np.nextafter(edges, np.inf), np.nextafter(edges, -np.inf)])
+    for sensor in sensors:
+        channel = CHANNELS[SENSORS[sensor][0]]
+        hz = {"heart_rate": 0.4, "motion": rng.choice([8, 30]), "steps": 0.05, "activity": 0.06}[sensor]
+        t = np.sort(start + rng.uniform(-40, seconds, int(hz * seconds)))
+        for begin, long in zip(rng.uniform(0, seconds, 4), (0.5, 1.1, 20, 70), strict=True):
+            t = t[(t < start + begin) | (t > start + begin + long)]
+        t = np.concatenate([t, rng.choice(edges, 30)])
+        values = rng.uniform(channel.low, channel.high, (len(t), 3 if sensor == "motion" else 1))
+        values[rng.random(len(t)) < 0.03, -1] = rng.choice([np.nan, np.inf, channel.missing, channel.high * 1.1])
+        each += [(sensor, float(x), value.tolist()) for x, value in zip(t, values, strict=True)]
+    each.sort(key=lambda event: event[1])
+    for i in rng.choice(len(each) - 50, len(each) // 50):  # some come late
+        each.insert(i + int(rng.integers(1, 50)), each.pop(i))
+    return each
