@@ -1,4 +1,4 @@
-"""python -m watch_sim parity RUN | predict RUN"""
+"""python -m watch_sim parity RUN | predict RUN | serve RUN"""
 
 import sys
 from pathlib import Path
@@ -65,6 +65,18 @@ def predict(run, dataset_dir, architecture, precision, operating_point, out):
             lambda what: bar.update(task, description=what),
         )
     click.echo("\n".join(map(str, written)))
+
+
+@main.command()
+@run_argument
+@option("dataset_dir", type=Path, default=None, help="Recordings to play. [those of the run]")
+@option("host", default="127.0.0.1", show_default=True)
+@option("port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any that is free.")
+def serve(run, dataset_dir, host, port):
+    """A page that plays nights in the browser through the exported files, and a service for programs."""
+    from watch_sim.serve import serve
+
+    serve(run, dataset_dir, host, port)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,44 @@
+// What the page works out of stages and probabilities.
+
+export const STAGES = ["Wake", "N1", "N2", "N3", "REM"];
+
+/** Probabilities weighed by an operating point (weights, or null), and the likeliest stage; as the watch does it. */
+export function said(probabilities, weights) {
+  let p = probabilities;
+  if (weights) {
+    const weighed = p.map((x, i) => x * Math.fround(weights[i]));
+    const sum = weighed.reduce((a, b) => a + b, 0);
+    p = weighed.map((x) => x / sum);
+  }
+  return { probabilities: p, stage: STAGES[p.indexOf(Math.max(...p))] };
+}
+
+/** {n, same (share), kappa} of two lists of stages, over the windows where neither is null; null where none is. */
+export function agreement(one, other) {
+  const both = one.map((stage, i) => [stage, other[i]]).filter(([a, b]) => a && b);
+  const n = both.length;
+  if (!n) return null;
+  const share = (side, stage) => both.filter((pair) => pair[side] === stage).length / n;
+  const same = both.filter(([a, b]) => a === b).length / n;
+  const chance = STAGES.reduce((sum, stage) => sum + share(0, stage) * share(1, stage), 0);
+  return { n, same, kappa: same === 1 ? 1 : (same - chance) / (1 - chance) };
+}
+
+/** Runs of equal stages: [{stage, first, last}], last being one past the run. */
+export function runs(stages) {
+  const out = [];
+  stages.forEach((stage, i) => {
+    if (out.length && out.at(-1).stage === stage) out.at(-1).last = i + 1;
+    else out.push({ stage, first: i, last: i + 1 });
+  });
+  return out;
+}
+
+/** Seconds as 1:02:30, or 1:02 for whole minutes. */
+export function clockText(seconds) {
+  const t = Math.abs(Math.round(seconds)), s = t % 60, m = Math.floor(t / 60) % 60, h = Math.floor(t / 3600);
+  const two = (x) => String(x).padStart(2, "0");
+  return `${seconds < 0 ? "−" : ""}${h}:${two(m)}${s ? `:${two(s)}` : ""}`;
+}
+
+export const percent = (share) => `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)} %`;

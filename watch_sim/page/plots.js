@@ -1,0 +1,234 @@
+// Drawings: the last hour of heart rate and movement, and the whole night's probabilities and hypnogram.
+
+import { clockText, runs, STAGES } from "./numbers.js";
+
+export const ROWS = ["Wake", "REM", "N1", "N2", "N3"]; // of a hypnogram, from the top
+const LAYERS = ["N3", "N2", "N1", "REM", "Wake"]; // of probabilities, from the bottom
+const LEFT = 44, RIGHT = 8, AXIS = 17; // px
+const HOUR = 3600, GAP = 120; // s: a heart rate line does not cross a longer gap
+
+let colours = {};
+/** A colour of the style sheet, by name, as it is in the present theme. */
+function colour(name) {
+  if (!colours[name]) {
+    const probe = document.body.appendChild(document.createElement("span"));
+    probe.style.color = `var(--${name})`;
+    colours[name] = getComputedStyle(probe).color;
+    probe.remove();
+  }
+  return colours[name];
+}
+addEventListener("theme", () => (colours = {}));
+
+/** A canvas made ready at the screen's resolution: {ctx, width, height} in CSS px. */
+function cleared(canvas) {
+  const { clientWidth: width, clientHeight: height } = canvas, dpr = devicePixelRatio || 1;
+  if (canvas.width !== Math.round(width * dpr) || canvas.height !== Math.round(height * dpr)) {
+    [canvas.width, canvas.height] = [Math.round(width * dpr), Math.round(height * dpr)];
+  }
+  const ctx = canvas.getContext("2d");
+  ctx.setTransform(dpr, 0, 0, dpr, 0, 0);
+  ctx.clearRect(0, 0, width, height);
+  ctx.font = `11px ${getComputedStyle(document.body).fontFamily}`;
+  ctx.textBaseline = "middle";
+  return { ctx, width, height };
+}
+
+function text(ctx, words, x, y, align = "right", name = "muted") {
+  [ctx.textAlign, ctx.fillStyle] = [align, colour(name)];
+  ctx.fillText(words, x, y);
+}
+
+function line(ctx, x0, y0, x1, y1, name = "line") {
+  [ctx.strokeStyle, ctx.lineWidth] = [colour(name), 1];
+  ctx.beginPath();
+  ctx.moveTo(Math.round(x0) + 0.5, Math.round(y0) + 0.5);
+  ctx.lineTo(Math.round(x1) + 0.5, Math.round(y1) + 0.5);
+  ctx.stroke();
+}
+
+/** Upright lines every `step` s from `from` to `to`, with their times below `bottom`, if there is room. */
+function timeAxis(ctx, x, from, to, bottom, step) {
+  const { clientWidth: width, clientHeight: height } = ctx.canvas;
+  for (let t = Math.ceil(from / step) * step; t <= to; t += step) {
+    const at = x(t);
+    line(ctx, at, 0, at, bottom);
+    if (bottom < height) {
+      text(ctx, clockText(t), at, bottom + 10, at < LEFT + 14 ? "left" : at > width - 20 ? "right" : "center");
+    }
+  }
+}
+
+/** The index of the first of [t, value] with t >= at. */
+function firstAt(series, at) {
+  let [low, high] = [0, series.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (series[middle][0] < at) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}
+
+/** What of a series lies in the hour before `now`, and where: {shown, x, ctx, width, bottom}. Clips until restore(). */
+function lastHour(canvas, night, series, now, axis) {
+  const { ctx, width, height } = cleared(canvas), bottom = height - axis;
+  const from = Math.max(now - HOUR, night.start);
+  const x = (t) => LEFT + ((t - from) / HOUR) * (width - LEFT - RIGHT);
+  timeAxis(ctx, x, from, from + HOUR, bottom, width < 500 ? 1200 : 600);
+  ctx.save();
+  ctx.beginPath();
+  ctx.rect(LEFT, 0, width - LEFT - RIGHT, bottom);
+  ctx.clip();
+  return { shown: series.slice(firstAt(series, from - GAP), firstAt(series, now + 1e-6)), x, ctx, width, bottom };
+}
+
+/** Low and high end of a night's heart rate, in tens. */
+export function heartRange(night) {
+  const sorted = night.heart.map(([, bpm]) => bpm).sort((a, b) => a - b);
+  if (!sorted.length) return [50, 90];
+  const at = (share) => sorted[Math.min(sorted.length - 1, Math.floor(share * sorted.length))];
+  return [10 * Math.floor((at(0.001) - 2) / 10), 10 * Math.ceil((at(0.999) + 2) / 10)];
+}
+
+export function drawHeart(canvas, night, now, [low, high]) {
+  const { shown, x, ctx, width, bottom } = lastHour(canvas, night, night.heart, now, 0);
+  const y = (bpm) => 6 + (1 - (bpm - low) / (high - low)) * (bottom - 12);
+  ctx.restore();
+  const step = high - low > 60 ? 20 : 10;
+  for (let bpm = Math.ceil(low / step) * step; bpm <= high; bpm += step) {
+    line(ctx, LEFT, y(bpm), width - RIGHT, y(bpm));
+    text(ctx, bpm, LEFT - 7, y(bpm));
+  }
+  ctx.save();
+  ctx.beginPath();
+  ctx.rect(LEFT, 0, width - LEFT - RIGHT, bottom);
+  ctx.clip();
+  ctx.beginPath();
+  shown.forEach(([t, bpm], i) => {
+    if (i && t - shown[i - 1][0] <= GAP) ctx.lineTo(x(t), y(bpm));
+    else ctx.moveTo(x(t), y(bpm));
+  });
+  [ctx.strokeStyle, ctx.lineWidth, ctx.lineJoin] = [colour("heart"), 1.6, "round"];
+  ctx.stroke();
+  ctx.restore();
+  const last = shown.at(-1);
+  if (last && now - last[0] < GAP) {
+    ctx.fillStyle = colour("heart");
+    ctx.beginPath();
+    ctx.arc(x(last[0]), y(last[1]), 3.2, 0, 7);
+    ctx.fill();
+  }
+}
+
+export function drawMovement(canvas, night, now, highest) {
+  const { shown, x, ctx, width, bottom } = lastHour(canvas, night, night.movement, now, AXIS);
+  const every = Math.max(x(night.start + (shown.length > 1 ? shown[1][0] - shown[0][0] : 15)) - x(night.start), 1);
+  ctx.fillStyle = colour("move");
+  for (const [t, value] of shown) {
+    const tall = Math.sqrt(Math.min(value / highest, 1)) * (bottom - 4); // small movements count, too
+    ctx.fillRect(x(t) - every, bottom - tall, Math.max(Math.min(every, 12) - 0.6, 1), tall);
+  }
+  ctx.restore();
+  line(ctx, LEFT, bottom, width - RIGHT, bottom);
+}
+
+/** Where a whole night lies in a canvas: x of t, and t of x. */
+function scale(canvas, night) {
+  const span = night.windows * night.stride, wide = canvas.clientWidth - LEFT - RIGHT;
+  return {
+    x: (t) => LEFT + ((t - night.start) / span) * wide,
+    t: (x) => night.start + ((x - LEFT) / wide) * span,
+  };
+}
+
+/** The window under a pointer, or null. */
+export function windowAt(canvas, night, clientX) {
+  const t = scale(canvas, night).t(clientX - canvas.getBoundingClientRect().left);
+  const k = Math.floor((t - night.start) / night.stride);
+  return k >= 0 && k < night.windows ? k : null;
+}
+
+function nightAxis(ctx, x, night, bottom) {
+  const span = night.windows * night.stride, marks = ctx.canvas.clientWidth / 52; // that there is room for
+  const step = [600, 1800, HOUR, 2 * HOUR, 4 * HOUR].find((seconds) => span / seconds <= marks) ?? 6 * HOUR;
+  timeAxis(ctx, x, night.start, night.start + span, bottom, step);
+}
+
+/** Stage probabilities as layers, deep sleep at the bottom. epochs: {probabilities}, those to show. */
+export function drawProbabilities(canvas, night, epochs, marks) {
+  const { ctx, width, height: bottom } = cleared(canvas), { x } = scale(canvas, night);
+  nightAxis(ctx, x, night, bottom);
+  const base = new Float64Array(epochs.length);
+  const y = (share) => 2 + (1 - share) * (bottom - 3);
+  const at = (k) => x(night.start + k * night.stride);
+  ctx.globalAlpha = 0.8;
+  for (const stage of LAYERS) {
+    const index = STAGES.indexOf(stage), top = base.map((sum, k) => sum + epochs[k].probabilities[index]);
+    ctx.beginPath();
+    for (let k = 0; k < epochs.length; k++) {
+      ctx.lineTo(at(k), y(top[k]));
+      ctx.lineTo(at(k + 1), y(top[k]));
+    }
+    for (let k = epochs.length - 1; k >= 0; k--) {
+      ctx.lineTo(at(k + 1), y(base[k]));
+      ctx.lineTo(at(k), y(base[k]));
+    }
+    ctx.closePath();
+    ctx.fillStyle = colour(stage.toLowerCase());
+    ctx.fill();
+    base.set(top);
+  }
+  ctx.globalAlpha = 1;
+  for (const share of [0, 0.5, 1]) text(ctx, `${100 * share}%`, LEFT - 7, Math.min(Math.max(y(share), 7), bottom - 6));
+  line(ctx, LEFT, bottom - 1, width - RIGHT, bottom - 1);
+  drawMarks(ctx, x, night, marks, bottom);
+}
+
+/** A hypnogram: Wake on top, REM below it and set off, N1 to N3 downwards; what is scored as broad bands behind. */
+export function drawHypnogram(canvas, night, stages, scored, marks) {
+  const { ctx, width, height } = cleared(canvas), { x } = scale(canvas, night);
+  const bottom = height - AXIS, floor = bottom - 8, room = floor / ROWS.length;
+  const y = (stage) => 2 + (ROWS.indexOf(stage) + 0.5) * room;
+  const at = (k) => x(night.start + k * night.stride);
+  nightAxis(ctx, x, night, bottom);
+  for (const stage of ROWS) {
+    line(ctx, LEFT, y(stage), width - RIGHT, y(stage));
+    text(ctx, stage, LEFT - 7, y(stage), "right", "ink");
+  }
+  if (scored) {
+    const tall = Math.min(room - 5, 19);
+    ctx.fillStyle = colour("scored");
+    for (const { stage, first, last } of runs(scored.slice(0, stages.length))) {
+      if (stage) ctx.fillRect(at(first), y(stage) - tall / 2, Math.max(at(last) - at(first), 1), tall);
+    }
+    ctx.fillStyle = colour("wrong");
+    stages.forEach((stage, k) => {
+      if (scored[k] && scored[k] !== stage) ctx.fillRect(at(k), floor + 2, Math.max(at(k + 1) - at(k), 1), 4);
+    });
+  }
+  const all = runs(stages);
+  [ctx.lineWidth, ctx.strokeStyle] = [1, colour("muted")];
+  ctx.beginPath();
+  for (let i = 1; i < all.length; i++) {
+    ctx.moveTo(at(all[i].first), y(all[i - 1].stage));
+    ctx.lineTo(at(all[i].first), y(all[i].stage));
+  }
+  ctx.stroke();
+  for (const { stage, first, last } of all) {
+    const thick = stage === "REM" ? 7 : 4;
+    ctx.fillStyle = colour(stage.toLowerCase());
+    ctx.fillRect(at(first) - 0.5, y(stage) - thick / 2, Math.max(at(last) - at(first) + 1, 1.5), thick);
+  }
+  line(ctx, LEFT, bottom, width - RIGHT, bottom);
+  drawMarks(ctx, x, night, marks, bottom);
+}
+
+/** Upright lines: where the night is, and the window under the pointer. marks: {now: s, pointed: window or null}. */
+function drawMarks(ctx, x, night, { now, pointed }, bottom) {
+  line(ctx, x(now), 0, x(now), bottom, "accent");
+  if (pointed !== null) {
+    const at = x(night.start + (pointed + 0.5) * night.stride);
+    line(ctx, at, 0, at, bottom, "muted");
+  }
+}
