@@ -1,7 +1,16 @@
-"""What several tests share."""
+"""What several tests share.
 
+A run of train.py takes its minute. Those of BESIDE are made one after another in the background, while the tests that
+do without them, which come first, keep this process busy; a test that needs one waits for it.
+"""
+
+import json
+import os
+import signal
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -9,6 +18,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL = ROOT.parent / "shared" / "sleep-accel"
+ENVIRONMENT = {**os.environ}  # before any test changes it
+STOPPABLE = "import runpy, signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); del sys.argv[0]; "
+STOPPABLE += "runpy.run_path(sys.argv[0], run_name='__main__')"  # a job in the background ignores SIGINT
 
 
 @pytest.fixture(scope="session")
@@ -29,31 +41,113 @@ def synthetic(tmp_path_factory):
     return folder
 
 
+def python(*arguments, cwd=ROOT):
+    """Runs python with these arguments in the project's folder, as a user does; gives the CompletedProcess."""
+    command = [sys.executable, *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True)
+
+
 @pytest.fixture(scope="session")
 def run_python():
-    """Runs python with these arguments in the project's folder, as a user does; gives the CompletedProcess."""
-
-    def run(*arguments, cwd=ROOT):
-        return subprocess.run([sys.executable, *map(str, arguments)], cwd=cwd, capture_output=True, text=True)
-
-    return run
+    return python
 
 
-class QuickRun(NamedTuple):
+class TrainRun(NamedTuple):
     folder: Path
     done: subprocess.CompletedProcess
 
 
+def trained(data, out, *options):
+    return TrainRun(out, python("train.py", "--dataset_dir", data, *options, "--out", out))
+
+
+class StoppedRun(NamedTuple):
+    folder: Path
+    stopped: subprocess.CompletedProcess
+    epochs: int  # trained until then
+    left: set[str]  # names in the folder then
+    done: subprocess.CompletedProcess
+
+
+def stopped_and_gone_on(data, out, architecture, *options):
+    """A training that the user interrupts after its second epoch, and lets go on."""
+    command = ["train.py", "--dataset_dir", data, "--architectures", architecture, *options, "--out", out]
+    command = [sys.executable, "-c", STOPPABLE, *map(str, command)]
+    log = out / "partial" / architecture / "accuracies.json"
+
+    def epochs():
+        return len(json.loads(log.read_text())) if log.exists() else 0
+
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, **pipes) as child:
+        while child.poll() is None and epochs() < 2:
+            time.sleep(0.02)
+        child.send_signal(signal.SIGINT)
+        said = child.communicate()
+    stopped, then = subprocess.CompletedProcess(command, child.returncode, *said), epochs()
+    left = {path.name for path in out.glob("*")}
+    return StoppedRun(out, stopped, then, left, python("train.py", "--resume", "--out", out))
+
+
+ONE = ("--epochs", 1, "--variants", 0)
+BESIDE = {  # fixture: how it is made in the folder `out`, in this order
+    "quick_run": lambda data, out: trained(data, out, "--epochs", 2, "--variants", 1),
+    "stopped_run": lambda data, out: stopped_and_gone_on(
+        data, out, "rnn", "--epochs", 12, "--motion-magnitude", "--window_size", 60
+    ),
+    "clinical_run": lambda data, out: trained(
+        data, out, "--architectures", "lstm", "--data-alignment", 30, "--train-split", 0.6, *ONE
+    ),
+    "overlapping_run": lambda data, out: trained(
+        data, out, "--architectures", "gru,transformer", "--stride", 15, "--negative_times",
+        "--channels", "heart_rate, motion_x, activity", "--hidden_dim", 32, "--seed", 7, *ONE,
+    ),
+}  # fmt: skip
+
+
+def pytest_collection_modifyitems(items):
+    """Tests come in the order in which what they wait for is made; the others first."""
+    order = [*BESIDE]
+    items.sort(key=lambda item: max((order.index(name) for name in item.fixturenames if name in BESIDE), default=-1))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def beside(request, tmp_path_factory):
+    """Begins what the chosen tests wait for; {fixture: Future}."""
+    used = {name for item in request.session.items for name in item.fixturenames}
+    with ThreadPoolExecutor(1) as pool:
+        yield {
+            name: pool.submit(make, request.getfixturevalue("synthetic"), tmp_path_factory.mktemp(name) / "run")
+            for name, make in BESIDE.items()
+            if name in used
+        }
+        pool.shutdown(cancel_futures=True)
+
+
 @pytest.fixture(scope="session")
-def quick_run(synthetic, tmp_path_factory, run_python):
+def quick_run(beside):
     """A run of train.py with all four networks on the synthetic nights, hardly trained; not to be written to.
 
     Probabilities of such networks lie close together, so quantized files may well be rejected; float32 may not.
     """
-    out = tmp_path_factory.mktemp("runs") / "quick"
-    done = run_python("train.py", "--dataset_dir", synthetic, "--epochs", 2, "--variants", 1, "--out", out)
-    assert (out / "parity.json").exists(), done.stderr
-    return QuickRun(out, done)
+    run = beside["quick_run"].result()
+    assert (run.folder / "parity.json").exists(), run.done.stderr
+    return run
+
+
+@pytest.fixture(scope="session")
+def stopped_run(beside):
+    return beside["stopped_run"].result()
+
+
+@pytest.fixture(scope="session")
+def clinical_run(beside):
+    return beside["clinical_run"].result()
+
+
+@pytest.fixture(scope="session")
+def overlapping_run(beside):
+    return beside["overlapping_run"].result()
 
 
 @pytest.fixture(scope="session")

@@ -6,11 +6,8 @@ Networks are hardly trained, so quantized files may fail their gates (exit code 
 import importlib.metadata
 import json
 import shutil
-import signal
-import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -163,83 +160,50 @@ class TestRunFolder:
         assert quick_run.done.returncode in (0, 1)
 
 
-OPTIONS = {
-    "lstm": ("--data-alignment", 30, "--train-split", 0.6),
-    "gru": ("--stride", 15, "--negative_times"),
-    "transformer": ("--channels", "heart_rate, activity", "--hidden_dim", 32, "--seed", 7),
-}
-
-
 class TestOptions:
-    """Every option that shapes windows, and every network, in a run of its own; replay.py takes what comes out."""
-
-    @pytest.fixture(scope="class")
-    def trained(self, synthetic, run_python, tmp_path_factory):
-        """architecture -> what `check` gives of its run with its OPTIONS; two are trained at a time."""
-
-        def run(architecture):
-            asked = ("--dataset-dir", synthetic, "--architectures", architecture, "--epochs", 1, "--variants", 0)
-            return run_python("train.py", *asked, *OPTIONS[architecture], "--out", folder / architecture)
-
-        folder = tmp_path_factory.mktemp("options")
-        with ThreadPoolExecutor(2) as pool:
-            done = dict(zip(OPTIONS, pool.map(run, OPTIONS), strict=True))
-        return lambda name: self.check(run_python, folder / name, done[name], name)
+    """Every option that shapes windows, and every network, in runs of their own; replay.py takes what comes out."""
 
     @staticmethod
-    def check(run_python, folder, done, architecture):
+    def check(run_python, run, *architectures):
         """(seconds, values per window, golden night) of a run whose verdict is as it should be."""
-        check_verdict(folder, done, [architecture])
-        assert not (folder / "partial").exists()
-        bundle = folder / "bundles" / architecture
-        replayed = run_python("-I", REPLAY, bundle, cwd=folder)
-        assert replayed.stdout.startswith("float32: ")
-        assert "pass" in replayed.stdout.splitlines()[0], replayed.stdout
+        check_verdict(run.folder, run.done, architectures)
+        assert not (run.folder / "partial").exists()
+        for architecture in architectures:
+            bundle = run.folder / "bundles" / architecture
+            replayed = run_python("-I", REPLAY, bundle, cwd=run.folder)
+            assert replayed.stdout.startswith("float32: ")
+            assert "pass" in replayed.stdout.splitlines()[0], replayed.stdout
         contract = read(bundle / "contract.json")
         sizes = {channel["name"]: channel["values_per_window"] for channel in contract["channels"]}
-        return contract["seconds"], sizes, read_night(folder / "golden.npz")[0]
+        return contract["seconds"], sizes, read_night(run.folder / "golden.npz")[0]
 
-    def test_clinical_alignment_lstm(self, trained):
-        seconds, sizes, _ = trained("lstm")
+    def test_clinical_alignment(self, clinical_run, run_python):
+        seconds, sizes, _ = self.check(run_python, clinical_run, "lstm")
         assert seconds == {"row": 30, "window": 30, "stride": 30}
         assert sizes == dict.fromkeys(("heart_rate", "motion_x", "motion_y", "motion_z", "steps", "activity"), 1)
+        assert len(read(clinical_run.folder / "splits.json")["validation"]) == 2
 
-    def test_two_windows_per_epoch_from_before_the_night_gru(self, trained):
-        seconds, sizes, night = trained("gru")
+    def test_two_windows_per_epoch_of_chosen_channels_from_before_the_night(self, overlapping_run, run_python):
+        seconds, sizes, night = self.check(run_python, overlapping_run, "gru", "transformer")
         assert seconds == {"row": 1, "window": 30, "stride": 15}
-        assert sizes["activity"] == 2
+        assert sizes == {"heart_rate": 30, "motion_x": 30, "activity": 2}
         assert -7200 <= night.ends[0] < -1000
         assert set(np.diff(night.ends)) == {15}
         assert (night.stages[night.ends <= 0] == -1).all()
         assert (night.stages[night.ends % 30 == 15] == -1).all()
 
-    def test_chosen_channels_transformer(self, trained):
-        _, sizes, _ = trained("transformer")
-        assert sizes == {"heart_rate": 30, "activity": 2}
-
-    def test_stopped_and_gone_on_with_long_windows_rnn(self, synthetic, run_python, tmp_path):
-        out, epochs = tmp_path / "run", 6
-        asked = ("--architectures", "rnn", "--epochs", epochs, "--motion-magnitude", "--window_size", 60)
-        with subprocess.Popen(
-            [sys.executable, *map(str, ("train.py", "--dataset_dir", synthetic, *asked, "--out", out))],
-            cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
-        ) as child:  # fmt: skip
-            log = out / "partial" / "rnn" / "accuracies.json"
-            while child.poll() is None and not (log.exists() and len(read(log)) >= 2):
-                time.sleep(0.02)
-            child.send_signal(signal.SIGINT)
-            said = child.communicate()
-        assert child.returncode == 130, said
-        assert f"to go on: python train.py --resume --out {out}" in said[1]
-        assert "Traceback" not in said[1]
-        assert not (out / "parity.json").exists()
-        assert 2 <= len(read(log)) < epochs
-        done = run_python("train.py", "--resume", "--out", out)
-        seconds, sizes, _ = self.check(run_python, out, done, "rnn")
+    def test_stopped_and_gone_on_with_long_windows(self, stopped_run, run_python):
+        run, epochs = stopped_run, read(stopped_run.folder / "hparams.json")["options"]["epochs"]
+        assert run.stopped.returncode == 130, run.stopped.stderr
+        assert f"to go on: python train.py --resume --out {run.folder}" in run.stopped.stderr
+        assert "Traceback" not in run.stopped.stderr
+        assert {"partial", "hparams.json"} <= run.left
+        assert "parity.json" not in run.left
+        assert 2 <= run.epochs < epochs
+        seconds, sizes, _ = self.check(run_python, run, "rnn")
         assert seconds == {"row": 1, "window": 60, "stride": 30}
         assert (sizes["motion_magnitude"], sizes["activity"]) == (60, 4)
-        assert list(pd.read_csv(out / "model_accuracies.csv").epoch) == [*range(1, epochs + 1)]
+        assert list(pd.read_csv(run.folder / "model_accuracies.csv").epoch) == [*range(1, epochs + 1)]
 
 
 class TestMistakes:

@@ -22,6 +22,7 @@ from pipeline.nights import load_nights
 from pipeline.options import ARCHITECTURES, CHANNELS, Options
 
 KEPT = ("scaler.json", "operating_points.json")
+CUT = 60  # windows
 
 
 def trained(folder, nights, tamper=None):
@@ -60,8 +61,20 @@ def nights(synthetic):
 
 
 @pytest.fixture(scope="module")
-def usual(nights, tmp_path_factory):
-    return trained(tmp_path_factory.mktemp("leaks") / "usual", nights)
+def varied_subjects():
+    """Of the nights of which the usual run made variants, in order."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def usual(nights, varied_subjects, tmp_path_factory):
+    def noted(night, *rest):
+        varied_subjects.append(night.subject)
+        return varied(night, *rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("models.fitting.varied", noted)
+        return trained(tmp_path_factory.mktemp("leaks") / "usual", nights)
 
 
 def test_held_out_nights_decide_nothing(nights, usual, tmp_path):
@@ -93,31 +106,33 @@ def test_the_guard_sees_a_training_night_that_changes(nights, usual, tmp_path):
     assert (other.folder / "scaler.json").read_bytes() != (usual.folder / "scaler.json").read_bytes()
 
 
-@pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_no_answer_knows_the_future_the_length_of_the_night_or_its_stages(quick_run, nights, architecture):
-    run, cut = Run(quick_run.folder), 60
+@pytest.fixture(scope="module")
+def features(quick_run, nights):
+    """case -> features of one night as it is, and of what may not matter to its first CUT windows."""
     night = nights[0]
-    after = {name: np.concatenate([x[:cut], x[cut:][::-1]]) for name, x in night.channels.items()}
+    after = {name: np.concatenate([x[:CUT], x[CUT:][::-1]]) for name, x in night.channels.items()}
     cases = {
+        "as it is": night,
         "another future": replace(night, channels=after),
         "no future": replace(
-            night, ends=night.ends[:cut], channels={n: x[:cut] for n, x in night.channels.items()},
-            stages=night.stages[:cut],
+            night, ends=night.ends[:CUT], channels={n: x[:CUT] for n, x in night.channels.items()},
+            stages=night.stages[:CUT],
         ),
         "other stages": replace(night, stages=(night.stages + 2) % 5),
     }  # fmt: skip
-    (expected,) = run.probabilities(architecture, run.sensing().nights([night]))
-    for name, case in cases.items():
-        (said,) = run.probabilities(architecture, run.sensing().nights([case]))
-        assert np.abs(said[:cut] - expected[:cut]).max() < 1e-6, name
-        if name == "another future":
-            assert np.abs(said[cut:] - expected[cut:]).max() > 1e-4  # it does listen
+    sensing = Run(quick_run.folder).sensing()
+    return {name: sensing.nights([case])[0] for name, case in cases.items()}
 
 
-def test_variants_are_of_training_nights_alone(nights, usual, monkeypatch, tmp_path):
-    seen = []
-    monkeypatch.setattr(
-        "models.fitting.varied", lambda night, *rest: seen.append(night.subject) or varied(night, *rest)
-    )
-    again = trained(tmp_path / "run", nights)
-    assert {*seen} == {*usual.splits["train"]} == {*again.splits["train"]}
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_no_answer_knows_the_future_the_length_of_the_night_or_its_stages(quick_run, features, architecture):
+    model = Run(quick_run.folder).model(architecture)
+    said = {name: model.predict_on_batch(x[None])[0] for name, x in features.items()}
+    expected = said.pop("as it is")
+    for name, p in said.items():
+        assert np.abs(p[:CUT] - expected[:CUT]).max() < 1e-6, name
+    assert np.abs(said["another future"][CUT:] - expected[CUT:]).max() > 1e-4  # it does listen
+
+
+def test_variants_are_of_training_nights_alone(usual, varied_subjects):
+    assert {*varied_subjects} == {*usual.splits["train"]}

@@ -30,6 +30,21 @@ def command(*arguments):
     return done
 
 
+@pytest.fixture(scope="module", autouse=True)
+def environment():
+    """A fold sets these, in a process of its own unless --jobs is 1: they are put back, for the tests after these."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+            patch.setenv(name, "1")
+        yield
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Plots take most of a report's time; those of the whole evaluation are drawn."""
+    monkeypatch.setattr("evaluation.report.draw", lambda *_: {})
+
+
 @pytest.fixture(scope="module")
 def whole(synthetic, tmp_path_factory):
     """A finished 2-fold evaluation of an RNN, with its int8 file on the watch; not to be written to."""
@@ -96,14 +111,15 @@ def test_operating_points_are_each_folds_own(whole):
     assert rem["scored"]["all"]["5"]["accuracy"] == pytest.approx(accuracy)
 
 
-def test_a_stopped_evaluation_goes_on_and_gives_the_same(whole, synthetic, tmp_path, monkeypatch):
+def test_a_stopped_evaluation_goes_on_and_gives_the_same(whole, synthetic, tmp_path, monkeypatch, undrawn):
+    """Stopped after its first fold, which is not trained here: it is that of the whole evaluation."""
     out, asked = tmp_path / "stopped", ("run", "--dataset_dir", synthetic, *QUICK)
-    run_fold, done = evaluation.run.run_fold, []
+    done = []
 
-    def interrupted(*arguments):
-        if len(done) == 1:
+    def interrupted(folder, *_):
+        if done:
             raise KeyboardInterrupt
-        done.append(run_fold(*arguments))
+        done.append(shutil.copytree(whole[0] / "folds" / folder.name, folder))
 
     with monkeypatch.context() as patch:
         patch.setattr(evaluation.run, "run_fold", interrupted)
@@ -119,7 +135,7 @@ def test_a_stopped_evaluation_goes_on_and_gives_the_same(whole, synthetic, tmp_p
     assert (out / "predictions.csv").read_bytes() == (whole[0] / "predictions.csv").read_bytes()
 
 
-def test_a_fold_killed_between_its_predictions_is_finished(whole, synthetic, tmp_path):
+def test_a_fold_killed_between_its_predictions_is_finished(whole, synthetic, tmp_path, undrawn):
     out = tmp_path / "killed"
     shutil.copytree(whole[0], out)
     fold = sorted((out / "folds").iterdir())[0]
@@ -148,7 +164,7 @@ def test_going_on_with_other_nights_is_a_mistake(whole, synthetic, mistake, tmp_
     assert "has another held_out" in mistake(command(*asked))
 
 
-def test_split_by_window_warns_wherever_it_is_read(synthetic, tmp_path):
+def test_split_by_window_warns_wherever_it_is_read(synthetic, tmp_path, undrawn):
     done = command("run", "--dataset_dir", synthetic, *QUICK, "--split_by", "window", "--out", tmp_path / "out")
     assert done.exit_code == 0, done.stderr
     assert LEAK in done.stderr.replace("\n", " ")
@@ -157,7 +173,7 @@ def test_split_by_window_warns_wherever_it_is_read(synthetic, tmp_path):
     assert not table.duplicated(["subject", "t"]).any()
 
 
-def test_other_nights_are_scored_with_a_trained_run(quick_run, tmp_path):
+def test_other_nights_are_scored_with_a_trained_run(quick_run, tmp_path, undrawn):
     """Those that the run was trained on are left out."""
     out = tmp_path / "out"
     folder = json.loads((quick_run.folder / "hparams.json").read_text())["dataset_dir"]

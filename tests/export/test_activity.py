@@ -14,7 +14,6 @@ from pipeline.activity import HZ, ActivityCounter
 from pipeline.files import read_hparams
 from pipeline.options import COUNT_S, Options
 from pipeline.recordings import read_recording
-from tests.conftest import REAL
 from watch_sim.stream import events
 from watch_sim.watch import Watch
 
@@ -134,7 +133,7 @@ def test_only_built_in_operations(quick_run):
 @pytest.fixture(scope="session")
 def full_rate(real, tmp_path_factory):
     """A data set of one real night with motion at 50 Hz, jittered and stalling as real files are."""
-    maker = REAL.parent / "tools" / "make_motion.py"
+    maker = real.parent / "tools" / "make_motion.py"
     if not maker.exists():
         pytest.skip(f"no {maker}")
     folder = tmp_path_factory.mktemp("full_rate")
