@@ -90,6 +90,8 @@ def said(content, steps=4):
 def test_a_bundle_holds_these_files_and_no_others(bundle, architecture):
     kept = [f"{architecture}.{precision}.tflite" for precision in contract_of(bundle)["precisions"]]
     wanted = {"contract.json", "golden.json", "labels.txt", "sensing.tflite", "activity.tflite", *kept}
+    wanted |= {"README.md", "sleep_stager.py", "sleep-stager.js", "SleepStager.kt", "SleepStager.swift"}
+    wanted |= {"report.json", "report.md", "MODEL_CARD.md", "confusion.png", "reliability.png", "parity.png"}
     assert {path.name for path in bundle.iterdir()} == wanted
     assert (bundle / "labels.txt").read_text() == "Wake\nN1\nN2\nN3\nREM\n"
 
