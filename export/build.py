@@ -9,8 +9,8 @@ from pathlib import Path
 from export.bundle import finish, golden, put, reject
 from export.report import write_report
 from export.verify import golden_rows
-from pipeline.files import read_json, write_json
-from pipeline.options import PRECISIONS, one_of
+from pipeline.files import reading, write_json
+from pipeline.options import PRECISIONS, UserMistake, one_of
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -25,11 +25,12 @@ def converted(run, architecture, out, precisions, progress):
             lines.append(line)
             if line.strip() in PRECISIONS:  # written; anything else is the converter's own talk
                 progress(f"{architecture}: exporting")
-        if child.wait():
-            said.seek(0)
-            raise RuntimeError(
-                f"export of {architecture} ended with status {child.returncode}\n{''.join(lines)}{said.read()}"
-            )
+        status = child.wait()
+        said.seek(0)
+        if status == UserMistake.exit_code:
+            raise UserMistake(said.read().strip().splitlines()[-1])
+        if status:
+            raise RuntimeError(f"export of {architecture} ended with status {status}\n{''.join(lines)}{said.read()}")
 
 
 def build_bundles(run, architectures, out, progress=lambda what: None, precisions=PRECISIONS):
@@ -72,13 +73,10 @@ def rebuild(run, architectures, precisions, out, progress):
     """
     architectures = one_of("--architectures", architectures or run.options.architectures, run.options.architectures)
     out = Path(out or run.folder / "bundles")
+    with reading(run.folder / "parity.json"):  # what the reports need is looked at before anything is replaced
+        known = {(m["architecture"], m["precision"]): m["passed"] for m in run.results("parity.json", "models")}
+    run.results("evaluation.json", "results")
     build_bundles(run, architectures, out, progress, precisions)
-    parity = run.folder / "parity.json"
-    known = (
-        {(m["architecture"], m["precision"]): m["passed"] for m in read_json(parity)["models"]}
-        if parity.exists()
-        else {}
-    )
     rejected = []
     for architecture in architectures:
         progress(f"{architecture}: golden night")

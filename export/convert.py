@@ -107,4 +107,5 @@ if __name__ == "__main__":
     try:
         convert(*sys.argv[1:])
     except UserMistake as mistake:
-        sys.exit(mistake.message)
+        print(mistake.message, file=sys.stderr)
+        sys.exit(mistake.exit_code)

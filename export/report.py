@@ -102,7 +102,8 @@ def document_of(bundle, run):
         "format": "wristsleep-report/1",
         "architecture": architecture,
         "data": data(run),
-        "held_out": {"nights": parity["nights"]} | ({k: known[0][k] for k in ("windows", "scored")} if known else {}),
+        "held_out": {"nights": parity.get("nights", [])}
+        | ({k: known[0][k] for k in ("windows", "scored")} if known else {}),
         "channels": [channel["name"] for channel in contract["channels"]],
         "stride_seconds": contract["seconds"]["stride"],
         "windows_per_hour": hour,

@@ -9,7 +9,7 @@ import numpy as np
 from models.assemble import padded, roll_network, sequence_form
 from models.registry import NETWORKS
 from models.sensing import Sensing
-from pipeline.files import read_hparams, read_json, write_whole
+from pipeline.files import read_hparams, read_json, reading, write_whole
 from pipeline.nights import read_night
 from pipeline.options import UserMistake, one_of
 from pipeline.recordings import subjects
@@ -52,18 +52,27 @@ class Run:
             raise UserMistake(f"{folder}: the run was trained on every night in it{hint}")
         return left
 
+    @cached_property
+    def scaler(self):
+        """{"features": names, "mean": [F], "spread": [F]} of the training nights."""
+        scaler = self._json("scaler.json")
+        with reading(self.folder / "scaler.json"):
+            return {"features": scaler["features"]} | {n: [float(x) for x in scaler[n]] for n in ("mean", "spread")}
+
     def sensing(self):
         """The front end with the run's scaler."""
-        return Sensing(self.options, self.channels, self._json("scaler.json"))
+        return Sensing(self.options, self.channels, self.scaler)
 
     def model(self, architecture):
         """The trained Keras model, sequence form."""
         one_of("--architectures", [architecture], self.options.architectures)
-        return keras.models.load_model(self.path(model_name(architecture)))
+        path = self.path(model_name(architecture))
+        with reading(path):
+            return keras.models.load_model(path)
 
     def network(self, architecture):
         """The network with the trained weights in its layers, for the step form."""
-        network = NETWORKS[architecture](len(self._json("scaler.json")["mean"]), self.options.hidden_dim)
+        network = NETWORKS[architecture](len(self.scaler["mean"]), self.options.hidden_dim)
         sequence_form(network).set_weights(self.model(architecture).get_weights())
         return network
 
@@ -76,7 +85,8 @@ class Run:
 
     def calibration(self, architecture):
         """{"features" or state: [windows, ...]} of training nights."""
-        with np.load(self.path("calibration.npz"), allow_pickle=False) as saved:
+        path = self.path("calibration.npz")
+        with reading(path), np.load(path, allow_pickle=False) as saved:
             mark = f"{architecture}."
             states = {k.removeprefix(mark): saved[k] for k in saved.files if k.startswith(mark)}
             return {"features": saved["features"], **states}
@@ -99,7 +109,20 @@ class Run:
 
     def golden(self):
         """The held-out nights of which one becomes a bundle's golden night, the fullest first."""
-        return [read_night(self.path(name))[0] for name in GOLDEN if name == GOLDEN[0] or (self.folder / name).exists()]
+        nights = []
+        for path in [self.path(name) for name in GOLDEN if name == GOLDEN[0] or (self.folder / name).exists()]:
+            with reading(path):
+                nights.append(read_night(path)[0])
+        return nights
+
+    def results(self, name, field):
+        """The list under a field of a JSON file of the folder; [] where there is no such file."""
+        if not (self.folder / name).exists():
+            return []
+        content = self._json(name)
+        if not isinstance(content, dict) or not isinstance(content.get(field), list):
+            raise UserMistake(f"{self.folder / name}: no list {field!r} in it; remove the file, or make it anew")
+        return content[field]
 
     def probabilities(self, architecture, features):
         """What the full model says: [windows, 5] for each night of features [windows, F]."""

@@ -3,6 +3,7 @@
 import json
 import os
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 from pipeline.options import Options, UserMistake
@@ -24,6 +25,18 @@ def write_whole(path, content):
     except BaseException:
         os.unlink(beside)
         raise
+
+
+@contextmanager
+def reading(path):
+    """What is done inside reads the file: raises UserMistake where it cannot, in whatever way it is damaged."""
+    try:
+        yield
+    except UserMistake:
+        raise
+    except Exception as error:  # zip, numpy and Keras have many
+        said = (str(error) or type(error).__name__).splitlines()[0]
+        raise UserMistake(f"{path}: damaged, or not what its name says ({said})") from None
 
 
 def read_json(path, hint=""):

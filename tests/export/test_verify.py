@@ -1,6 +1,7 @@
 """python -m export RUN and python -m export verify BUNDLE."""
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -9,7 +10,7 @@ from click.testing import CliRunner
 
 from export.__main__ import main
 from export.contract import sha256
-from pipeline.options import PROBABILITIES
+from pipeline.options import PROBABILITIES, UserMistake
 
 
 @pytest.fixture
@@ -148,3 +149,31 @@ def test_bundles_made_anew_from_the_run_alone(quick_run, tmp_path, run_python):
     assert done.returncode == bool(rejected)
     assert all(str(tmp_path / "rejected" / "rnn" / name) in done.stdout for name in rejected)
     assert not [path for path in run.iterdir() if path.name.startswith(".export")]
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("scaler.json", b"[]"),
+        ("scaler.json", b'{"mean": ["a"]}'),
+        ("golden.npz", b""),
+        ("golden.npz", None),  # cut short
+        ("parity.json", b"{}"),
+        ("parity.json", b'{"models": [1]}'),
+        ("evaluation.json", b"null"),
+        ("calibration.npz", None),
+        ("RNN_best_model.keras", None),
+    ],
+)
+def test_a_damaged_file_of_the_run_is_named_and_the_bundles_stay(quick_run, tmp_path, name, content):
+    from export.build import rebuild
+    from models.run import Run
+
+    run = shutil.copytree(quick_run.folder, tmp_path / "run", ignore=shutil.ignore_patterns("rejected", "predictions"))
+    whole = (run / name).read_bytes()
+    (run / name).write_bytes(whole[: len(whole) // 2] if content is None else content)
+    before = {path: path.read_bytes() for path in run.glob("bundles/**/*") if path.is_file()}
+    with pytest.raises(UserMistake, match=re.escape(name)):
+        rebuild(Run(run), ("rnn",), ("float32",), None, lambda what: None)
+    assert {path: path.read_bytes() for path in run.glob("bundles/**/*") if path.is_file()} == before
+    assert not list(run.glob(".export*"))
