@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.cli import CommaList, option, progress_bar
+from pipeline.cli import CommaList, made, option, progress_bar
 from pipeline.options import ARCHITECTURES, PRECISIONS, one_of
 
 
@@ -18,7 +18,14 @@ class RunOrVerify(click.Group):
 
 @click.group(cls=RunOrVerify, context_settings={"ignore_unknown_options": True})
 def main():
-    """Bundles: `RUN` makes those of a run folder anew, `verify BUNDLE` checks one that you received."""
+    """Bundles: `RUN` makes those of a run folder anew, `verify BUNDLE` checks one that you received.
+
+    \b
+    With RUN:
+      --architectures  by comma  [all of the run]
+      --precisions     by comma  [all five]
+      --out            where the bundles go  [RUN/bundles]
+    """
 
 
 @main.command(hidden=True)
@@ -32,6 +39,8 @@ def run(run, architectures, precisions, out):
     """Make the bundles of a run folder anew, from it alone. Exit code 1 if a file fails a gate: it is left out."""
     one_of("--architectures", architectures or ARCHITECTURES, ARCHITECTURES)
     one_of("--precisions", precisions, PRECISIONS)
+    if out:
+        made(out)
     with progress_bar() as bar:
         task = bar.add_task("starting TensorFlow", total=None)
         from export.build import rebuild

@@ -6,8 +6,9 @@ import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from export.bundle import finish, golden, put, reject
-from export.report import write_report
+from export.bundle import finish, golden, put, read_contract, reject
+from export.contract import stager_path
+from export.report import MEASURED, digests, write_report
 from export.verify import golden_rows
 from pipeline.files import reading, write_json
 from pipeline.options import PRECISIONS, UserMistake, one_of
@@ -33,19 +34,27 @@ def converted(run, architecture, out, precisions, progress):
             raise RuntimeError(f"export of {architecture} ended with status {status}\n{''.join(lines)}{said.read()}")
 
 
-def build_bundles(run, architectures, out, progress=lambda what: None, precisions=PRECISIONS):
-    """Write bundles <out>/<architecture> of a run; two are converted at a time. progress: called after each file."""
+def build_bundles(run, architectures, out, progress=lambda what: None, precisions=PRECISIONS, judge=None):
+    """Write bundles <out>/<architecture> of a run; two are converted at a time. progress: called after each file.
+
+    judge(folder, architecture): may take files out of a bundle, or all, before it is put in its place.
+    """
     nights = run.golden()
     features = run.sensing().nights(nights)
 
     def build(architecture):
-        with tempfile.TemporaryDirectory(dir=run.folder, prefix=".export.") as made:
-            converted(run, architecture, Path(made).resolve(), precisions, progress)
+        with tempfile.TemporaryDirectory(dir=run.folder, prefix=".export.") as scratch:
+            made = Path(scratch).resolve() / architecture
+            made.mkdir()
+            converted(run, architecture, made, precisions, progress)
             finish(made, run, architecture, precisions)
             said = run.probabilities(architecture, features)
             stories = [golden(n, run.channels, run.options, p) for n, p in zip(nights, said, strict=True)]
             choose_golden(made, stories)
-            put(made, Path(out) / architecture)
+            if judge:
+                judge(made, architecture)
+            if made.exists():
+                put(made, Path(out) / architecture)
 
     Path(out).mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(2) as pool:
@@ -68,23 +77,34 @@ def choose_golden(folder, stories):
 
 
 def rebuild(run, architectures, precisions, out, progress):
-    """Bundles of a run anew, from its folder alone: what its parity check rejected, or the golden night now rejects,
-    goes to `rejected` beside them. Returns the paths of those files.
+    """Bundles of a run anew, from its folder alone. Returns the paths of files that went to `rejected` beside them:
+    those that the training's parity check rejected, and those that their golden night now rejects.
     """
     architectures = one_of("--architectures", architectures or run.options.architectures, run.options.architectures)
+    if out is None and set(precisions) != set(PRECISIONS):
+        raise UserMistake(f"--precisions {','.join(precisions)}: name an --out too; the run's own bundles have all")
     out = Path(out or run.folder / "bundles")
-    with reading(run.folder / "parity.json"):  # what the reports need is looked at before anything is replaced
-        known = {(m["architecture"], m["precision"]): m["passed"] for m in run.results("parity.json", "models")}
+    with reading(run.folder / MEASURED):  # what the reports need is looked at before anything is replaced
+        failed_then = [m for m in run.results(MEASURED, "models") if not m["passed"]]
+        failed_then = [(m["architecture"], m["precision"], m["measured"]["files"]) for m in failed_then]
     run.results("evaluation.json", "results")
-    build_bundles(run, architectures, out, progress, precisions)
     rejected = []
-    for architecture in architectures:
+
+    def judge(made, architecture):
         progress(f"{architecture}: golden night")
-        rows = golden_rows(out / architecture)
-        failed = [p for p, row in rows.items() if not (row["passed"] and known.get((architecture, p), True))]
+        plans = read_contract(made)["precisions"]
+        failed = [
+            precision
+            for precision, row in golden_rows(made).items()
+            if not row["passed"] or (architecture, precision, digests(made, plans[precision])) in failed_then
+        ]
         if failed:
-            reject(out / architecture, failed, out.parent / "rejected" / architecture)
-            rejected += [out.parent / "rejected" / architecture / f"{architecture}.{p}.tflite" for p in failed]
-        progress(f"{architecture}: report")
-        write_report(out / architecture, run.folder)
+            beside = out.parent / "rejected" / architecture
+            reject(made, failed, beside)
+            rejected.extend(stager_path(beside, architecture, precision) for precision in failed)
+        if made.exists():
+            progress(f"{architecture}: report")
+            write_report(made, run.folder)
+
+    build_bundles(run, architectures, out, progress, precisions, judge)
     return rejected

@@ -56,7 +56,9 @@ def seal(folder, contract):
 
 
 def reject(folder, precisions, rejected):
-    """Take precisions out of a bundle: their stager files go to `rejected`, the contract keeps the rest."""
+    """Take precisions out of a bundle: their stager files go to `rejected`, the contract keeps the rest. A bundle that
+    has none left goes.
+    """
     folder, rejected = Path(folder), Path(rejected)
     contract = read_json(folder / "contract.json")
     rejected.mkdir(parents=True, exist_ok=True)
@@ -64,6 +66,9 @@ def reject(folder, precisions, rejected):
         for call in contract["precisions"].pop(precision)["calls"]:
             if precision in call["file"]:
                 (folder / call["file"]).replace(rejected / call["file"])
+    if not contract["precisions"]:
+        shutil.rmtree(folder)
+        return
     for call in every_call(contract):
         del call["sha256"]
     seal(folder, contract)

@@ -148,7 +148,7 @@ def sha256(path):
 def with_digests(contract, folder):
     """A copy of the contract with each call's sha256, of the files in `folder`."""
     contract = json.loads(json.dumps(contract))
-    for plan in (*contract["preprocessing"].values(), *contract["precisions"].values()):
+    for plan in (*contract.get("preprocessing", {}).values(), *contract["precisions"].values()):
         plan["calls"] = [{"file": c["file"], "sha256": sha256(Path(folder) / c["file"]), **c} for c in plan["calls"]]
     return contract
 

@@ -17,6 +17,7 @@ from pipeline.files import read_hparams, read_json, write_json, write_whole
 from pipeline.options import PRECISIONS
 
 HOUR_S = 3600
+MEASURED = "measured.json"  # of a run: its parity.json as the training ended; later checks may be of other nights
 KEPT = ("accuracy", "kappa", "macro_f1", "majority_accuracy", "recall", "precision")
 PUBLISHED = {
     "name": "Ambiq sleepKIT, SS-5-TCN-SM",
@@ -39,7 +40,7 @@ SLEEP_ACCEL = {  # subjects of PhysioNet sleep-accel 1.0.0
 
 
 def figures(nights, said):
-    """How good probabilities are: of parity.json, one file's. nights: of pipeline.align; said: [windows, 5] of each.
+    """How good probabilities are: of measured.json, one file's. nights: of pipeline.align; said: [windows, 5] of each.
 
     Returns {"windows", "scored", "views": {"5": {name of KEPT}, ...}, "confusion": {"5": counts, ...}, "calibration"};
     of nights without a score the first two only.
@@ -55,7 +56,7 @@ def figures(nights, said):
 
 
 def measured(bundle, plan, nights, said):
-    """What parity.json keeps of one precision: `figures`, and of which files (their digests without the contract).
+    """What measured.json keeps of one precision: `figures`, and of which files (their digests without the contract).
 
     plan: the contract's entry of the precision.
     """
@@ -71,7 +72,7 @@ def digests(bundle, plan):
 def write_report(bundle, run):
     """Write report.json, report.md, MODEL_CARD.md and their plots into a bundle, from it and its run's folder alone.
 
-    Figures are left out, and the report says so, where parity.json lacks them or has them of other files.
+    Figures are left out, and the report says so, where measured.json lacks them or has them of other files.
     """
     bundle, run = Path(bundle), Path(run)
     document = document_of(bundle, run)
@@ -90,7 +91,7 @@ def document_of(bundle, run):
     hour = HOUR_S // contract["seconds"]["stride"]
     for each in files.values():
         each |= {f"{key}_per_hour": each[key] * hour for key in ("macs", "multiplications")}
-    parity = read_json(run / "parity.json") if (run / "parity.json").exists() else {"models": [], "nights": []}
+    parity = read_json(run / MEASURED) if (run / MEASURED).exists() else {"models": []}
     rows = {row["precision"]: row for row in parity["models"] if row["architecture"] == architecture}
     plans = contract["precisions"]
     precisions = {
@@ -116,7 +117,7 @@ def document_of(bundle, run):
 
 
 def entry(plan, network, files, row):
-    """What the report says of one precision. network: its file. row: of parity.json, or None."""
+    """What the report says of one precision. network: its file. row: of measured.json, or None."""
     own = [files[call["file"]] for call in plan["calls"]]
     out = {name: sum(each[name] for each in own) for name in ("bytes", "lean_bytes", "macs", "multiplications")}
     out |= {f"{name}_per_hour": sum(each[f"{name}_per_hour"] for each in own) for name in ("macs", "multiplications")}

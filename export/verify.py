@@ -1,13 +1,15 @@
 """Is a bundle that somebody received whole, and does it say what its golden night says? No TensorFlow needed."""
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
 
+from export.apps import write_apps
 from export.bundle import read_contract
 from export.contract import ACTIVITY, embedded, every_call
 from pipeline.align import Night
-from pipeline.files import read_json
+from pipeline.files import read_json, reading
 from pipeline.options import PROBABILITIES, STAGES, UserMistake
 from watch_sim.compare import compare
 from watch_sim.watch import Runner, opened
@@ -68,13 +70,27 @@ def verify(folder, precisions=None):
     contract = read_contract(folder)
     calls = every_call(contract)
     for call in calls:
-        inside = embedded(folder / call["file"])
+        opened(folder, call)
+        with reading(folder / call["file"]):
+            inside = embedded(folder / call["file"])
         if inside != without_digests(contract):
             raise UserMistake(f"{folder / call['file']}: the contract embedded in it is not contract.json")
-        opened(folder, call)
+    check_apps(folder, contract)
     if "activity" in contract.get("preprocessing", {}):
         check_activity(folder, contract["preprocessing"]["activity"])
     return golden_rows(folder, precisions)
+
+
+def check_apps(folder, contract):
+    """The app code must be what is written from the contract: it will be run."""
+    with tempfile.TemporaryDirectory() as scratch:
+        write_apps(scratch, contract)
+        for path in sorted(Path(scratch).iterdir()):
+            file = folder / path.name
+            if not file.is_file():
+                raise UserMistake(f"{file}: missing")
+            if file.read_bytes() != path.read_bytes():
+                raise UserMistake(f"{file}: altered, or written by another version of Wristsleep")
 
 
 def without_digests(contract):
@@ -86,9 +102,9 @@ def without_digests(contract):
 
 def check_activity(folder, plan):
     """Stillness must count nothing, shaking at 5 Hz something, and no sample -1: or UserMistake."""
-    (call,) = plan["calls"]
+    call = plan["calls"][0]
     run = opened(folder, call)
-    shape = next(tensor["shape"] for tensor in call["inputs"] if tensor["name"] == "motion")
+    shape = next(tensor["shape"] for tensor in call["inputs"] if tensor["from"] == "sensor:motion")
     history = np.zeros(plan["states"]["history"]["shape"], np.float32)
     shaken = np.sin(2 * np.pi * 5 * np.arange(shape[1]) / plan["hz"])
     for what, z, right in (

@@ -68,7 +68,11 @@ class Aligner:
         names, t = SENSORS[sensor], np.atleast_1d(np.asarray(t, np.float64))
         values = np.asarray(values, np.float64).reshape(len(t), 3 if sensor == "motion" else 1)
         limits = CHANNELS[names[0]]
-        good = np.isfinite(t) & ((values >= limits.low) & (values <= limits.high)).all(1)
+        good = (
+            np.isfinite(t)
+            & (t > self.start - LONGEST_NIGHT_S)
+            & ((values >= limits.low) & (values <= limits.high)).all(1)
+        )
         t, values = t[good], values[good]
         self._check_time(t.max(initial=self.start))
         if sensor == "motion":

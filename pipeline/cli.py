@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 from contextlib import contextmanager
 from dataclasses import fields
 from datetime import date
@@ -33,18 +34,22 @@ HELP = {
 }
 
 
+_hushing = threading.RLock()
+
+
 @contextmanager
 def hushed():
-    """Keep what native code writes to standard error from the user."""
-    sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+    """Keep what native code writes to standard error from the user. One thread at a time: standard error is all's."""
+    with _hushing:
+        sys.stderr.flush()
+        kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+            os.close(nowhere)
 
 
 class CommaList(click.ParamType):

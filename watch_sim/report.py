@@ -1,21 +1,23 @@
 """The parity verdict of a run: table, plots, parity.json, and what becomes of files whose gate fails."""
 
+from pathlib import Path
+
 import click
 from rich.table import Table
 
 from evaluation.plots import plot_parity
 from export.bundle import read_contract, reject
 from export.contract import stager_path
-from export.report import measured, write_report
+from export.report import MEASURED, measured, write_report
 from pipeline.files import write_json
 from watch_sim.parity import check
 
 
 def check_run(run, report_path=None, draw_to=None, reject_failed=True, **asked):
-    """Check a run, print the verdict, write parity.json and a plot per architecture, and into each bundle its report
-    (with a report_path of its own the bundles stay as they are). Returns whether all gates hold.
+    """Check a run, print the verdict, write parity.json and a plot per architecture. Returns whether all gates hold.
 
-    asked: as of watch_sim.parity.check. reject_failed: move files whose gate fails to <run>/rejected/<architecture>.
+    asked: as of watch_sim.parity.check. reject_failed: the check that ends a training. Files whose gate
+    fails go to <run>/rejected/<architecture>, and the bundles' reports are written, from what is kept as measured.json.
     """
     report, nights, said = check(run, **asked)
     bundles = {architecture: run.folder / "bundles" / architecture for architecture in said}
@@ -35,8 +37,9 @@ def check_run(run, report_path=None, draw_to=None, reject_failed=True, **asked):
             home = "bundles" if model["passed"] else "rejected"
             model["bytes"] = stager_path(run.folder / home / model["architecture"], **model).stat().st_size
     write_json(report_path or run.folder / "parity.json", report)
-    if report_path is None:
-        for bundle in bundles.values():
+    if reject_failed:
+        write_json(run.folder / MEASURED, report)
+        for bundle in filter(Path.is_dir, bundles.values()):
             write_report(bundle, run.folder)
     show(report)
     return report["passed"]

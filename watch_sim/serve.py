@@ -54,6 +54,10 @@ def create_app(run, dataset_dir=None, hosts=("*",)):
             found.append({"field": ".".join(map(str, path)) or "body", "message": said})
         return JSONResponse({"detail": found}, 422)
 
+    @app.exception_handler(UserMistake)
+    def say_what_is_not_there(request, mistake):  # files may change under a running service
+        return JSONResponse({"detail": mistake.message}, 409)
+
     @app.get("/api/bundles")
     def bundles():
         """The run's models, with their precisions, operating points and channels."""
@@ -152,7 +156,8 @@ def create_app(run, dataset_dir=None, hosts=("*",)):
 def serve(run, dataset_dir, host, port):
     """Serve a run until interrupted. port 0: any that is free. Raises UserMistake where the address cannot be had."""
     everywhere = host in ("0.0.0.0", "::")
-    app = create_app(run, dataset_dir, ["*"] if everywhere else [host, "localhost", "127.0.0.1"])
+    # the check of names cannot read an IPv6 address
+    app = create_app(run, dataset_dir, ["*"] if everywhere or ":" in host else [host, "localhost", "127.0.0.1"])
     try:
         listening = socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
     except (OSError, OverflowError) as error:

@@ -168,7 +168,7 @@ export class SleepStager {
     }
     const epochs = [];
     while (this.pending.length) {
-      const {time, newest, motion} = this.pending[0];
+      const stride = this.pending[0], {time, newest, motion} = stride;
       const made = motion ? await this.#run(ACTIVITY.calls, {"sensor:motion": motion}) : {};
       if (motion) newest.activity = made["channel:activity"];
       const window = {};
@@ -176,6 +176,7 @@ export class SleepStager {
         window[name] = Float32Array.of(...values.subarray(newest[name].length), ...newest[name]);
       }
       const known = await this.#run(this.#plan.calls, channelsOf(window));
+      if (this.pending[0] !== stride) break;  // reset or restored meanwhile: another night
       this.pending.shift();
       this.recent = window;
       this.#keep(made);

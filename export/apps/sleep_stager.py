@@ -177,13 +177,14 @@ class SleepStager:
             self._close(math.floor((now - self.start) / STRIDE))
         epochs = []
         while self.pending:
-            time, newest, motion = self.pending.pop(0)
+            time, newest, motion = self.pending[0]
             if motion:
                 made = self._run(ACTIVITY, {"sensor:motion": np.float32(motion)})
                 newest["activity"] = made["channel:activity"].ravel()
             for name, values in newest.items():
                 self.recent[name] = np.append(self.recent[name][len(values) :], np.float32(values))
             p = self.step(self.recent)
+            del self.pending[0]
             if self.weights is not None:
                 p = p * self.weights / np.sum(p * self.weights)
             epochs.append(Epoch(time, STAGES[int(p.argmax())], p))
@@ -211,7 +212,7 @@ class SleepStager:
         return {**known, **made}
 
     def _check_time(self, t):
-        if not t - self.start <= CONTRACT["longest_seconds"]:
+        if not (math.isfinite(t) and t - self.start <= CONTRACT["longest_seconds"]):
             raise ValueError(f"t={t:.17g} s: more than a night after start={self.start:.17g} s; reset begins a new one")
 
     def save(self):
@@ -277,8 +278,11 @@ def segments(epochs, tz, platform="healthkit", origin=0.0):
 
 
 def zone_of(name):
-    """tzinfo of an IANA name or of an offset such as +02:00."""
-    return datetime.strptime(name, "%z").tzinfo if name[0] in "+-" else ZoneInfo(name)
+    """tzinfo of an IANA name or of an offset such as +02:00. Raises ValueError for anything else."""
+    try:
+        return datetime.strptime(name, "%z").tzinfo if name[:1] in ("+", "-") else ZoneInfo(name)
+    except (KeyError, OSError, ValueError):
+        raise ValueError(f"zone {name!r} is neither an IANA name, such as Europe/Berlin, nor like +02:00") from None
 
 
 def iso_time(ms, zone):

@@ -158,12 +158,12 @@ class TestBundle:
         rng = np.random.default_rng(0)
         stages = [rng.integers(-1, 5, 80) for _ in range(2)]
         nights, said = [night(s) for s in stages], [sure(np.where(rng.random(80) < 0.7, s, 2)) for s in stages]
-        parity = read_json(run / "parity.json")
+        parity = read_json(run / "measured.json")
         plans = read_json(run / "bundles/gru/contract.json")["precisions"]
         for row in parity["models"]:
             if row["architecture"] == "gru" and row["precision"] in plans:
                 row["measured"] = report.measured(run / "bundles/gru", plans[row["precision"]], nights, said)
-        write_json(run / "parity.json", parity)
+        write_json(run / "measured.json", parity)
         return run
 
     def write(self, run):
@@ -181,7 +181,7 @@ class TestBundle:
         assert of["step_us"] == 5
         assert of["arena_bytes"] == max(call["arena_bytes"] for call in calls)
         parity = {
-            row["precision"]: row for row in read_json(run / "parity.json")["models"] if row["architecture"] == "gru"
+            row["precision"]: row for row in read_json(run / "measured.json")["models"] if row["architecture"] == "gru"
         }
         assert of["agreement"]["p99_abs_dp"] == parity["float32"]["p99_abs_dp"]
         five = of["figures"]["views"]["5"]
@@ -241,11 +241,11 @@ class TestBundle:
 
     def test_a_file_built_anew_has_no_figures(self, run):
         """Another graph or other weights: what was measured says nothing of it."""
-        parity = read_json(run / "parity.json")
+        parity = read_json(run / "measured.json")
         for row in parity["models"]:
             if (row["architecture"], row["precision"]) == ("gru", "float32"):
                 row["measured"]["files"]["gru.float32.tflite"] = "0" * 64
-        write_json(run / "parity.json", parity)
+        write_json(run / "measured.json", parity)
         document, text, _ = self.write(run)
         assert document["precisions"]["float32"]["figures"] is None
         assert "- float32: no figures, the file was built anew" in text
@@ -253,7 +253,7 @@ class TestBundle:
     def test_not_measured_at_all(self, run):
         """Pictures of an earlier report go, the costs stay."""
         self.write(run)
-        (run / "parity.json").unlink()
+        (run / "measured.json").unlink()
         document, text, card = self.write(run)
         assert all(of["figures"] is None and of["macs"] > 0 for of in document["precisions"].values())
         assert "no figures, no parity check" in text
@@ -269,11 +269,11 @@ class TestBundle:
         assert "- int8: rejected, its parity gate failed." in text
 
     def test_unscored_nights(self, run):
-        parity = read_json(run / "parity.json")
+        parity = read_json(run / "measured.json")
         for row in parity["models"]:
             if "measured" in row:
                 row["measured"] = {"windows": 80, "scored": 0, "files": row["measured"]["files"]}
-        write_json(run / "parity.json", parity)
+        write_json(run / "measured.json", parity)
         document, text, card = self.write(run)
         assert document["held_out"]["scored"] == 0
         assert document["precisions"]["float32"]["agreement"]["same_stage"] > 0.9

@@ -9,8 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from export.__main__ import main
+from export.bundle import reject
 from export.contract import sha256
-from pipeline.options import PROBABILITIES, UserMistake
+from pipeline.options import PRECISIONS, PROBABILITIES, UserMistake
 
 
 @pytest.fixture
@@ -123,6 +124,46 @@ def test_a_file_of_another_call_under_its_digest(bundle, mistake):
     assert "gru.float32.tflite: not a TFLite file with a signature 'step'" in mistake(verified(bundle))
 
 
+@pytest.mark.parametrize("name", ["sleep_stager.py", "sleep-stager.js", "SleepStager.kt", "README.md"])
+def test_altered_app_code(bundle, name, mistake):
+    (bundle / name).write_text((bundle / name).read_text() + " ")
+    assert f"{name}: altered" in mistake(verified(bundle))
+
+
+def test_a_file_that_is_not_tflite_under_its_digest(bundle, mistake):
+    (bundle / "activity.tflite").write_bytes(b"no TFLite file, but long enough to look like one" * 9)
+
+    def forge(contract):
+        contract["preprocessing"]["activity"]["calls"][0]["sha256"] = sha256(bundle / "activity.tflite")
+
+    change(bundle / "contract.json", forge)
+    assert "activity.tflite: not a TFLite file" in mistake(verified(bundle))
+
+
+def test_a_bundle_whose_last_file_is_rejected_goes(bundle, tmp_path):
+    kept = list(json.loads((bundle / "contract.json").read_text())["precisions"])
+    reject(bundle, kept, tmp_path / "rejected")
+    assert not bundle.exists()
+    assert {path.name for path in (tmp_path / "rejected").iterdir()} == {f"gru.{p}.tflite" for p in kept}
+
+
+def test_a_later_parity_check_of_other_nights_leaves_the_reports_alone(quick_run, tmp_path, run_python):
+    """Or nights that it was trained on could be read of as held out."""
+    run = shutil.copytree(quick_run.folder, tmp_path / "run")
+    before = {path: path.read_bytes() for path in [*run.glob("bundles/*/*"), run / "measured.json"]}
+    seen = json.loads((run / "splits.json").read_text())["train"][0]
+    run_python("-m", "watch_sim", "parity", run, "--nights", seen, "--architectures", "rnn", "--precisions", "float32")
+    assert json.loads((run / "parity.json").read_text())["nights"] == [seen]
+    assert {path: path.read_bytes() for path in before} == before
+
+
+def test_where_bundles_may_go(quick_run, tmp_path, mistake):
+    (tmp_path / "file").write_text("")
+    asked = [str(quick_run.folder), "--precisions", "float32"]
+    assert "name an --out too" in mistake(CliRunner().invoke(main, asked))
+    assert "no folder can be made there" in mistake(CliRunner().invoke(main, [*asked, "--out", str(tmp_path / "file")]))
+
+
 def test_no_bundle_no_run(tmp_path, mistake):
     assert "contract.json: missing" in mistake(verified(tmp_path))
     assert "--precisions: int4" in mistake(CliRunner().invoke(main, [str(tmp_path), "--precisions", "int4"]))
@@ -158,8 +199,8 @@ def test_bundles_made_anew_from_the_run_alone(quick_run, tmp_path, run_python):
         ("scaler.json", b'{"mean": ["a"]}'),
         ("golden.npz", b""),
         ("golden.npz", None),  # cut short
-        ("parity.json", b"{}"),
-        ("parity.json", b'{"models": [1]}'),
+        ("measured.json", b"{}"),
+        ("measured.json", b'{"models": [1]}'),
         ("evaluation.json", b"null"),
         ("calibration.npz", None),
         ("RNN_best_model.keras", None),
@@ -174,6 +215,6 @@ def test_a_damaged_file_of_the_run_is_named_and_the_bundles_stay(quick_run, tmp_
     (run / name).write_bytes(whole[: len(whole) // 2] if content is None else content)
     before = {path: path.read_bytes() for path in run.glob("bundles/**/*") if path.is_file()}
     with pytest.raises(UserMistake, match=re.escape(name)):
-        rebuild(Run(run), ("rnn",), ("float32",), None, lambda what: None)
+        rebuild(Run(run), ("rnn",), PRECISIONS, None, lambda what: None)
     assert {path: path.read_bytes() for path in run.glob("bundles/**/*") if path.is_file()} == before
     assert not list(run.glob(".export*"))

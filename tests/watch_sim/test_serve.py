@@ -263,15 +263,25 @@ class TestLive:
             ({"samples": [{"sensor": "heart_rate", "t": 1, "value": [1, 2, 3]}]}, "samples.0"),
             ({"samples": [{"sensor": "motion", "t": 1, "value": 1}]}, "samples.0"),
             ({"samples": [{"sensor": "pulse", "t": 1, "value": 1}]}, "samples.0.sensor"),
-            ({"samples": [{"sensor": "heart_rate", "t": 1, "value": 60}], "now": 1e8}, "samples"),
+            ({"samples": [{"sensor": "heart_rate", "t": 1, "value": 90}], "now": 1e8}, "samples"),
             ({"samples": [{"sensor": "heart_rate", "t": 1, "value": 60}] * 2 + [1]}, "samples.2"),
             ({"now": "soon"}, "now"),
         ],
     )
     def test_a_bad_feed_is_refused_and_nothing_is_fed(self, client, body, field):
+        address, unfed = (f"/api/live/{client.post('/api/live', json=MODEL).json()['session']}" for _ in range(2))
+        assert field in refused(client.post(address, json=body))
+        said = client.post(address, json={"now": 60}).json()["epochs"]
+        assert len(said) == 2
+        assert said == client.post(unfed, json={"now": 60}).json()["epochs"]
+        client.delete(address)
+        client.delete(unfed)
+
+    def test_a_time_long_ago_is_too_late_and_no_more(self, client):
         address = f"/api/live/{client.post('/api/live', json=MODEL).json()['session']}"
-        assert refused(client.post(address, json=body)) == [field] or field in refused(client.post(address, json=body))
         assert len(client.post(address, json={"now": 60}).json()["epochs"]) == 2
+        old = {"samples": [{"sensor": "heart_rate", "t": -1e300, "value": 60}], "now": 90}
+        assert len(client.post(address, json=old).json()["epochs"]) == 1
         client.delete(address)
 
     def test_sessions_are_bounded_and_idle_ones_make_room(self):
