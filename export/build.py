@@ -104,7 +104,8 @@ def rebuild(run, architectures, precisions, out, progress):
             rejected.extend(stager_path(beside, architecture, precision) for precision in failed)
         if made.exists():
             progress(f"{architecture}: report")
-            write_report(made, run.folder)
+            with reading(run.folder):  # its JSON files may be of any form
+                write_report(made, run.folder)
 
     build_bundles(run, architectures, out, progress, precisions, judge)
     return rejected

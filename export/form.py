@@ -3,10 +3,12 @@
 from pathlib import PurePath
 from typing import Annotated, Literal
 
+import numpy as np
 from pydantic import BaseModel, Field, ValidationError
 
 from pipeline.options import ARCHITECTURES, PRECISIONS, STAGES, UserMistake
 
+LONGEST_NAME = 200
 Size = Annotated[int, Field(ge=1)]
 Number = int | float
 
@@ -116,11 +118,20 @@ def check_form(contract, path):
 
 def _check_calls(place, plan, known, sensors=frozenset()):
     """Every input must come from something of its shape, every state be set anew. Gives {source: shape}."""
+    for name, state in plan.states.items():
+        try:
+            np.broadcast_to(np.asarray(state.initial, state.dtype), state.shape)
+        except (ValueError, OverflowError):
+            raise UserMistake(
+                f"{place}.states.{name}.initial: no {state.dtype} numbers of shape {state.shape}"
+            ) from None
+        if any(t.dtype != state.dtype for call in plan.calls for t in call.inputs if t.source == f"state:{name}"):
+            raise UserMistake(f"{place}.states.{name}.dtype: {state.dtype} is not that of the input which takes it")
     known = known | {f"state:{name}": state.shape for name, state in plan.states.items()}
     renewed = set()
     for call in plan.calls:
-        if PurePath(call.file).name != call.file:
-            raise UserMistake(f"{place}: file {call.file!r}: expected a name in the bundle, not a path")
+        if PurePath(call.file).name != call.file or len(call.file) > LONGEST_NAME:
+            raise UserMistake(f"{place}: file {call.file[:80]!r}: expected a name in the bundle, not a path")
         for tensor in call.inputs:
             if tensor.source not in sensors and known.get(tensor.source) != tensor.shape:
                 raise UserMistake(

@@ -73,7 +73,9 @@ class Run:
     def network(self, architecture):
         """The network with the trained weights in its layers, for the step form."""
         network = NETWORKS[architecture](len(self.scaler["mean"]), self.options.hidden_dim)
-        sequence_form(network).set_weights(self.model(architecture).get_weights())
+        weights = self.model(architecture).get_weights()
+        with reading(self.path(model_name(architecture))):
+            sequence_form(network).set_weights(weights)
         return network
 
     def operating_points(self, architecture):

@@ -61,7 +61,8 @@ class TestRunFolder:
             "model_accuracies.csv", "model_accuracies_plot.png", "operating_points.json", "parity.json",
             "measured.json", "evaluation.json", "report.md", "predictions.csv", "predictions", "confusion.png",
             "confusion_views.png", "reliability.png", "by_hour.png", "night_best.png", "night_median.png",
-            "night_worst.png", *(f"parity_{name}.png" for name in ARCHITECTURES), "calibration.npz", "golden.npz", "bundles",
+            "night_worst.png", *(f"parity_{name}.png" for name in ARCHITECTURES), "calibration.npz", "golden.npz",
+            "bundles",
         }  # fmt: skip
         assert {path.name for path in quick_run.folder.iterdir()} - {"rejected"} == wanted
         assert {path.name for path in (quick_run.folder / "bundles").iterdir()} == {*ARCHITECTURES}

@@ -98,7 +98,8 @@ class Served:
         windows = {c["name"]: np.full((n, c["values_per_window"]), c["missing"], np.float32) for c in known.values()}
         for name, rows in given.items():
             if name not in known:
-                raise unfit(f"windows.{name}", f"no channel of this model; it has {', '.join(known)}")
+                field = f"windows.{ascii(name)[1:-1]}"  # a lone surrogate cannot be answered with
+                raise unfit(field, f"no channel of this model; it has {', '.join(known)}")
             values, (low, high) = known[name]["values_per_window"], known[name]["range"]
             wrong = next((i for i, row in enumerate(rows) if len(row) != values), None)
             if wrong is not None:

@@ -62,6 +62,10 @@ def first_call(contract):
     return contract["precisions"]["float32"]["calls"][0]
 
 
+def state(contract):
+    return contract["precisions"]["float32"]["states"]["context"]
+
+
 @pytest.mark.parametrize(
     ("alter", "said"),
     [
@@ -76,6 +80,11 @@ def first_call(contract):
         (lambda c: first_call(c)["inputs"][0].update({"from": "state:nothing"}), "'state:nothing', which has no such"),
         (lambda c: c["precisions"]["float32"].update(probabilities="features"), "no output 'features' of shape"),
         (lambda c: c["preprocessing"]["activity"]["states"].pop("history"), "'state:history', which has no such"),
+        (lambda c: first_call(c).update(file="a" * 999), "expected a name in the bundle"),
+        (lambda c: state(c).update(initial=[1, 2, 3]), "no float32 numbers of shape"),
+        (lambda c: state(c).update(initial=[[1], [1, 2]]), "no float32 numbers of shape"),
+        (lambda c: state(c).update(initial=["a"]), "no float32 numbers of shape"),
+        (lambda c: state(c).update(dtype="int8"), "int8 is not that of the input which takes it"),
         (lambda c: c.update(delay_windows=1), "the contract embedded in it is not contract.json"),
     ],
 )
@@ -204,6 +213,7 @@ def test_bundles_made_anew_from_the_run_alone(quick_run, tmp_path, run_python):
         ("evaluation.json", b"null"),
         ("calibration.npz", None),
         ("RNN_best_model.keras", None),
+        ("evaluation.json", b'{"results": [{"architecture": "rnn", "precision": "float32"}]}'),
     ],
 )
 def test_a_damaged_file_of_the_run_is_named_and_the_bundles_stay(quick_run, tmp_path, name, content):
@@ -214,7 +224,7 @@ def test_a_damaged_file_of_the_run_is_named_and_the_bundles_stay(quick_run, tmp_
     whole = (run / name).read_bytes()
     (run / name).write_bytes(whole[: len(whole) // 2] if content is None else content)
     before = {path: path.read_bytes() for path in run.glob("bundles/**/*") if path.is_file()}
-    with pytest.raises(UserMistake, match=re.escape(name)):
+    with pytest.raises(UserMistake, match=re.escape(name if b"results" not in (content or b"") else "run")):
         rebuild(Run(run), ("rnn",), PRECISIONS, None, lambda what: None)
     assert {path: path.read_bytes() for path in run.glob("bundles/**/*") if path.is_file()} == before
     assert not list(run.glob(".export*"))
