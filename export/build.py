@@ -77,12 +77,13 @@ def choose_golden(folder, stories):
 
 
 def rebuild(run, architectures, precisions, out, progress):
-    """Bundles of a run anew, from its folder alone. Returns the paths of files that went to `rejected` beside them:
+    """Bundles of a run anew, from its folder alone. Returns the paths of files that went to `rejected` (in the run's folder or `out`):
     those that the training's parity check rejected, and those that their golden night now rejects.
     """
     architectures = one_of("--architectures", architectures or run.options.architectures, run.options.architectures)
     if out is None and set(precisions) != set(PRECISIONS):
         raise UserMistake(f"--precisions {','.join(precisions)}: name an --out too; the run's own bundles have all")
+    aside = Path(out or run.folder) / "rejected"
     out = Path(out or run.folder / "bundles")
     with reading(run.folder / MEASURED):  # what the reports need is looked at before anything is replaced
         failed_then = [m for m in run.results(MEASURED, "models") if not m["passed"]]
@@ -99,9 +100,8 @@ def rebuild(run, architectures, precisions, out, progress):
             if not row["passed"] or (architecture, precision, digests(made, plans[precision])) in failed_then
         ]
         if failed:
-            beside = out.parent / "rejected" / architecture
-            reject(made, failed, beside)
-            rejected.extend(stager_path(beside, architecture, precision) for precision in failed)
+            reject(made, failed, aside / architecture)
+            rejected.extend(stager_path(aside / architecture, architecture, precision) for precision in failed)
         if made.exists():
             progress(f"{architecture}: report")
             with reading(run.folder):  # its JSON files may be of any form

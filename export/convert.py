@@ -64,8 +64,8 @@ def stager_model(folder, precision, calibration):
     if precision == "float32":
         return converter.convert()
     if precision == "dynamic":  # the converter's own needs a newer FULLY_CONNECTED than older runtimes have
-        recipe = recipe_manager.RecipeManager()  # a scale per tensor: of one per channel older runtimes take the first
-        recipe.add_dynamic_config(".*", TFLOperationName.ALL_SUPPORTED, 8, QuantGranularity.TENSORWISE)
+        recipe = recipe_manager.RecipeManager()  # and 2.14 takes but the first scale in 8-bit products: so in float
+        recipe.add_weight_only_config(".*", TFLOperationName.ALL_SUPPORTED, 8, QuantGranularity.CHANNELWISE)
         maker = quantizer.Quantizer(converter.convert(), recipe.get_quantization_recipe())
         return bytes(maker.quantize().quantized_model)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]

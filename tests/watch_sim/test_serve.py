@@ -191,7 +191,6 @@ class TestPredict:
             ({**MODEL, "precision": "int4", "windows": {"heart_rate": [[60] * 30]}}, "precision"),
             ({**MODEL, "operating_point": "most", "windows": {"heart_rate": [[60] * 30]}}, "operating_point"),
             ({**MODEL, "windows": {"heart_rate": [[60] * 30], "pulse": [[60]]}}, "windows.pulse"),
-            ({**MODEL, "windows": {"\ud800": [[60]]}}, "windows.\\ud800"),
             ({**MODEL, "windows": {"heart_rate": [[60] * 30, [60] * 29]}}, "windows.heart_rate.1"),
             ({**MODEL, "windows": {"heart_rate": [[60] * 30], "activity": [[0, 0]] * 2}}, "windows.activity"),
             ({**MODEL, "windows": {"heart_rate": [["60"] * 30]}}, "windows.heart_rate.0.0"),
