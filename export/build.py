@@ -77,8 +77,8 @@ def choose_golden(folder, stories):
 
 
 def rebuild(run, architectures, precisions, out, progress):
-    """Bundles of a run anew, from its folder alone. Returns the paths of files that went to `rejected` (in the run's folder or `out`):
-    those that the training's parity check rejected, and those that their golden night now rejects.
+    """Bundles of a run anew, from its folder alone. Returns the paths of files that went to `rejected`, in the run's
+    folder or in `out`: those that the training's parity check rejected, and those that their golden night now rejects.
     """
     architectures = one_of("--architectures", architectures or run.options.architectures, run.options.architectures)
     if out is None and set(precisions) != set(PRECISIONS):
