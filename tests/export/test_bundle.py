@@ -209,7 +209,10 @@ def test_number_formats(bundle, files, architecture):
         return {(tuple(i[:2]), o[0]) for name, i, o in found if name == "FULLY_CONNECTED"}
 
     assert products("float32") == {(("FLOAT32", "FLOAT32"), "FLOAT32")}
-    assert products("dynamic") == {(("FLOAT32", "INT8"), "FLOAT32")}
+    assert products("dynamic") == {(("FLOAT32", "FLOAT32"), "FLOAT32")}
+    small = [name for name, inputs, _ in operations(files(architecture, "dynamic")) if inputs == ["INT8"]]
+    assert len(small) >= 4
+    assert set(small) == {"DEQUANTIZE"}
     assert products("int8") == {(("INT8", "INT8"), "INT8")}
     assert products("int16x8") == {(("INT16", "INT8"), "INT16")}
     halves = [name for name, inputs, _ in operations(files(architecture, "float16")) if inputs == ["FLOAT16"]]
@@ -217,6 +220,7 @@ def test_number_formats(bundle, files, architecture):
     assert set(halves) == {"DEQUANTIZE"}
     whole, half = (files(architecture, name).stat().st_size for name in ("float32", "float16"))
     assert half < 0.7 * whole
+    assert files(architecture, "dynamic").stat().st_size < half
     small = {"INT8", "INT16", "FLOAT16"}
     assert not small & {t for _, i, o in operations(bundle / "sensing.tflite") for t in i + o}
 
