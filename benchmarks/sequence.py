@@ -15,8 +15,7 @@ import tensorflow as tf
 from export.convert import stager_model
 from models.run import Run
 from pipeline.files import write_whole
-
-HOUR_S = 3600
+from pipeline.options import HOUR_S
 
 
 def sequence_model(run, architecture, form, precision):

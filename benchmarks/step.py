@@ -19,9 +19,9 @@ from export.graph import facts
 from export.latency import ROOT, benchmark
 from pipeline.cli import console, hushed, option
 from pipeline.files import write_json
+from pipeline.options import HOUR_S
 from watch_sim.watch import Runner
 
-HOUR_S = 3600
 ROUNDS, RUNS = 15, 400
 STEP_US, MACS_PER_HOUR, TIMES_CHEAPER = 60, 2.5e6, 50  # targets, of GRU int8
 

@@ -8,12 +8,11 @@ from pathlib import Path
 
 from export.bundle import finish, golden, put, read_contract, reject
 from export.contract import stager_path
+from export.latency import ROOT
 from export.report import MEASURED, digests, write_report
 from export.verify import golden_rows
 from pipeline.files import reading, write_json
 from pipeline.options import PRECISIONS, UserMistake, one_of
-
-ROOT = Path(__file__).resolve().parent.parent
 
 
 def converted(run, architecture, out, precisions, progress):

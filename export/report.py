@@ -14,9 +14,8 @@ from export.graph import facts
 from export.latency import latencies
 from export.markdown import markdown, scored_in
 from pipeline.files import read_hparams, read_json, write_json, write_whole
-from pipeline.options import PRECISIONS
+from pipeline.options import HOUR_S, PRECISIONS
 
-HOUR_S = 3600
 MEASURED = "measured.json"  # of a run: its parity.json as the training ended; later checks may be of other nights
 KEPT = ("accuracy", "kappa", "macro_f1", "majority_accuracy", "recall", "precision")
 PUBLISHED = {

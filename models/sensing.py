@@ -9,9 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from models.assemble import padded, roll
-from pipeline.options import CHANNELS
+from pipeline.options import CHANNELS, HOUR_S
 
-HOUR_S = 3600
 BINS = np.arange(35.0, 151.0, dtype=np.float32)  # bpm, of heart rate's histogram of the night so far
 AVERAGES_MIN = (5, 20)  # time constants of exponential averages; beside them the mean of the night so far
 TRAILING_MIN = (5, 20, 60)  # trailing means of heart rate

@@ -11,6 +11,7 @@ ARTIFACTS = Path(__file__).resolve().parent.parent / "artifacts"
 STAGES = ("Wake", "N1", "N2", "N3", "REM")
 STAGE_OF_CODE = {-1: -1, 0: 0, 1: 1, 2: 2, 3: 3, 4: 3, 5: 4}  # sleep-accel code -> index in STAGES; -1 is unscored
 EPOCH_S = 30  # a scored epoch
+HOUR_S = 3600
 COUNT_S = 15  # an activity count covers this long
 GRACE_S = 0.1  # a bin that ends this little after a window still belongs to it
 LEAD_S = 7200  # the most that --negative_times keeps before t=0
