@@ -1,13 +1,16 @@
 """What is repaired in a file's rows, what makes a night unusable, and how both are reported."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pandera.pandas as pa
 
+from pipeline.constants import CHANNELS, EPOCH_S, LONGEST_NIGHT_S, STAGE_OF_CODE
 from pipeline.files import write_whole
-from pipeline.options import CHANNELS, EPOCH_S, LONGEST_NIGHT_S, STAGE_OF_CODE
 
 ROW_DROPPED = "row dropped"
 SKIPPED = "night skipped"
@@ -15,14 +18,21 @@ SKIPPED = "night skipped"
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was wrong with the data: in which file, where, what, and what was done about it."""
+    """One thing that was wrong with the data.
+
+    Attributes:
+        file: In which file.
+        where: On which lines.
+        what: What was wrong.
+        done: What was done about it.
+    """
 
     file: str
     where: str
     what: str
     done: str
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"{self.file}: {self.where}: {self.what}; {self.done}"
 
 
@@ -30,20 +40,23 @@ class UnusableNight(Exception):
     """A night that cannot be used. Its arguments are the findings of the night, the decisive one last."""
 
     @property
-    def findings(self):
+    def findings(self) -> list[Finding]:
+        """All findings of the night, the decisive one last."""
         return list(self.args)
 
-    def __str__(self):
+    def __str__(self) -> str:
         return str(self.args[-1])
 
 
-def lines_text(lines):
-    """'line 17' or '12 lines, first 17, 18, 19'."""
-    lines = sorted(lines)
-    return f"line {lines[0]}" if len(lines) == 1 else f"{len(lines)} lines, first {', '.join(map(str, lines[:3]))}"
+def lines_text(lines: Iterable[int]) -> str:
+    """Line numbers as a text such as 'line 17' or '12 lines, first 17, 18, 19'."""
+    numbers = sorted(lines)
+    if len(numbers) == 1:
+        return f"line {numbers[0]}"
+    return f"{len(numbers)} lines, first {', '.join(map(str, numbers[:3]))}"
 
 
-LEAN = {"n_failure_cases": 1}  # pandera takes 20 s to list every failure in a night's motion; the mask says it all
+LEAN: dict[str, Any] = {"n_failure_cases": 1}  # the mask is enough; to list all of a night's motion takes pandera 20 s
 NUMBER = pa.Check(pd.Series.notna, error="not a number", ignore_na=False, **LEAN)
 
 
@@ -71,27 +84,42 @@ SCORING = pa.DataFrameSchema(  # labels that fail make the night unusable
 )
 
 
-def failures(schema, frame):
-    """[(what is wrong, line numbers)] of a frame that is indexed by line number, one entry per kind."""
-    failing = {}
+def failures(schema: pa.DataFrameSchema, frame: pd.DataFrame) -> list[tuple[str, pd.Index]]:
+    """What is wrong with rows.
+
+    Args:
+        schema: What the rows must meet.
+        frame: The rows, indexed by line number.
+
+    Returns:
+        [(what is wrong, line numbers)], one entry per kind.
+    """
+    failing: dict[str, pd.Series] = {}
     try:
         schema.validate(frame, lazy=True)
     except pa.errors.SchemaErrors as errors:
         for error in errors.schema_errors:
-            wrong = ~error.check_output.reindex(frame.index, fill_value=True)  # it leaves out what is not a number
+            wrong = ~error.check_output.reindex(frame.index, fill_value=True)  # pandera leaves out what is no number
             failing[error.check.error] = failing.get(error.check.error, False) | wrong
     first = {what: " ".join(f"{k}={v:.12g}" for k, v in frame[rows].iloc[0].items()) for what, rows in failing.items()}
     return [(f"{what} (first: {first[what]})", frame.index[rows]) for what, rows in failing.items()]
 
 
-def repaired(file, frame):
-    """The usable rows in order of time, each time once, and the findings.
+def repair(file: str, frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
+    """The usable rows of a file in order of time, no time twice.
 
-    Input: columns t (s) and one per value, float64, indexed by line number. Rows with anything but numbers in their
-    valid range are dropped, then rows are sorted and equal repeats dropped. Different values at one time are averaged;
-    different stages cannot be, so that epoch becomes unscored.
+    Rows with anything but numbers in their valid range are dropped, then rows are sorted and equal repeats dropped.
+    Different values at one time are averaged; different stages cannot be, so that epoch becomes unscored.
+
+    Args:
+        file: Name of the file, for the findings.
+        frame: Columns t (s) and one per value, float64, indexed by line number.
+
+    Returns:
+        (the rows, what was repaired).
     """
-    findings, values = [], [*frame.columns[1:]]
+    findings: list[Finding] = []
+    values = [*frame.columns[1:]]
 
     def report(lines, what, done):
         if len(lines):
@@ -123,7 +151,7 @@ def repaired(file, frame):
     return pd.concat([frame[~tied], ties]).sort_values("t"), findings
 
 
-def write_findings(path, findings):
-    """Writes one line per finding, sorted by file, under a header; the file appears whole or not at all."""
+def write_findings(path: Path, findings: Sequence[Finding]) -> None:
+    """Write a line per finding, sorted by file, under a header; the file appears whole or not at all."""
     lines = [str(finding) for finding in sorted(findings, key=lambda finding: finding.file)]
     write_whole(path, "\n".join(["file: where: what was found; what was done", *(lines or ["no findings"]), ""]))

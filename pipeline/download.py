@@ -2,37 +2,45 @@
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pooch
 import requests
 
-from pipeline.cli import progress_bar
-from pipeline.options import UserMistake
-from pipeline.synthetic import MARK
+from pipeline.command_line import progress_bar
+from pipeline.errors import UserMistake
+from pipeline.origin import SLEEP_ACCEL, read_origin, write_origin
 
 BASE_URL = "https://physionet.org/files/sleep-accel/1.0.0/"
 SUMS = "SHA256SUMS.txt"
 LISTED = re.compile(r"([0-9a-f]{64})\s+\*?((?![/\s])(?!.*\.\.)[^\\]+)")  # names do not lead out of the folder
-WANTED = re.compile(r"(heart_rate|motion|steps|labels)/[\w.-]+\.txt|LICENSE(\.txt)?")
+RECORDINGS = re.compile(r"(heart_rate|motion|steps|labels)/[\w.-]+\.txt|LICENSE(\.txt)?")
 
 
-def download(folder, base_url=BASE_URL):
-    """Fetches heart_rate/, motion/, steps/, labels/ and the licence into the folder, each file against its SHA-256.
+def download(folder: Path, base_url: str = BASE_URL) -> None:
+    """Fetch heart_rate/, motion/, steps/, labels/ and the licence, every file checked against its SHA-256.
 
     Files that are there and right are not fetched again, wrong ones are replaced; none is ever half under its name.
-    Raises UserMistake, leaving what was fetched, where the network, a digest or the list of digests fails, where the
-    folder cannot be written, and where it holds simulated nights.
+    The complete data set is marked with its origin.
+
+    Args:
+        folder: To fetch into.
+        base_url: Where the data set and its list of digests are.
+
+    Raises:
+        UserMistake: The network, a digest or the list of digests fails, the folder cannot be written, or it holds
+            simulated nights. What was fetched stays.
     """
     folder, base_url = Path(folder), base_url.rstrip("/") + "/"
-    if (folder / MARK).exists():
+    if read_origin(folder).simulated:
         raise UserMistake(f"{folder}: holds simulated nights; choose another folder")
     pooch.get_logger().setLevel("ERROR")
     fresh = folder / f".{SUMS}"
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        fresh.unlink(missing_ok=True)  # pooch keeps a file without a known digest
-        _fetched(base_url + SUMS, pooch.retrieve, base_url + SUMS, None, fresh.name, folder, None, _http)
+        fresh.unlink(missing_ok=True)  # pooch would keep a file for which it has no digest
+        _fetch(base_url + SUMS, pooch.retrieve, base_url + SUMS, None, fresh.name, folder, None, _http)
         digests = _digests(fresh.read_text(errors="replace"), base_url + SUMS)
         fresh.replace(folder / SUMS)
         files = pooch.create(folder, base_url, registry=digests, retry_if_failed=2)
@@ -40,31 +48,35 @@ def download(folder, base_url=BASE_URL):
             task = bar.add_task("", total=len(digests))
             for name in sorted(digests):
                 bar.update(task, description=name)
-                _fetched(base_url + name, files.fetch, name, None, _http)
+                _fetch(base_url + name, files.fetch, name, None, _http)
                 bar.advance(task)
+        write_origin(folder, SLEEP_ACCEL)
     except OSError as error:
         raise UserMistake(f"{folder}: cannot be written ({error.strerror or error})") from None
 
 
-def _digests(text, url):
-    """{name: SHA-256} of the wanted files. Raises UserMistake for no such list, or one that leads out of the folder."""
-    listed = [LISTED.fullmatch(line) for line in text.splitlines()]
-    if not all(listed):
-        raise UserMistake(f"{url}: line {listed.index(None) + 1} is no SHA-256 and name in the folder")
-    wanted = {match[2]: match[1] for match in listed if WANTED.fullmatch(match[2])}
-    if not wanted:
+def _digests(text: str, url: str) -> dict[str, str]:
+    """{name: SHA-256} of the recordings; UserMistake for no such list, or one that leads out of the folder."""
+    digests = {}
+    for number, line in enumerate(text.splitlines(), 1):
+        match = LISTED.fullmatch(line)
+        if not match:
+            raise UserMistake(f"{url}: line {number} is no SHA-256 and name in the folder")
+        if RECORDINGS.fullmatch(match[2]):
+            digests[match[2]] = match[1]
+    if not digests:
         raise UserMistake(f"{url}: lists no recordings")
-    return wanted
+    return digests
 
 
-def _http(url, path, files):
-    """A pooch downloader. What it fetches is for all to read; pooch's temporary files are their owner's only."""
+def _http(url: str, path: str, files: pooch.Pooch) -> None:
+    """A pooch downloader that lets everyone read what it fetches; pooch's temporary files are readable to one user."""
     pooch.HTTPDownloader()(url, path, files)
     os.chmod(path, 0o644)
 
 
-def _fetched(url, fetch, *args):
-    """fetch(*args), with its failures as UserMistake."""
+def _fetch(url: str, fetch: Callable, *args: object) -> None:
+    """Call fetch(*args), with its failures as UserMistake."""
     try:
         fetch(*args)
     except requests.RequestException as error:

@@ -3,44 +3,63 @@
 import json
 import os
 import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, BinaryIO
 
-from pipeline.options import Options, UserMistake
+from pipeline.errors import UserMistake
 
 
-def write_whole(path, content):
-    """Write bytes or text to `path`, or what content(file) writes to a binary file."""
+def write_whole(path: Path | str, content: bytes | str | Callable[[BinaryIO], object]) -> None:
+    """Write a file, and its folder if need be; after a failure the file is as it was before.
+
+    Args:
+        path: The file.
+        content: Its bytes or text, or a function that writes them to a binary file.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
             if callable(content):
                 content(file)
             else:
                 file.write(content.encode() if isinstance(content, str) else content)
-        os.chmod(beside, 0o644)  # mkstemp gives 0600
-        os.replace(beside, path)
+        os.chmod(temporary, 0o644)  # mkstemp gives 0600
+        os.replace(temporary, path)
     except BaseException:
-        os.unlink(beside)
+        os.unlink(temporary)
         raise
 
 
 @contextmanager
-def reading(path):
-    """What is done inside reads the file: raises UserMistake where it cannot, in whatever way it is damaged."""
+def reading(path: Path | str) -> Iterator[None]:
+    """Turn any failure of the block, which reads the file, into one message that names the file.
+
+    Raises:
+        UserMistake: The block failed, in whatever way the file is damaged.
+    """
     try:
         yield
     except UserMistake:
         raise
-    except Exception as error:  # zip, numpy and Keras have many
-        said = (str(error) or type(error).__name__).splitlines()[0]
-        raise UserMistake(f"{path}: damaged, or not what its name says ({said})") from None
+    except Exception as error:  # zip, numpy and Keras have many kinds
+        message = (str(error) or type(error).__name__).splitlines()[0]
+        raise UserMistake(f"{path}: damaged, or not what its name says ({message})") from None
 
 
-def read_json(path, hint=""):
-    """The value in a JSON file. Raises UserMistake, with the hint, where it is missing or cannot be read."""
+def read_json(path: Path | str, hint: str = "") -> Any:
+    """The value in a JSON file.
+
+    Args:
+        path: The file.
+        hint: Added to the message where the file is missing.
+
+    Raises:
+        UserMistake: The file is missing or is not JSON.
+    """
     try:
         return json.loads(Path(path).read_text())
     except OSError:
@@ -49,15 +68,6 @@ def read_json(path, hint=""):
         raise UserMistake(f"{path}: not readable as JSON ({error})") from None
 
 
-def read_hparams(folder, hint=""):
-    """hparams.json of a run folder, and its Options. Raises UserMistake where it is missing or no such thing."""
-    path = Path(folder) / "hparams.json"
-    hparams = read_json(path, hint)
-    if not isinstance(hparams, dict) or not {"options", "dataset_dir", "channels"} <= hparams.keys():
-        raise UserMistake(f"{path}: not the hparams.json of a run")
-    return hparams, Options.of(hparams["options"])
-
-
-def write_json(path, value):
+def write_json(path: Path | str, value: Any) -> None:
     """Write a value as JSON, whole."""
     write_whole(path, json.dumps(value, indent=1) + "\n")

@@ -2,27 +2,37 @@
 
 import hashlib
 import json
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from joblib import Parallel, delayed
 
 from pipeline.align import Night, align
-from pipeline.checks import Finding, UnusableNight
+from pipeline.checks import SKIPPED, Finding, UnusableNight
+from pipeline.constants import ARTIFACTS, CHANNELS, DEFAULT_CHANNELS
+from pipeline.errors import UserMistake
 from pipeline.files import write_whole
-from pipeline.options import ARTIFACTS, UserMistake
+from pipeline.options import Options
 from pipeline.recordings import paths, read_recording, subjects
 
 CACHE = ARTIFACTS / "cache"
-INNER = 0.15  # of the subjects that are not held out: inner validation
+WORTH_A_CHILD = 4  # nights to align; for more, a second process is worth the seconds that it takes to start
 _CODE = b"".join(
-    (Path(__file__).parent / f"{m}.py").read_bytes() for m in ("activity", "align", "checks", "options", "recordings")
+    (Path(__file__).parent / f"{m}.py").read_bytes()
+    for m in ("activity", "align", "checks", "constants", "guard", "options", "recordings")
 )
 
 
-def cache_path(folder, subject, options, labelled):
-    """Where the night is kept: the name changes with any byte of its files, the options that shape it, or the code."""
-    shape = (options.alignment, options.motion_magnitude, options.channels, labelled)
+def cache_path(
+    folder: Path, subject: str, options: Options, want_labels: bool = True, require_labels: bool = True
+) -> Path:
+    """Where a night is cached: the name changes with any byte of its files, the options that shape it, or the code.
+
+    Args: as `load_night`.
+    """
+    shape = (options.alignment, options.motion_magnitude, options.channels, want_labels, require_labels)
     digest = hashlib.blake2b(_CODE + repr(shape).encode(), digest_size=16)
     for name, path in paths(folder, subject).items():
         if path.is_file():
@@ -31,84 +41,116 @@ def cache_path(folder, subject, options, labelled):
     return CACHE / f"{subject}-{digest.hexdigest()}.npz"
 
 
-def load_night(folder, subject, options, labelled=True):
-    """(Night or None where it is unusable, findings). labelled: insist on stages; None: take any; False: none."""
-    kept = cache_path(folder, subject, options, labelled)
+def load_night(
+    folder: Path, subject: str, options: Options, *, want_labels: bool = True, require_labels: bool = True
+) -> tuple[Night | None, list[Finding]]:
+    """The windows of one subject's night, from the cache where they are in it.
+
+    Args:
+        folder: Of the data set.
+        subject: Id.
+        options: Of the run.
+        want_labels: Whether to read the scored stages; without them every window is unscored.
+        require_labels: Whether a night without scored stages is unusable. Counts only with `want_labels`.
+
+    Returns:
+        (the night, or None where it is unusable; what was wrong with its files).
+    """
+    cached = cache_path(folder, subject, options, want_labels, require_labels)
     try:
-        return read_night(kept)
-    except Exception:  # not there yet, or damaged in any of the ways a zip of arrays can be: made again below
+        return read_night(cached)
+    except Exception:  # not there yet, or damaged in any of the ways a zip of arrays can be: made anew below
         pass
+    night = None
     try:
-        recording = read_recording(folder, subject, options.negative_times, want_labels=labelled is not False)
-        findings, night = recording.findings, None
-        if labelled and recording.labels is None:
-            findings = [*findings, Finding(f"labels/{subject}", "whole file", "no stages", "night skipped")]
+        recording = read_recording(folder, subject, options.negative_times, want_labels)
+        findings = recording.findings
+        if want_labels and require_labels and recording.labels is None:
+            findings = [*findings, Finding(f"labels/{subject}", "whole file", "no stages", SKIPPED)]
         else:
             night = align(recording, options)
     except UnusableNight as unusable:
-        night, findings = None, unusable.findings
-    write_night(kept, night, findings)
+        findings = unusable.findings
+    write_night(cached, night, findings)
     return night, findings
 
 
-def write_night(path, night, findings=()):
-    """Keep a night (or None) and its findings in an .npz; `read_night` gives them back."""
-    arrays = {f"channel.{name}": values for name, values in night.channels.items()} if night else {}
-    arrays |= {"subject": np.array(night.subject), "ends": night.ends, "stages": night.stages} if night else {}
+def write_night(path: Path, night: Night | None, findings: Sequence[Finding] = ()) -> None:
+    """Write a night (or None) and its findings to an .npz file; `read_night` gives them back."""
+    arrays: dict[str, Any] = {}
+    if night:
+        arrays = {f"channel.{name}": values for name, values in night.channels.items()}
+        arrays |= {"subject": np.array(night.subject), "ends": night.ends, "stages": night.stages}
     texts = json.dumps([vars(finding) for finding in findings])
     write_whole(path, lambda file: np.savez_compressed(file, findings=np.array(texts), **arrays))
 
 
-def read_night(path):
-    """(Night or None, findings) of a file that `write_night` wrote."""
-    with np.load(path, allow_pickle=False) as saved:
-        findings = [Finding(**finding) for finding in json.loads(str(saved["findings"]))]
-        if "ends" not in saved:
-            return None, findings
-        channels = {k.removeprefix("channel."): saved[k] for k in saved.files if k.startswith("channel.")}
-        return Night(str(saved["subject"]), saved["ends"], channels, saved["stages"]), findings
+def read_night(path: Path) -> tuple[Night | None, list[Finding]]:
+    """The night (or None) and its findings in a file that `write_night` wrote."""
+    with np.load(path, allow_pickle=False) as file:
+        saved = {name: file[name] for name in file.files}  # all of them: a damaged name is noticed on reading alone
+    findings = [Finding(**finding) for finding in json.loads(str(saved["findings"]))]
+    if "ends" not in saved:
+        return None, findings
+    channels = {k.removeprefix("channel."): x for k, x in saved.items() if k.startswith("channel.")}
+    return Night(str(saved["subject"]), saved["ends"], channels, saved["stages"]), findings
 
 
-def load_nights(folder, options, wanted=None, labelled=True, progress=None):
-    """(nights, findings) of the folder, or of the subjects `wanted`. progress: called with each subject when read.
+def load_nights(
+    folder: Path,
+    options: Options,
+    requested: Collection[str] | None = None,
+    *,
+    require_labels: bool = True,
+    progress: Callable[[str], object] = lambda subject: None,
+) -> tuple[list[Night], list[Finding]]:
+    """The usable nights of a folder.
 
-    Raises UserMistake where the folder holds no usable night, or a wanted subject is not in it.
+    Args:
+        folder: Of the data set.
+        options: Of the run.
+        requested: Subjects to load; all by default.
+        require_labels: Whether a night without scored stages is unusable.
+        progress: Called with each subject when its night is loaded.
+
+    Returns:
+        (nights in the order of subjects, findings of all nights).
+
+    Raises:
+        UserMistake: There is no usable night, or a requested subject is not in the folder.
     """
-    found = subjects(folder)
-    absent = sorted(set(wanted or ()) - set(found))
+    available = subjects(folder)
+    absent = sorted(set(requested or ()) - set(available))
     if absent:
-        raise UserMistake(f"{folder}: no recording of {', '.join(absent)}; it holds {', '.join(found)}")
-    chosen = [subject for subject in found if not wanted or subject in wanted]
-    # a child process costs seconds to start: worth it for raw nights, not for those in the cache
-    raw = sum(not cache_path(folder, subject, options, labelled).exists() for subject in chosen)
-    work = (delayed(load_night)(folder, subject, options, labelled) for subject in chosen)
-    nights, findings = [], []
-    for subject, (night, said) in zip(chosen, Parallel(2 if raw > 4 else 1, return_as="generator")(work), strict=True):
-        findings += said
+        raise UserMistake(f"{folder}: no recording of {', '.join(absent)}; it holds {', '.join(available)}")
+    chosen = [subject for subject in available if not requested or subject in requested]
+    uncached = sum(
+        not cache_path(folder, subject, options, require_labels=require_labels).exists() for subject in chosen
+    )
+    work = (delayed(load_night)(folder, subject, options, require_labels=require_labels) for subject in chosen)
+    loaded = Parallel(2 if uncached > WORTH_A_CHILD else 1, return_as="generator")(work)
+    nights: list[Night] = []
+    findings: list[Finding] = []
+    for subject, (night, findings_of_night) in zip(chosen, loaded, strict=True):
+        findings += findings_of_night
         nights += [night] if night else []
-        if progress:
-            progress(subject)
+        progress(subject)
     if not nights:
-        said = f": {findings[-1]}" if findings else ""
-        raise UserMistake(f"{folder}: no usable night among {len(chosen)}{said}")
+        reason = f": {findings[-1]}" if findings else ""
+        raise UserMistake(f"{folder}: no usable night among {len(chosen)}{reason}")
     return nights, findings
 
 
-def split(subjects, options):
-    """Subjects of a run, at random by options.seed: {"train", "inner_validation", "validation"}, no subject in two.
+def channels_used(nights: Sequence[Night], options: Options) -> list[str]:
+    """Names of the channels that any of the nights has, in the order of CHANNELS.
 
-    `validation` (max(1, n/10 rounded half up) at a train_split of 0.9) is only ever scored; `inner_validation`, taken
-    from the rest, chooses the best epoch. Raises UserMistake for fewer than 3 subjects.
+    Raises:
+        UserMistake: The options request a channel that none of them has.
     """
-    if len(subjects) < 3:
-        raise UserMistake(f"{len(subjects)} usable night(s): at least 3 subjects are needed to train and assess")
-    order = np.random.default_rng(options.seed).permutation(sorted(subjects))
-    held = min(max(1, int(len(order) * (1 - options.train_split) + 0.5 + 1e-9)), len(order) - 2)
-    return in_parts(order[:held], order[held:])
-
-
-def in_parts(held, rest):
-    """A split with the first INNER of the rest as inner validation subjects; each part sorted."""
-    inner = max(1, int(len(rest) * INNER + 0.5))
-    parts = {"validation": held, "inner_validation": rest[:inner], "train": rest[inner:]}
-    return {name: sorted(map(str, part)) for name, part in parts.items()}
+    available = {name for night in nights for name in night.channels}
+    for name in options.channels:
+        if name not in available:
+            raise UserMistake(f"--channels {name}: no training night has it; they have {', '.join(sorted(available))}")
+    if not available:
+        raise UserMistake(f"no training night has {' or '.join(DEFAULT_CHANNELS)}; name what they have with --channels")
+    return [name for name in CHANNELS if name in available]

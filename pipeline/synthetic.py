@@ -7,24 +7,30 @@ early, REM late), then what depends on it, on the subject and on chance. Rates a
 import json
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 from joblib import Parallel, delayed
 from scipy.signal import lfilter
 
-from pipeline.options import EPOCH_S, STAGE_OF_CODE, STAGES, UserMistake
+from pipeline.constants import EPOCH_S, STAGE_OF_CODE, STAGES
+from pipeline.errors import UserMistake
+from pipeline.origin import MARK as ORIGIN_MARK
+from pipeline.origin import SYNTHETIC, write_origin
 from pipeline.recordings import paths
 
-MARK = "SYNTHETIC.txt"  # says that the nights are simulated, and lists the files that may be replaced
+MARK = "SYNTHETIC.txt"  # for readers, and the list of the files that a later synthesis may replace
 NOTICE = "The nights in this folder are SIMULATED, not recorded: for trying things out, never for a claim of accuracy."
-BEFORE_S, AFTER_S = 1500, 60  # sensed before t=0 and after the last epoch
+BEFORE_S = 1500  # s sensed before t=0
+AFTER_S = 60  # s sensed after the last epoch
 FIRST_ID = 1001
-WORTH_A_CHILD = 1000  # subjects x hours x Hz: a second process takes seconds to start
+WORTH_A_CHILD = 1000  # subjects x hours x Hz; for more, a second process is worth the seconds that it takes to start
+RANGES = {"subjects": (1, 8999), "hours": (0.6, 16), "motion_hz": (10, 100), "seed": (0, 2**32)}
 FLAWS = ("", "repeats", "unsorted", "part of the motion", "impossible value", "cut last line", "", "")
 
-# by stage: Wake, N1, N2, N3, REM. NEXT: chance in a thousand of each stage in the next epoch
-NEXT = np.array(
+# by stage: Wake, N1, N2, N3, REM
+NEXT = np.array(  # chance in a thousand, by stage (row), of every stage (column) in the next epoch
     [[830, 145, 20, 0, 5], [60, 560, 360, 0, 20], [9, 22, 929, 23, 17], [8, 4, 26, 962, 0], [9, 16, 7, 0, 968]]
 )
 MOVES = np.array([0.03, 0.006, 0.0012, 0.0006, 0.0018])  # movements begun per second
@@ -34,8 +40,16 @@ LIVELY = np.array([4, 3.5, 1.4, 0.6, 3.2])  # bpm, SD of what wanders within a m
 CODES = np.array([min(code for code, stage in STAGE_OF_CODE.items() if stage == i) for i in range(len(STAGES))])
 
 
-def hypnogram(rng, epochs):
-    """Stage of each epoch, [epochs], index into STAGES: sleep latency, then cycles of about 90 min."""
+def hypnogram(rng: np.random.Generator, epochs: int) -> np.ndarray:
+    """Stages of a night: sleep latency, then cycles of about 90 min.
+
+    Args:
+        rng: Draws the night.
+        epochs: How many of 30 s.
+
+    Returns:
+        Index into STAGES, [epochs] int.
+    """
     onset = int(min(rng.gamma(4, 8), epochs / 4))
     starts = np.append(0, np.cumsum(rng.normal(180, 18, 12)))  # of cycles, in epochs since sleep onset
     since = np.maximum(np.arange(epochs) - onset, 0)
@@ -54,27 +68,50 @@ def hypnogram(rng, epochs):
 
 
 def _wander(rng, n, tau):
-    """n values of mean 0 and SD 1 that forget over tau seconds."""
-    keep = np.exp(-1 / tau)
-    return lfilter([np.sqrt(1 - keep**2)], [1, -keep], rng.standard_normal(n))
+    """A random course of n seconds with mean 0 and SD 1 that forgets over tau seconds."""
+    memory = np.exp(-1 / tau)
+    return lfilter([np.sqrt(1 - memory**2)], [1, -memory], rng.standard_normal(n))
 
 
-def movements(rng, stage):
-    """Effort in each second, in bins, of a body in these stages. Each movement lasts a few seconds."""
-    restless = np.exp(0.9 * _wander(rng, len(stage), 600) + rng.normal(0, 0.3))
-    begun = rng.random(len(stage)) < MOVES[stage] * restless
-    return lfilter([1], [1, -0.6], begun * rng.lognormal(np.log(EFFORT[stage]), 0.7))
+def movements(rng: np.random.Generator, stage: np.ndarray) -> np.ndarray:
+    """Movements of a sleeper, a few seconds long each.
+
+    Args:
+        rng: Draws the movements.
+        stage: Index into STAGES, per second, [n].
+
+    Returns:
+        Effort per second, in bins of an activity count, [n].
+    """
+    restlessness = np.exp(0.9 * _wander(rng, len(stage), 600) + rng.normal(0, 0.3))
+    onset = rng.random(len(stage)) < MOVES[stage] * restlessness
+    return lfilter([1], [1, -0.6], onset * rng.lognormal(np.log(EFFORT[stage]), 0.7))
 
 
-def heart_rate(rng, stage, effort, flaw):
-    """[samples, 2] t, bpm as a watch reports them: mostly 5 s apart, now and then nothing for minutes."""
-    n, own = len(stage), rng.lognormal(0, 0.3, 3)  # what differs between subjects
+def heart_rate(rng: np.random.Generator, stage: np.ndarray, effort: np.ndarray, flaw: str) -> np.ndarray:
+    """Heart rate as a watch reports it: mostly 5 s apart, now and then nothing for minutes.
+
+    Args:
+        rng: Draws the heart rate.
+        stage: Index into STAGES, per second from BEFORE_S before t=0, [n].
+        effort: Of movements, in bins, per second, [n].
+        flaw: One of FLAWS.
+
+    Returns:
+        t in s, bpm: [samples, 2].
+    """
+    n = len(stage)
+    stage_gain, lively_gain, effort_gain = rng.lognormal(0, 0.3, 3)  # differ between subjects
     hours = np.maximum(np.arange(n) - BEFORE_S, 0) / 3600
     bpm = rng.normal(62, 9) + rng.normal(5, 2) * np.exp(-hours / 1.5) + rng.normal(0, 0.3) * hours
-    level = own[0] * (LEVEL + rng.normal(0, 1.5, len(STAGES)))
+    level = stage_gain * (LEVEL + rng.normal(0, 1.5, len(STAGES)))
     level, lively = lfilter([1 / 90], [1, 1 / 90 - 1], np.stack([level[stage], LIVELY[stage]]))  # follows in minutes
-    bpm += level + own[1] * lively * (0.9 * _wander(rng, n, 60) + 0.4 * _wander(rng, n, 6)) + 2.5 * _wander(rng, n, 900)
-    bpm += own[2] * np.minimum(lfilter([0.5], [1, -0.93], effort), 35)
+    bpm += (
+        level
+        + lively_gain * lively * (0.9 * _wander(rng, n, 60) + 0.4 * _wander(rng, n, 6))
+        + 2.5 * _wander(rng, n, 900)
+    )
+    bpm += effort_gain * np.minimum(lfilter([0.5], [1, -0.93], effort), 35)
     at = np.cumsum(rng.choice([5, 5, 5, 5, 5, 4, 6, 1, 9], n // 5))
     for start in rng.uniform(0.1, 0.9, int(rng.uniform(0, 0.6) * n / 3600)) * n:
         at = at[(at < start) | (at > start + rng.uniform(70, 300))]
@@ -92,13 +129,22 @@ def heart_rate(rng, stage, effort, flaw):
     return rows
 
 
-def acceleration(rng, effort, hz):
-    """t [samples] s and x, y, z [3, samples] g: gravity, breathing, sensor noise, movement."""
+def acceleration(rng: np.random.Generator, effort: np.ndarray, hz: float) -> tuple[np.ndarray, np.ndarray]:
+    """Acceleration of a wrist: gravity, breathing, sensor noise, movement.
+
+    Args:
+        rng: Draws the noise, the postures and the gaps.
+        effort: Of movements, in bins, per second from BEFORE_S before t=0, [n].
+        hz: Nominal sampling rate.
+
+    Returns:
+        (t in s, [samples]; x, y, z in g, [3, samples]).
+    """
     seconds = np.arange(len(effort)) - BEFORE_S
     first, rate = -int(BEFORE_S ** rng.random()), 1.002 * hz
     clock = first + np.arange(int((seconds[-1] - first) * rate)) / rate
-    begun = np.diff(effort, prepend=0) > 0.5
-    large, small = np.cumsum(begun & (effort > 9)), np.cumsum(begun)  # a new posture, a slight tilt
+    onset = np.diff(effort, prepend=0) > 0.5
+    large, small = np.cumsum(onset & (effort > 9)), np.cumsum(onset)  # a new posture, a slight tilt
     down = rng.standard_normal((large[-1] + 1, 3))[large] + 0.06 * rng.standard_normal((small[-1] + 1, 3))[small]
     down = lfilter([0.5], [1, -0.5], down / np.linalg.norm(down, axis=1, keepdims=True), axis=0)
     breath = 2e-3 * np.sin(np.cumsum(rng.standard_normal(len(clock), np.float32) * 2 + 1.6) / hz)
@@ -116,8 +162,16 @@ def acceleration(rng, effort, hz):
     return (clock + late)[keep], xyz[:, keep]
 
 
-def steps(rng, stage):
-    """[bins, 2] t, steps: 10-minute bins of two days before and of the night, t=0 being 22:30."""
+def steps(rng: np.random.Generator, stage: np.ndarray) -> np.ndarray:
+    """Steps in 10-minute bins of two days before and of the night, t=0 being 22:30.
+
+    Args:
+        rng: Draws the steps.
+        stage: Index into STAGES, per second from BEFORE_S before t=0, [n].
+
+    Returns:
+        Begin of the bin in s, steps: [bins, 2].
+    """
     t = np.arange(rng.integers(600) - 2 * 86400, len(stage) - BEFORE_S - AFTER_S - 600, 600)
     hour = (22.5 + t / 3600) % 24
     day = (t < 0) & (hour > 7.5) & (hour < 22)
@@ -126,11 +180,18 @@ def steps(rng, stage):
     return np.stack([t, walks * rng.gamma(1.2, np.where(day, 250, 15))], 1)
 
 
-THREE = np.array([b"%03d" % i for i in range(1000)])
+THREE_DIGITS = np.array([b"%03d" % i for i in range(1000)])
 
 
-def write_acceleration(path, t, xyz, chunk=100_000):
-    """'t x y z' lines of six decimals: padded cells, less their padding, as savetxt takes six times as long."""
+def write_acceleration(path: Path, t: np.ndarray, xyz: np.ndarray, chunk: int = 100_000) -> None:
+    """Write lines 't x y z' with six decimals: padded cells, less their padding, as savetxt takes six times as long.
+
+    Args:
+        path: The file.
+        t: s, [samples].
+        xyz: g, [3, samples].
+        chunk: Lines in memory at a time.
+    """
     with open(path, "wb") as file:
         for i in range(0, len(t), chunk):
             micro = np.rint(1e6 * np.stack([t[i : i + chunk], *xyz[:, i : i + chunk]], 1)).astype(np.int64)
@@ -138,13 +199,15 @@ def write_acceleration(path, t, xyz, chunk=100_000):
             cells = np.empty((*micro.shape, 6), "S6")
             cells[..., 0], cells[..., 2] = np.where(micro < 0, b"-", b""), b"."
             cells[..., 1] = np.arange(whole.max() + 1).astype("S6")[whole]
-            cells[..., 3], cells[..., 4], cells[..., 5] = THREE[part // 1000], THREE[part % 1000], list("   \n")
+            cells[..., 3], cells[..., 4] = THREE_DIGITS[part // 1000], THREE_DIGITS[part % 1000]
+            cells[..., 5] = list("   \n")
             file.write(cells.tobytes().translate(None, b"\0"))
 
 
 def _write_night(folder, subject, hours, motion_hz, seed):
-    """Writes the subject's files, the same bytes whoever else is made, and returns the subject."""
-    rng, files = np.random.default_rng([seed, subject]), paths(folder, str(subject))
+    """Write the files of a subject, the same bytes whoever else is simulated; returns the subject."""
+    rng = np.random.default_rng([seed, subject])
+    files = paths(folder, str(subject))
     flaw = FLAWS[(subject - FIRST_ID) % len(FLAWS)]  # by number, so that any eight subjects show them all
     epochs = hypnogram(rng, int(hours * 3600 / EPOCH_S))
     stage = np.concatenate([np.zeros(BEFORE_S, int), np.repeat(epochs, EPOCH_S), np.zeros(AFTER_S, int)])
@@ -164,24 +227,38 @@ def _write_night(folder, subject, hours, motion_hz, seed):
     return str(subject)
 
 
-def synthesize(folder, subjects=20, hours=8.0, motion_hz=50, seed=0, progress=None):
-    """Writes simulated nights of subjects 1001, 1002, … to heart_rate/, motion/, steps/ and labels/ in the folder.
+def synthesize(
+    folder: Path,
+    subjects: int = 20,
+    hours: float = 8.0,
+    motion_hz: float = 50,
+    seed: int = 0,
+    progress: Callable[[str], object] = lambda subject: None,
+) -> None:
+    """Write simulated nights of subjects 1001, 1002, … to heart_rate/, motion/, steps/ and labels/ in a folder.
 
-    hours: of the scored night. motion_hz: samples per second, nominal; 0 for no motion/. progress: called with each
-    subject when written. The folder appears whole or not at all, in place of an earlier synthesis. Five subjects
-    in eight have one of FLAWS in one file, like published ones; none makes a night useless.
-    Raises UserMistake for values out of range, and where the folder holds anything else.
+    The folder appears whole or not at all, in place of an earlier synthesis, and is marked with its origin. Five
+    subjects in eight have one of FLAWS in one file, like published ones; none makes a night useless.
+
+    Args:
+        folder: To write to.
+        subjects: How many.
+        hours: Of the scored night.
+        motion_hz: Nominal samples of acceleration per second; 0 for no motion/.
+        seed: Same seed, same bytes.
+        progress: Called with each subject when it is written.
+
+    Raises:
+        UserMistake: A value is out of its range, or the folder holds anything but an earlier synthesis.
     """
-    folder, says = Path(folder).resolve(), {"subjects": subjects, "hours": hours, "motion_hz": motion_hz, "seed": seed}
-    for (name, value), (least, most) in zip(says.items(), ((1, 8999), (0.6, 16), (10, 100), (0, 2**32)), strict=True):
+    folder = Path(folder).resolve()
+    parameters = {"subjects": subjects, "hours": hours, "motion_hz": motion_hz, "seed": seed}
+    for name, (least, most) in RANGES.items():
+        value = parameters[name]
         if not (least <= value <= most or (name == "motion_hz" and value == 0)):
             raise UserMistake(f"--{name} {value}: must lie between {least} and {most}")
     try:
-        mark = folder / MARK
-        own = {MARK, *mark.read_text().splitlines()} if mark.is_file() else ()
-        for path in sorted(folder.rglob("*") if folder.is_dir() else [folder] * folder.exists()):
-            if not path.is_dir() and path.relative_to(folder).as_posix() not in own:
-                raise UserMistake(f"{folder}: {path.name} in it is not simulated; choose another folder")
+        _check_replaceable(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(
             dir=folder.parent, prefix=f".{folder.name}.", ignore_cleanup_errors=True
@@ -192,12 +269,21 @@ def synthesize(folder, subjects=20, hours=8.0, motion_hz=50, seed=0, progress=No
             work = (delayed(_write_night)(new, FIRST_ID + i, hours, motion_hz, seed) for i in range(subjects))
             jobs = 2 if subjects * hours * motion_hz > WORTH_A_CHILD else 1
             for subject in Parallel(jobs, return_as="generator")(work):
-                if progress:
-                    progress(subject)
+                progress(subject)
             names = sorted(path.relative_to(new).as_posix() for path in new.rglob("*.txt"))
-            (new / MARK).write_text("\n".join([NOTICE, json.dumps(says), *names, ""]))
+            write_origin(new, SYNTHETIC)
+            (new / MARK).write_text("\n".join([NOTICE, json.dumps(parameters), *names, ""]))
             if folder.exists():
                 os.replace(folder, Path(beside, "old"))
             os.replace(new, folder)
     except OSError as error:
         raise UserMistake(f"{folder}: cannot be written ({error.strerror or error})") from None
+
+
+def _check_replaceable(folder):
+    """Raise UserMistake where a folder holds, or is, anything but an earlier synthesis."""
+    mark = folder / MARK
+    replaceable = {MARK, ORIGIN_MARK, *mark.read_text().splitlines()} if mark.is_file() else set()
+    for path in sorted(folder.rglob("*") if folder.is_dir() else [folder] * folder.exists()):
+        if not path.is_dir() and path.relative_to(folder).as_posix() not in replaceable:
+            raise UserMistake(f"{folder}: {path.name} in it is not simulated; choose another folder")

@@ -1,0 +1,123 @@
+"""What the command lines share."""
+
+from collections.abc import Callable
+from dataclasses import fields
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from pipeline.constants import ARTIFACTS
+from pipeline.errors import UserMistake
+from pipeline.options import Options
+
+console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
+
+HELP = {
+    "negative_times": "Keep up to two hours before t=0, unscored.",
+    "data_alignment": "Seconds per row; 30 is clinical alignment.",
+    "motion_magnitude": "Add the magnitude of acceleration as a channel.",
+    "window_size": "Seconds that a window sees.",
+    "stride": "Seconds from one window to the next.",
+    "channels": "Input channels, by comma; by default heart_rate and activity.",
+    "architectures": "By comma.",
+    "batch_size": "Nights per training step.",
+    "variants": "Varied copies of each training night (another wearer, another watch, a sensor off); 0 for none.",
+    "hidden_dim": "Units of each network.",
+    "lr": "Highest learning rate.",
+    "epochs": "Training epochs.",
+    "train_split": "Share of the subjects to train on; 1 holds none out.",
+    "inner_folds": "Folds within the training subjects that choose operating points; 0 for none.",
+    "seed": "Same seed, same split and weights.",
+}
+
+
+class CommaList(click.ParamType):
+    """Values separated by commas, each once, as a tuple."""
+
+    name = "list"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
+        """The values of a text; a default, which is a tuple already, as it is."""
+        if isinstance(value, tuple):
+            return value
+        return tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
+
+
+def option(name: str, into: str | None = None, **settings: Any) -> Callable:
+    """A click option that is also spelt with dashes.
+
+    Args:
+        name: Of the option, with underscores.
+        into: The parameter that it fills, if of another name.
+        settings: Of click.option.
+    """
+    if settings.get("type") is Path:
+        settings["type"] = click.Path(path_type=Path)
+    spellings = dict.fromkeys([f"--{name}", f"--{name.replace('_', '-')}"])
+    return click.option(*spellings, into or name, **settings)
+
+
+def progress_bar() -> Progress:
+    """A bar on standard error that tells what is happening and how long it will take."""
+    columns = (
+        TextColumn("{task.description:<36}"),
+        BarColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    return Progress(SpinnerColumn(), *columns, console=console, transient=True)
+
+
+def options_of_run(command: Callable) -> Callable:
+    """Decorate a command with the fields of Options as command-line options."""
+    for field in reversed(fields(Options)):
+        value = field.default
+        settings: dict[str, Any] = {"type": type(value)}
+        if isinstance(value, bool):
+            settings = {"is_flag": True}
+        elif isinstance(value, tuple):
+            settings = {"type": CommaList()}
+        default_text = ",".join(value) if isinstance(value, tuple) else value
+        command = option(field.name, default=value, help=f"{HELP[field.name]}  [{default_text}]", **settings)(command)
+    return command
+
+
+def new_folder(name: str) -> Path:
+    """artifacts/<YYYY-MM-DD>/<name>_<n>, created here so that two commands started together do not share it."""
+    day = ARTIFACTS / date.today().isoformat()
+    day.mkdir(parents=True, exist_ok=True)
+    n = 1
+    while True:
+        try:
+            (day / f"{name}_{n}").mkdir()
+            return day / f"{name}_{n}"
+        except FileExistsError:
+            n += 1
+
+
+def make_folder(out: Path) -> Path:
+    """The folder of --out, created if need be.
+
+    Raises:
+        UserMistake: It cannot be created.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserMistake(f"--out {out}: no folder can be made there ({error.strerror})") from None
+    return out
+
+
+def must_be_new(out: Path) -> None:
+    """Check the folder of --out.
+
+    Raises:
+        UserMistake: There is something in it already, or it is a file.
+    """
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserMistake(f"--out {out}: exists and is not empty; name another, or add --resume to go on with it")

@@ -1,0 +1,31 @@
+"""Mistakes that the user can put right."""
+
+from collections.abc import Collection
+
+import click
+
+
+class UserMistake(click.ClickException):
+    """Something the user can put right: shown as one line, exit code 2."""
+
+    exit_code = 2
+
+
+def one_of(option: str, values: Collection[str], choices: Collection[str]) -> tuple[str, ...]:
+    """The values of an option, each of which must be one of the choices.
+
+    Args:
+        option: As the user spells it, for the message.
+        values: What the user chose.
+        choices: What there is to choose from.
+
+    Returns:
+        The values.
+
+    Raises:
+        UserMistake: There is no value, or one that is not among the choices.
+    """
+    unknown = [value for value in values if value not in choices]
+    if unknown or not values:
+        raise UserMistake(f"{option}: {', '.join(unknown) or 'none given'}; choose from {', '.join(choices)}")
+    return tuple(values)
