@@ -1,30 +1,53 @@
-"""python -m evaluation run | score RUN | saliency RUN"""
+"""python -m evaluation run | score RUN | saliency RUN | stress FOLDER"""
 
 import json
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
 from evaluation.protocols import PROTOCOLS, plan
-from evaluation.results import walch_valid
 from pipeline.checks import write_findings
-from pipeline.cli import CommaList, console, made, must_be_new, new_folder, option, options_of_run, progress_bar
+from pipeline.command_line import (
+    CommaList,
+    console,
+    make_folder,
+    must_be_new,
+    new_folder,
+    option,
+    options_of_run,
+    progress_bar,
+)
+from pipeline.constants import PRECISIONS
+from pipeline.errors import UserMistake, one_of
 from pipeline.files import read_json, write_json
 from pipeline.nights import load_nights
-from pipeline.options import PRECISIONS, Options, UserMistake, one_of
+from pipeline.options import Options
 from pipeline.recordings import subjects
+from scoring.predictions import walch_valid
 
-run_argument = click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
 LEAK = (
     "WARNING: --split_by window puts windows of one night on both sides of the split. What comes out is an illusion: "
     "it says nothing about a new night. It is here to show how large the illusion is."
 )
 
+run_argument = click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+architectures_option = option("architectures", type=CommaList(), default=None, help="By comma. [all of the run]")
+precisions_option = click.option(
+    "--precisions",
+    "--precision",
+    type=CommaList(),
+    default=("float32",),
+    help="By comma; float32 is the Keras model, any other the exported file, run on the watch. [float32]",
+)
+copy_option = option("json", "copy", type=Path, default=None, help="Write the results here, too.")
+
 
 @click.group()
-def main():
+def main() -> None:
     """Scores on subjects that nothing was fitted to."""
 
 
@@ -34,96 +57,114 @@ def main():
 @option("repeats", type=click.IntRange(1), default=6, show_default=True, help="Random splits, for holdout.")
 @option("folds", type=click.IntRange(2), default=10, show_default=True, help="For kfold.")
 @option("seeds", type=CommaList(), default=None, help="Of the trainings, over the same splits, by comma. [--seed]")
-@option(
-    "precision", type=CommaList(), default=("float32",), help="By comma; any but float32 runs on the watch. [float32]"
-)
+@precisions_option
 @option("ensemble", is_flag=True, help="Score the mean of all architectures, too.")
 @option(
     "split_by", type=click.Choice(["subject", "window"]), default="subject", help="window: a leak, to show its size."
 )
 @option("jobs", type=click.IntRange(1), default=2, show_default=True, help="Folds at a time.")
-@option("json", "copy", type=Path, default=None, help="Write the results here, too.")
+@copy_option
 @option("out", type=Path, default=None, help="The folder. [artifacts/<date>/evaluation_<n>]")
 @option("resume", is_flag=True, help="Go on with the stopped evaluation in --out.")
 @options_of_run
-def run(dataset_dir, protocol, repeats, folds, seeds, precision, ensemble, split_by, jobs, copy, out, resume, **given):
+def run(
+    dataset_dir: Path,
+    protocol: str,
+    repeats: int,
+    folds: int,
+    seeds: tuple[str, ...] | None,
+    precisions: tuple[str, ...],
+    ensemble: bool,
+    split_by: str,
+    jobs: int,
+    copy: Path | None,
+    out: Path | None,
+    resume: bool,
+    **run_options: Any,
+) -> None:
     """Train and score every fold of a protocol; ends with the path of its report."""
+    from evaluation.crossvalidation import collect_results, run_folds, write_tables
     from evaluation.report import report
-    from evaluation.run import collect, run_folds, write_tables
 
-    options = Options(**given)
-    one_of("--precision", precision, PRECISIONS)
-    seeds = tuple(dict.fromkeys(map(seed_of, seeds))) if seeds else (options.seed,)
-    writable(copy)
+    options = Options(**run_options)
+    one_of("--precisions", precisions, PRECISIONS)
+    training_seeds = tuple(dict.fromkeys(map(parse_seed, seeds))) if seeds else (options.seed,)
+    must_be_a_file(copy)
     if split_by == "window":
         if protocol != "kfold":
             raise UserMistake("--split_by window: only with --protocol kfold")
         console.print(LEAK)
-    asked = {"name": protocol, "split_by": split_by, "seeds": list(seeds), "precisions": list(precision)}
-    asked |= {"repeats": repeats} if protocol == "holdout" else {"folds": folds} if protocol == "kfold" else {}
-    asked |= {"ensemble": ensemble, "dataset_dir": str(dataset_dir.resolve()), "options": options.as_dict()}
+        options = replace(options, inner_folds=0)  # they would hold the same nights on both sides
+    settings: dict[str, Any] = {"name": protocol, "split_by": split_by, "seeds": list(training_seeds)}
+    settings |= {"precisions": list(precisions)}
+    settings |= {"repeats": repeats} if protocol == "holdout" else {"folds": folds} if protocol == "kfold" else {}
+    settings |= {"ensemble": ensemble, "dataset_dir": str(dataset_dir.resolve()), "options": options.as_dict()}
     with progress_bar() as bar:
         task = bar.add_task("reading nights", total=None)
         nights, findings = load_nights(dataset_dir, options)
         console.print(f"{len(nights)} usable nights, {len(findings)} findings")
-        walch_valid(dataset_dir, nights)  # what is wrong with it is said now, not after hours
-        work = plan(protocol, [night.subject for night in nights], options, repeats, folds, seeds)
-        asked |= {"held_out": [fold.splits["validation"] for fold in work]}
-        out = begin(out, asked, resume)
+        walch_valid(dataset_dir, nights)  # a fault in it is reported now, not after hours
+        work = plan(protocol, [night.subject for night in nights], options, repeats, folds, training_seeds)
+        settings |= {"held_out": [fold.splits["validation"] for fold in work]}
+        out = open_evaluation(out, settings, resume)
         write_findings(out / "data_check_failures.txt", findings)
         bar.update(task, description=f"{len(work)} trainings", total=len(work))
         windows = folds if split_by == "window" else None
         try:
-            run_folds(out, dataset_dir.resolve(), work, options, precision, windows, jobs, lambda: bar.advance(task))
+            run_folds(out, dataset_dir.resolve(), work, options, precisions, windows, jobs, lambda: bar.advance(task))
         except KeyboardInterrupt:
             console.print(f"stopped; to go on, add --resume --out {out} to the same command")
             sys.exit(130)
         bar.update(task, description="report")
-        results = collect(out, dataset_dir, work, options, precision, ensemble)
+        results = collect_results(out, dataset_dir, work, options, precisions, ensemble)
         write_tables(out, results)
-        report(out, asked, results, options.stride)
+        report(out, settings, results, options.stride)
     finish(out, copy)
 
 
-def seed_of(text):
-    """A seed on the command line."""
+def parse_seed(text: str) -> int:
+    """A seed of the command line."""
     if not text.isdecimal():
         raise UserMistake(f"--seeds {text}: must be whole numbers, by comma")
     return Options(seed=int(text)).seed
 
 
-def begin(out, asked, resume):
-    """The folder of an evaluation, new or to go on with; protocol.json in it says what was asked for."""
+def open_evaluation(out: Path | None, settings: dict[str, Any], resume: bool) -> Path:
+    """The folder of an evaluation, new or to go on with; its protocol.json keeps the settings.
+
+    Raises:
+        UserMistake: The folder is in use, or to be gone on with and none of an evaluation with these settings.
+    """
     if resume:
         if out is None:
             raise UserMistake("--resume: name the stopped evaluation with --out")
-        kept = read_json(out / "protocol.json", ": no evaluation to go on with")
-        for name, value in _flat(json.loads(json.dumps(asked))).items():
-            if not isinstance(kept, dict) or _flat(kept).get(name) != value:
+        before = read_json(out / "protocol.json", ": no evaluation to go on with")
+        for name, value in _flat(json.loads(json.dumps(settings))).items():
+            if not isinstance(before, dict) or _flat(before).get(name) != value:
                 raise UserMistake(f"--resume: the evaluation in {out} has another {name} than {value}")
         return out.resolve()
     if out is None:
         out = new_folder("evaluation")
     else:
         must_be_new(out)
-        made(out)
-    write_json(out / "protocol.json", asked)
+        make_folder(out)
+    write_json(out / "protocol.json", settings)
     return out.resolve()
 
 
-def _flat(asked):
-    """What was asked for, with the options beside the rest."""
-    return {**asked, **asked.get("options", {}), "options": None}
+def _flat(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings with the options beside the rest."""
+    return {**settings, **settings.get("options", {}), "options": None}
 
 
-def writable(copy):
+def must_be_a_file(copy: Path | None) -> None:
     """Raises UserMistake where --json names a folder."""
     if copy and copy.is_dir():
         raise UserMistake(f"--json {copy}: is a folder; name a file")
 
 
-def finish(out, copy):
-    """Say what came out, and where it is."""
+def finish(out: Path, copy: Path | None) -> None:
+    """Copy the results to --json and print where the report is."""
     if copy:
         copy.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(out / "evaluation.json", copy)
@@ -133,34 +174,40 @@ def finish(out, copy):
 @main.command()
 @run_argument
 @option("dataset_dir", type=Path, required=True, help="Recordings with stages.")
-@option("architectures", type=CommaList(), default=None, help="By comma. [all of the run]")
-@option("precision", default="float32", help="Any but float32 runs the exported file on the watch. [float32]")
-@option("json", "copy", type=Path, default=None, help="Write the results here, too.")
-@option("out", type=Path, default=None, help="The folder. [RUN/scores/<name of dataset_dir>.<precision>]")
-def score(run, dataset_dir, architectures, precision, copy, out):
+@architectures_option
+@precisions_option
+@copy_option
+@option("out", type=Path, default=None, help="The folder. [RUN/scores/<name of dataset_dir>.<precisions, by +>]")
+def score(
+    run: Path,
+    dataset_dir: Path,
+    architectures: tuple[str, ...] | None,
+    precisions: tuple[str, ...],
+    copy: Path | None,
+    out: Path | None,
+) -> None:
     """Score a trained run on other nights; those it was trained on are left out."""
+    from evaluation.crossvalidation import score as score_run
+    from evaluation.crossvalidation import write_tables
     from evaluation.report import report
-    from evaluation.run import score as score_run
-    from evaluation.run import write_tables
-    from models.run import Run
+    from models.trained_run import TrainedRun
 
-    trained = Run(run)
-    one_of("--precision", [precision], PRECISIONS)
-    known = trained.options.architectures
-    architectures = one_of("--architectures", architectures or known, known)
-    writable(copy)
-    out = out or trained.folder / "scores" / f"{dataset_dir.resolve().name}.{precision}"
+    trained = TrainedRun(run)
+    one_of("--precisions", precisions, PRECISIONS)
+    architectures = trained.chosen_architectures(architectures)
+    must_be_a_file(copy)
+    out = out or trained.scores(dataset_dir, "+".join(precisions))
     with progress_bar() as bar:
         bar.add_task("scoring", total=None)
-        made(out)
-        wanted = trained.held_out(dataset_dir)
-        if left := sorted({*subjects(dataset_dir)} - {*wanted}):
-            console.print(f"left out, as the run was trained on nights of these ids: {', '.join(left)}")
-        nights, findings = load_nights(dataset_dir, trained.options, wanted)
+        make_folder(out)
+        unseen = trained.unseen_subjects(dataset_dir)
+        if left_out := sorted({*subjects(dataset_dir)} - {*unseen}):
+            console.print(f"left out, as the run was trained on nights of these ids: {', '.join(left_out)}")
+        nights, findings = load_nights(dataset_dir, trained.options, unseen)
         if findings:
             console.print(*map(str, findings), sep="\n")
-        results = score_run(trained, dataset_dir, nights, architectures, precision)
-        protocol = {"name": "score", "run": str(trained.folder), "dataset_dir": str(dataset_dir.resolve())}
+        results = score_run(trained, dataset_dir, nights, architectures, precisions)
+        protocol = {"name": "score", "run": str(trained.path), "dataset_dir": str(dataset_dir.resolve())}
         write_tables(out, results)
         report(out, protocol, results, trained.options.stride)
     finish(out, copy)
@@ -169,18 +216,83 @@ def score(run, dataset_dir, architectures, precision, copy, out):
 @main.command()
 @run_argument
 @option("dataset_dir", type=Path, default=None, help="Recordings. [those of the run]")
-@option("architectures", type=CommaList(), default=None, help="By comma. [all of the run]")
+@architectures_option
 @option("out", type=Path, default=None, help="The folder. [RUN]")
-def saliency(run, dataset_dir, architectures, out):
+def saliency(run: Path, dataset_dir: Path | None, architectures: tuple[str, ...] | None, out: Path | None) -> None:
     """Which inputs, and from how many minutes back, drive each stage: saliency.json and a plot per architecture."""
     if out:
-        made(out)
+        make_folder(out)
     with progress_bar() as bar:
         task = bar.add_task("starting TensorFlow", total=None)
+        import models  # noqa: F401  it starts TensorFlow quietly
         from evaluation.saliency import saliency_of_run
 
-        saliency_of_run(run, dataset_dir, architectures, out, lambda what: bar.update(task, description=what))
+        saliency_of_run(run, dataset_dir, architectures, out, lambda message: bar.update(task, description=message))
     click.echo(str((out or run) / "saliency.json"))
+
+
+@main.command()
+@click.argument("folder", metavar="FOLDER", type=click.Path(path_type=Path))
+@option("dataset_dir", type=Path, default=None, help="Recordings with stages. [the held-out ones of the run]")
+@option("architectures", type=CommaList(), default=None, help="By comma. [gru, or the first of the run]")
+@precisions_option
+@option("stresses", default=None, help="Names of stresses, by comma; the report shows all. [all]")
+@option("seed", type=click.IntRange(0), default=0, show_default=True, help="Of what is drawn at random.")
+@option("jobs", type=click.IntRange(1), default=2, show_default=True, help="Nights at a time.")
+@option("json", "copy", type=Path, default=None, help="Write stress.json here, too.")
+@option("out", type=Path, default=None, help="The folder. [FOLDER, or FOLDER/stress/<name of dataset_dir>]")
+def stress(
+    folder: Path,
+    dataset_dir: Path | None,
+    architectures: tuple[str, ...] | None,
+    precisions: tuple[str, ...],
+    stresses: str | None,
+    seed: int,
+    jobs: int,
+    copy: Path | None,
+    out: Path | None,
+) -> None:
+    """Score models on held-out nights whose sensors are made worse: noise, gaps, fewer samples, lost sensors.
+
+    FOLDER is a run folder, or the folder of an evaluation, whose folds are pooled.
+    """
+    from evaluation.stress import stress_test
+    from evaluation.stress_report import write_report
+    from pipeline.degrade import STRESSES
+
+    one_of("--precisions", precisions, PRECISIONS)
+    must_be_a_file(copy)
+    names = tuple(STRESSES) if stresses is None else one_of("--stresses", stress_names(stresses), STRESSES)
+    name = f"stress/{dataset_dir.resolve().name}" if dataset_dir else ""
+    with progress_bar() as bar:
+        task = bar.add_task("nights under stress", total=None)
+
+        def progress(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        try:
+            document = stress_test(folder, dataset_dir, architectures, precisions, names, seed, jobs, progress)
+        except KeyboardInterrupt:
+            console.print("stopped; nothing was written")
+            sys.exit(130)
+    out = make_folder(out or folder / name)
+    write_report(out, document)
+    if copy:
+        write_json(copy, document)
+    click.echo(str(out / "stress.md"))
+
+
+def stress_names(text: str) -> list[str]:
+    """Names of stresses separated by commas; some names have a comma in them, so the longest that fits is taken."""
+    from pipeline.degrade import STRESSES
+
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    names = []
+    while parts:
+        joined = (", ".join(parts[:n]) for n in range(len(parts), 0, -1))
+        names.append(next((name for name in joined if name in STRESSES), parts[0]))
+        parts = parts[names[-1].count(",") + 1 :]
+    return names
 
 
 if __name__ == "__main__":

@@ -1,13 +1,18 @@
 """What an evaluation reports: evaluation.json, report.md and plots, of models on nights that were held out."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from evaluation import plots
-from evaluation.markdown import markdown
-from evaluation.metrics import (
+from evaluation.report_page import report_page
+from pipeline.constants import EPOCH_S
+from pipeline.errors import UserMistake
+from pipeline.files import write_json, write_whole
+from scoring import plots
+from scoring.metrics import (
     VIEWS,
     agreement,
     by_hour,
@@ -16,143 +21,221 @@ from evaluation.metrics import (
     confusion,
     expected_kappa,
     over_subjects,
+    plain,
     scores,
 )
-from evaluation.results import PROBABILITY_COLUMNS
-from evaluation.sleep import bland_altman, epochs, error_matrix, hypnograms, sleep_table
-from pipeline.files import write_json, write_whole
-from pipeline.options import EPOCH_S, UserMistake
+from scoring.predictions import PredictedNight, Result, predictions_table
+from scoring.sleep_statistics import bland_altman, error_matrix, hypnograms, sleep_table, whole_epochs
 
 SPREAD = ("accuracy", "kappa", "macro_f1")
 
 
-def report(folder, protocol, results, seconds=EPOCH_S, progress=lambda what: None):
-    """Write evaluation.json, report.md and its plots into a folder; returns what evaluation.json holds.
+def report(folder: Path, protocol: dict, results: Sequence[Result], seconds: int = EPOCH_S) -> dict:
+    """Write evaluation.json, report.md and its plots into a folder.
 
-    protocol: plain dict, how the nights came to be held out. results: list of evaluation.results.Result; the first is
-    the main one, which is drawn in full. seconds: of a stride. progress: called with what is being worked on.
-    Nights without a scored epoch are left out; UserMistake where a result has no others. NaN is written as null.
+    Nights without a scored epoch are left out. NaN is written as null.
+
+    Args:
+        folder: Where to.
+        protocol: In plain JSON types, how the nights came to be held out.
+        results: The first is the main one, which is drawn in full.
+        seconds: Of a stride.
+
+    Returns:
+        The content of evaluation.json.
+
+    Raises:
+        UserMistake: A result has no night with a scored epoch.
     """
-    folder, entries, kept = Path(folder), [], [[n for n in r.nights if (n.stages >= 0).any()] for r in results]
-    for result, nights in zip(results, kept, strict=True):
-        name = f"{result.architecture} {result.precision}"
+    folder = Path(folder)
+    scored_nights = [[night for night in result.nights if (night.stages >= 0).any()] for result in results]
+    entries = []
+    for result, nights in zip(results, scored_nights, strict=True):
         if not nights:
+            name = f"{result.architecture} {result.precision}"
             raise UserMistake(f"{name}: none of {len(result.nights)} night(s) has a scored epoch")
-        progress(f"scoring {name}")
-        known = {key: value for key, value in vars(result).items() if key != "nights"}
-        entries.append(known | figures(nights, seconds))
-    spread = summary(entries, [confusions(nights, "5") for nights in kept])
+        entry = {key: value for key, value in vars(result).items() if key != "nights"}
+        entries.append(entry | figures(nights, seconds))
+    spread = summary(entries, [confusions(nights, "5") for nights in scored_nights])
     document = plain({"protocol": protocol, "results": entries, "summary": spread})
-    progress("drawing")
-    drawn = draw(folder, results, kept, entries[0], seconds)
+    captions = draw(folder, results, scored_nights, entries[0], seconds)
     write_json(folder / "evaluation.json", document)
-    write_whole(folder / "report.md", markdown(document, drawn))
+    write_whole(folder / "report.md", report_page(document, captions))
     return document
 
 
-def figures(nights, seconds):
-    """All figures of one result, but for its name: nested dict. nights: of SaidNight, each with scored epochs."""
-    masked = [n for n in nights if n.valid is not None and (n.scored("walch_valid") >= 0).any()]
-    sets = {"all": nights} | ({"walch_valid": masked} if masked else {})
-    stages, p, times = (np.concatenate([getattr(n, k) for n in nights]) for k in ("stages", "probabilities", "times"))
-    scored, said = hypnograms(nights, seconds)
-    tables = {"scored": sleep_table(scored), "said": sleep_table(said)}
+def figures(nights: Sequence[PredictedNight], seconds: int) -> dict[str, Any]:
+    """All figures of one result: its entry in evaluation.json, but for its name.
+
+    Args:
+        nights: Each with a scored epoch.
+        seconds: Of a stride.
+
+    Returns:
+        {"scored": {"all", "walch_valid" if any night has a mask, "sensed" if any scored epoch's predicted stage is
+        unknown}, "epochs", "unknown_share" of the scored epochs beside "sensed", "subjects", "calibration", "by_hour",
+        "sleep": {"nights", "bland_altman", "error_matrix"}}. Unknown epochs count by their probabilities but in
+        "sensed" and "sleep".
+    """
+    sets = epoch_sets(nights)
+    epochs = {n: int(sum((m.counted_stages(n) >= 0).sum() for m in members)) for n, members in sets.items()}
+    unknown = _unknown_epochs(nights)
+    stages, p = pooled_windows(nights)
+    times = np.concatenate([night.times for night in nights])
+    scored, predicted = hypnograms(nights, seconds)
+    scored_sleep, predicted_sleep = sleep_table(scored), sleep_table(predicted)
     return {
-        "scored": {which: pooled(own, which) for which, own in sets.items()},
-        "epochs": {which: int(sum((n.scored(which) >= 0).sum() for n in own)) for which, own in sets.items()},
-        "subjects": {n.subject: scores(n.stages, n.probabilities) for n in nights},
+        "scored": {name: pooled_scores(members, name) for name, members in sets.items()},
+        "epochs": epochs,
+        **({"unknown_share": unknown / epochs["all"]} if unknown else {}),
+        "subjects": {night.subject: scores(night.stages, night.probabilities) for night in nights},
         "calibration": calibration(stages, p),
         "by_hour": by_hour(times, stages, p),
         "sleep": {
-            "nights": {n.subject: {k: t.loc[n.subject].to_dict() for k, t in tables.items()} for n in nights},
-            "bland_altman": bland_altman(**tables),
-            "error_matrix": error_matrix(scored, said),
+            "nights": {  # "said" is what readers of the file know the predicted one by
+                night.subject: {
+                    "scored": scored_sleep.loc[night.subject].to_dict(),
+                    "said": predicted_sleep.loc[night.subject].to_dict(),
+                }
+                for night in nights
+            },
+            "bland_altman": bland_altman(scored_sleep, predicted_sleep),
+            "error_matrix": error_matrix(scored, predicted),
         },
     }
 
 
-def pooled(nights, which):
+def epoch_sets(nights: Sequence[PredictedNight]) -> dict[str, Sequence[PredictedNight]]:
+    """The sets of epochs that a result is scored on, as `PredictedNight.counted_stages` names them.
+
+    Args:
+        nights: Each with a scored epoch.
+
+    Returns:
+        {"all": nights, "walch_valid": those with an epoch in the mask, "sensed": those with one whose predicted stage
+        is not unknown}; without the masks, or unknown epochs, there is no such set.
+    """
+
+    def counted(members, epochs):
+        return [night for night in members if (night.counted_stages(epochs) >= 0).any()]
+
+    sets = {"walch_valid": counted([night for night in nights if night.valid is not None], "walch_valid")}
+    if _unknown_epochs(nights):
+        sets["sensed"] = counted(nights, "sensed")
+    return {"all": nights} | {name: members for name, members in sets.items() if members}
+
+
+def _unknown_epochs(nights: Sequence[PredictedNight]) -> int:
+    """How many scored epochs have no predicted stage."""
+    return sum(int((night.stages[~night.sensed] >= 0).sum()) for night in nights)
+
+
+def pooled_windows(nights: Sequence[PredictedNight], epochs: str = "all") -> tuple[np.ndarray, np.ndarray]:
+    """Counted stages [windows] and probabilities [windows, 5] of all nights together."""
+    stages = np.concatenate([night.counted_stages(epochs) for night in nights])
+    return stages, np.concatenate([night.probabilities for night in nights])
+
+
+def pooled_scores(nights: Sequence[PredictedNight], epochs: str) -> dict[str, dict[str, Any]]:
     """`scores` over the epochs of all nights together, with "per_subject" of each view."""
-    out = scores(np.concatenate([n.scored(which) for n in nights]), np.concatenate([n.probabilities for n in nights]))
-    return {v: own | {"per_subject": over_subjects(confusions(nights, v, which))} for v, own in out.items()}
+    return {
+        view: pooled | {"per_subject": over_subjects(confusions(nights, view, epochs))}
+        for view, pooled in scores(*pooled_windows(nights, epochs)).items()
+    }
 
 
-def confusions(nights, view, which="all"):
+def confusions(nights: Sequence[PredictedNight], view: str, epochs: str = "all") -> np.ndarray:
     """[nights, classes, classes] confusion matrices."""
-    return np.stack([confusion(n.scored(which), n.probabilities, view) for n in nights])
+    return np.stack([confusion(night.counted_stages(epochs), night.probabilities, view) for night in nights])
 
 
-def summary(entries, matrices):
-    """Spread over seeds and repeats of the same model, a list of dicts. matrices: five-stage confusions of each entry.
+def summary(entries: Sequence[dict[str, Any]], matrices: Sequence[np.ndarray]) -> list[dict[str, Any]]:
+    """Spread over seeds and repeats of the same model.
 
-    "consistent": where there are several repeats, whether each one's pooled kappa lies where `expected_kappa` has it.
+    Args:
+        entries: As evaluation.json has them under "results".
+        matrices: Five-stage confusions [nights, 5, 5] of each entry.
+
+    Returns:
+        An entry per model and operating point. "consistent": where there are several repeats, whether each one's pooled
+        kappa lies in the range of `expected_kappa`; else None.
     """
     groups = pd.DataFrame(entries).groupby(["architecture", "precision", "operating_point"], sort=False).indices
-    out = []
-    for (architecture, precision, point), of in groups.items():
-        own, several = [entries[i] for i in of], len({entries[i]["repeat"] for i in of}) > 1
-        kappas = [float(agreement(matrices[i].sum(0))["kappa"]) for i in of]
-        expected = expected_kappa([matrices[i] for i in of])
-        fits = (expected[:, 0] <= kappas) & (kappas <= expected[:, 1])
-        out.append(
-            {"architecture": architecture, "precision": precision, "operating_point": point, "results": len(of)}
-            | {v: {name: _spread(e["scored"]["all"][v][name] for e in own) for name in SPREAD} for v in VIEWS}
-            | {"consistent": bool(fits.all()) if several else None}
-            | {
-                "repeats": [
-                    {"seed": e["seed"], "repeat": e["repeat"], "kappa": k, "expected": x if several else None}
-                    for e, k, x in zip(own, kappas, expected, strict=True)
-                ]
-            }
-        )
-    return out
+    summaries = []
+    for (architecture, precision, point), indices in groups.items():
+        members = [entries[i] for i in indices]
+        several = len({entry["repeat"] for entry in members}) > 1
+        kappas = [float(agreement(matrices[i].sum(0))["kappa"]) for i in indices]
+        expected = expected_kappa([matrices[i] for i in indices])
+        within = (expected[:, 0] <= kappas) & (kappas <= expected[:, 1])
+        model = {"architecture": architecture, "precision": precision, "operating_point": point}
+        spread = {v: {name: _spread(e["scored"]["all"][v][name] for e in members) for name in SPREAD} for v in VIEWS}
+        repeats = [
+            {"seed": e["seed"], "repeat": e["repeat"], "kappa": k, "expected": limits if several else None}
+            for e, k, limits in zip(members, kappas, expected, strict=True)
+        ]
+        consistent = bool(within.all()) if several else None
+        summaries.append(model | {"results": len(members)} | spread | {"consistent": consistent, "repeats": repeats})
+    return summaries
 
 
-def _spread(values):
+def _spread(values) -> dict[str, float]:
     return pd.Series([*values]).agg({"mean": "mean", "sd": "std", "min": "min", "max": "max"}).to_dict()
 
 
-def draw(folder, results, kept, main, seconds):
-    """The plots, as {file name: caption} of those there are. main: the figures of the first result."""
-    panels = {}
-    for result, nights in zip(results, kept, strict=True):
+def draw(
+    folder: Path,
+    results: Sequence[Result],
+    scored_nights: Sequence[Sequence[PredictedNight]],
+    main: dict[str, Any],
+    seconds: int,
+) -> dict[str, str]:
+    """Draw the plots of a report.
+
+    Args:
+        folder: Where to.
+        results: All results.
+        scored_nights: Of each result the nights with scored epochs.
+        main: `figures` of the first result.
+        seconds: Of a stride.
+
+    Returns:
+        {file name: caption}.
+    """
+    captions, panels = {}, {}
+    for result, nights in zip(results, scored_nights, strict=True):
         if result.operating_point == "default" and result.architecture not in panels:
-            panels[result.architecture] = _panel(nights, "5")
-    nights, out = kept[0], {}
+            panels[result.architecture] = _confusion_panel(nights, "5")
     if panels:
         plots.plot_confusion(panels, folder / "confusion.png")
-        out["confusion.png"] = "Confusion, five stages, of each architecture"
-    plots.plot_confusion({f"{v} classes": _panel(nights, v) for v in VIEWS}, folder / "confusion_views.png")
+        captions["confusion.png"] = "Confusion, five stages, of each architecture"
+    nights = scored_nights[0]
+    views = {f"{view} classes": _confusion_panel(nights, view) for view in VIEWS}
+    plots.plot_confusion(views, folder / "confusion_views.png")
+    captions["confusion_views.png"] = "Confusion in every view"
     plots.plot_reliability(main["calibration"], folder / "reliability.png")
+    captions["reliability.png"] = "Reliability: how often a stage predicted with some probability is right"
     plots.plot_by_hour(main["by_hour"], folder / "by_hour.png")
-    out |= {
-        "confusion_views.png": "Confusion in every view",
-        "reliability.png": "Reliability: how often a stage said with some probability is right",
-        "by_hour.png": "Accuracy and κ by hour of the night",
-    }
+    captions["by_hour.png"] = "Accuracy and κ by hour of the night"
     tables = map(sleep_table, hypnograms(nights, seconds))
     if len(nights) > 1 and plots.plot_bland_altman(*tables, folder / "bland_altman.png"):
-        out["bland_altman.png"] = "Bland-Altman: said minus scored against scored"
-    ranked = sorted(nights, key=lambda n: main["subjects"][n.subject]["5"]["kappa"])
+        captions["bland_altman.png"] = "Bland-Altman: predicted minus scored against scored"
+    return captions | _draw_nights(folder, nights, main, seconds)
+
+
+def _draw_nights(folder: Path, nights: Sequence[PredictedNight], main: dict[str, Any], seconds: int) -> dict[str, str]:
+    """Plot the nights with the lowest, median and highest kappa; {file name: caption}."""
+    captions = {}
+    ranked = sorted(nights, key=lambda night: main["subjects"][night.subject]["5"]["kappa"])
     for name, night in {"worst": ranked[0], "median": ranked[len(ranked) // 2], "best": ranked[-1]}.items():
-        stages, p = epochs(night)
+        epochs = whole_epochs(night)
         title = f"{night.subject}, the {name}: κ {main['subjects'][night.subject]['5']['kappa']:.2f}"
-        table = pd.DataFrame(p, columns=PROBABILITY_COLUMNS)
-        plots.plot_night(title, table, max(seconds, EPOCH_S), folder / f"night_{name}.png", stages)
-        out[f"night_{name}.png"] = f"Night {title}"
-    return out
+        table = predictions_table(epochs)
+        plots.plot_night(title, table, max(seconds, EPOCH_S), folder / f"night_{name}.png", epochs.stages)
+        captions[f"night_{name}.png"] = f"Night {title}"
+    return captions
 
 
-def _panel(nights, view):
-    stages, p = (np.concatenate([getattr(n, key) for n in nights]) for key in ("stages", "probabilities"))
-    return *classes(stages, p, view)[:2], VIEWS[view][0]
-
-
-def plain(value):
-    """The value as JSON knows it: plain numbers, lists for arrays, None for NaN."""
-    if isinstance(value, dict):
-        return {str(key): plain(each) for key, each in value.items()}
-    if isinstance(value, list | tuple | np.ndarray):
-        return [plain(each) for each in value]
-    value = value.item() if isinstance(value, np.generic | np.ndarray) else value
-    return None if isinstance(value, float) and np.isnan(value) else value
+def _confusion_panel(nights: Sequence[PredictedNight], view: str):
+    """(scored classes, predicted classes, their names), as `plot_confusion` takes them."""
+    return *classes(*pooled_windows(nights), view)[:2], VIEWS[view][0]

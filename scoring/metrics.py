@@ -1,175 +1,242 @@
 """Scores of predicted stages in all views, from scikit-learn; their spread over subjects, calibration, and by hour."""
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 from scipy.stats import rankdata
 from sklearn.metrics import accuracy_score, cohen_kappa_score, precision_recall_fscore_support
 
-from pipeline.options import STAGES
+from pipeline.constants import HOUR_S, STAGES
 
-VIEWS = {  # classes -> (names, the class of each of the five stages)
+VIEWS = {  # number of classes -> (their names, the class of each of the five stages)
     "5": (STAGES, (0, 1, 2, 3, 4)),
     "4": (("Wake", "Light", "Deep", "REM"), (0, 1, 1, 2, 3)),
     "3": (("Wake", "NREM", "REM"), (0, 1, 1, 1, 2)),
     "2": (("Wake", "Sleep"), (0, 1, 1, 1, 1)),
 }
 DRAWS = 2000  # of the bootstrap
-BINS = 10  # of confidence
+BINS = 10  # of confidence, equally wide, from 0 to 1
+TAIL = 0.025  # on either side of a 95 % interval
 
 
-def viewed(probabilities, view):
-    """[windows, 5] probabilities -> [windows, classes] of a coarser view, summed."""
-    names, of = VIEWS[view]
-    return np.stack([probabilities[:, np.equal(of, i)].sum(1) for i in range(len(names))], 1)
+def view_probabilities(probabilities: np.ndarray, view: str) -> np.ndarray:
+    """Sum probabilities of the five stages to those of a view's classes.
+
+    Args:
+        probabilities: [windows, 5].
+        view: Key of VIEWS.
+
+    Returns:
+        [windows, classes].
+    """
+    names, class_of_stage = VIEWS[view]
+    return np.stack([probabilities[:, np.equal(class_of_stage, i)].sum(1) for i in range(len(names))], 1)
 
 
-def classes(stages, probabilities, view):
-    """Of the scored windows: (scored class [n], said class [n], probabilities [n, classes]) in a view."""
+def classes(stages: ArrayLike, probabilities: ArrayLike, view: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Classes of the scored windows in a view.
+
+    Args:
+        stages: [windows] index into STAGES, -1 unscored.
+        probabilities: [windows, 5].
+        view: Key of VIEWS.
+
+    Returns:
+        Scored class [n], predicted class [n] and probabilities [n, classes] of the n scored windows. The predicted
+        class is the likeliest of the view, which need not hold the likeliest of the five stages.
+    """
     scored = np.asarray(stages) >= 0
-    p = viewed(np.asarray(probabilities)[scored], view)
+    p = view_probabilities(np.asarray(probabilities)[scored], view)
     return np.take(VIEWS[view][1], np.asarray(stages)[scored]), p.argmax(1), p
 
 
-def kappa(one, other):
-    """Cohen's kappa; 1 where both are one and the same class throughout (scikit-learn gives NaN)."""
+def kappa(one: ArrayLike, other: ArrayLike) -> float:
+    """Cohen's kappa of two sequences of classes; 1 where both are one and the same class (scikit-learn gives NaN)."""
     one, other = np.asarray(one), np.asarray(other)
     return 1.0 if (one == other).all() else float(cohen_kappa_score(one, other))
 
 
-def scores(stages, probabilities):
-    """Scores in every view. stages: [windows], -1 unscored and left out, some scored; probabilities: [windows, 5].
+def scores(stages: ArrayLike, probabilities: ArrayLike) -> dict[str, dict[str, Any]]:
+    """Scores in every view.
 
-    Returns {"5": {"accuracy", "balanced_accuracy", "kappa", "macro_f1", "macro_auc", "majority_accuracy",
-    "recall": {class}, "precision": {class}, "auc": {class}}, ...}. What a night cannot tell is NaN: recall and AUC of
-    a class that is not there, precision of one that is never said. Means over classes are over those that can be told:
-    balanced accuracy over the classes there, macro F1 over those there or said (scikit-learn's own choice of labels).
+    What a night cannot show is NaN: recall and AUC of a class that it lacks, precision of one that is never predicted.
+    Means over classes are over those that are not NaN: balanced accuracy over the classes that were scored, macro F1
+    over those that were scored or predicted (scikit-learn's own choice of labels).
+
+    Args:
+        stages: [windows] index into STAGES, -1 unscored and left out; one at least is scored.
+        probabilities: [windows, 5].
+
+    Returns:
+        {"5": {"accuracy", "balanced_accuracy", "kappa", "macro_f1", "macro_auc", "majority_accuracy",
+        "recall": {class}, "precision": {class}, "auc": {class}}, ...}.
     """
-    out, auc = {}, {}
+    views: dict[str, dict[str, Any]] = {}
+    auc: dict[str, float] = {}
     for view, (names, _) in VIEWS.items():
-        true, said, p = classes(stages, probabilities, view)
-        auc |= {name: _one_vs_rest(true == i, p[:, i]) for i, name in enumerate(names) if name not in auc}
+        scored, predicted, p = classes(stages, probabilities, view)
+        auc |= {name: _one_vs_rest_auc(scored == i, p[:, i]) for i, name in enumerate(names) if name not in auc}
         precision, recall, f1, _ = precision_recall_fscore_support(
-            true, said, labels=range(len(names)), zero_division=np.nan
+            scored, predicted, labels=range(len(names)), zero_division=np.nan
         )
-        out[view] = {
-            "accuracy": float(accuracy_score(true, said)),
+        views[view] = {
+            "accuracy": float(accuracy_score(scored, predicted)),
             "balanced_accuracy": float(pd.Series(recall).mean()),  # of pandas, which leaves NaN out
-            "kappa": kappa(true, said),
+            "kappa": kappa(scored, predicted),
             "macro_f1": float(pd.Series(f1).mean()),
             "macro_auc": float(pd.Series([auc[name] for name in names]).mean()),
-            "majority_accuracy": float(np.bincount(true).max() / len(true)),
+            "majority_accuracy": float(np.bincount(scored).max() / len(scored)),
             "recall": dict(zip(names, recall.tolist(), strict=True)),
             "precision": dict(zip(names, precision.tolist(), strict=True)),
             "auc": {name: auc[name] for name in names},
         }
-    return out
+    return views
 
 
-def _one_vs_rest(is_class, p):
+def _one_vs_rest_auc(is_class: np.ndarray, p: np.ndarray) -> float:
     """Area under the ROC curve, as the Mann-Whitney statistic: scikit-learn's takes a third of a report's time."""
-    there = is_class.sum()
-    if not 0 < there < len(is_class):
+    positives = is_class.sum()
+    if not 0 < positives < len(is_class):
         return np.nan
-    return float((rankdata(p)[is_class].sum() / there - (there + 1) / 2) / (len(p) - there))
+    return float((rankdata(p)[is_class].sum() / positives - (positives + 1) / 2) / (len(p) - positives))
 
 
-def confusion(stages, probabilities, view):
-    """[classes, classes] counts of the scored windows in a view: a row per scored class, a column per said one."""
-    true, said, _ = classes(stages, probabilities, view)
+def confusion(stages: ArrayLike, probabilities: ArrayLike, view: str) -> np.ndarray:
+    """[classes, classes] counts of the scored windows in a view: a row per scored class, a column per predicted one."""
+    scored, predicted, _ = classes(stages, probabilities, view)
     n = len(VIEWS[view][0])
-    return np.bincount(n * true + said, minlength=n * n).reshape(n, n)
+    return np.bincount(n * scored + predicted, minlength=n * n).reshape(n, n)
 
 
-def agreement(confusions):
+def agreement(confusions: np.ndarray) -> dict[str, np.ndarray]:
     """Accuracy, kappa and macro F1 of confusion matrices [..., classes, classes]: {name: [...]}, equal to `scores`."""
-    right, true, said = np.diagonal(confusions, axis1=-2, axis2=-1), confusions.sum(-1), confusions.sum(-2)
-    total = true.sum(-1)
-    accuracy, chance = right.sum(-1) / total, (true * said).sum(-1) / total**2
-    there = true + said > 0
-    f1 = 2 * right / np.where(there, true + said, 1)
+    right = np.diagonal(confusions, axis1=-2, axis2=-1)
+    scored, predicted = confusions.sum(-1), confusions.sum(-2)
+    total = scored.sum(-1)
+    accuracy, chance = right.sum(-1) / total, (scored * predicted).sum(-1) / total**2
+    occurs = scored + predicted > 0
+    f1 = 2 * right / np.where(occurs, scored + predicted, 1)
     one_class = chance == 1
     return {
         "accuracy": accuracy,
         "kappa": np.where(one_class, 1.0, (accuracy - chance) / np.where(one_class, 1, 1 - chance)),
-        "macro_f1": f1.sum(-1) / there.sum(-1),
+        "macro_f1": f1.sum(-1) / occurs.sum(-1),
     }
 
 
-def drawn(confusions, size):
-    """`agreement` pooled over `size` subjects drawn with replacement, DRAWS times: {name: [DRAWS]}. Seeded.
+def bootstrap(confusions: np.ndarray, size: int) -> dict[str, np.ndarray]:
+    """`agreement` pooled over subjects drawn with replacement; seeded.
 
-    confusions: [subjects, classes, classes].
+    Args:
+        confusions: [subjects, classes, classes].
+        size: Subjects in a draw.
+
+    Returns:
+        {name of `agreement`: [DRAWS]}.
     """
     even = np.full(len(confusions), 1 / len(confusions))
-    times = np.random.default_rng(0).multinomial(size, even, DRAWS)
-    return agreement(np.tensordot(times, confusions, 1))
+    times_drawn = np.random.default_rng(0).multinomial(size, even, DRAWS)  # [DRAWS, subjects]
+    return agreement(np.tensordot(times_drawn, confusions, 1))
 
 
-def over_subjects(confusions):
-    """{name of `agreement`: {"mean", "sd", "interval"}} of confusions [subjects, classes, classes].
+def over_subjects(confusions: np.ndarray) -> dict[str, dict[str, Any]]:
+    """Spread of `agreement` over subjects.
 
-    mean and SD: of the subjects' own figures. interval: 95 %, of the pooled figure, by a percentile bootstrap over
-    subjects (Efron & Tibshirani 1993), as epochs of one night are not independent. One subject has no SD and none.
+    Args:
+        confusions: [subjects, classes, classes].
+
+    Returns:
+        {name of `agreement`: {"mean", "sd", "interval"}}. mean and sd: of the subjects' own figures. interval: 95 %, of
+        the pooled figure, by a percentile bootstrap over subjects (Efron & Tibshirani 1993), as epochs of one night are
+        not independent. With a single subject sd is NaN and interval None.
     """
-    each, several = agreement(confusions), len(confusions) > 1
-    draws = drawn(confusions, len(confusions))
+    several = len(confusions) > 1
+    draws = bootstrap(confusions, len(confusions))
     return {
         name: {
             "mean": values.mean(),
             "sd": values.std(ddof=1) if several else np.nan,
-            "interval": np.quantile(draws[name], (0.025, 0.975)) if several else None,
+            "interval": np.quantile(draws[name], (TAIL, 1 - TAIL)) if several else None,
         }
-        for name, values in each.items()
+        for name, values in agreement(confusions).items()
     }
 
 
-def expected_kappa(repeats):
-    """Where the pooled kappa of every repeat should lie if repeats differ only by the subjects they happened to test.
+def expected_kappa(repeats: Sequence[np.ndarray]) -> np.ndarray:
+    """Where each repeat's pooled kappa should lie if repeats differed only by the subjects they happened to test.
 
-    repeats: confusions [subjects, classes, classes] of each. Returns [repeats, 2]: for each the central range of the
-    kappa of as many subjects drawn from those of all repeats; all lie within theirs 95 % of the time (Bonferroni).
+    Args:
+        repeats: Of each repeat its confusions [subjects, classes, classes].
+
+    Returns:
+        [repeats, 2] lowest and highest: the central range of the kappa of as many subjects drawn from those of all
+        repeats. All repeats lie within theirs 95 % of the time (Bonferroni).
     """
     everyone, tail = np.concatenate(repeats), 0.05 / len(repeats) / 2
-    return np.array([np.quantile(drawn(everyone, len(own))["kappa"], (tail, 1 - tail)) for own in repeats])
+    return np.array([np.quantile(bootstrap(everyone, len(repeat))["kappa"], (tail, 1 - tail)) for repeat in repeats])
 
 
-def calibration(stages, probabilities):
+def calibration(stages: ArrayLike, probabilities: ArrayLike) -> dict[str, Any]:
     """How far probabilities of the five stages can be taken at their word.
 
-    Returns {"ece", "bins": [{"low", "confidence", "accuracy", "epochs"}], "stage_ece": {stage}}. bins: of the likeliest
-    stage's probability, from `low` on, equally wide; those that hold epochs. ece: expected calibration error, the mean
-    over epochs of their bin's |accuracy - confidence| (Naeini et al. 2015, AAAI); stage_ece: of each stage against the
-    rest.
+    Args:
+        stages: [windows] index into STAGES, -1 unscored and left out.
+        probabilities: [windows, 5].
+
+    Returns:
+        {"ece", "bins": [{"low", "confidence", "accuracy", "epochs"}], "stage_ece": {stage}}. bins: of the likeliest
+        stage's probability, from `low` on, 1 / BINS wide; only those with epochs in them. ece: expected calibration
+        error, the mean over epochs of their bin's |accuracy - confidence| (Naeini et al. 2015, AAAI). stage_ece: the
+        same of each stage against the rest.
     """
-    true, said, p = classes(stages, probabilities, "5")
-    bins = _binned(p.max(1), said == true)
+    scored, predicted, p = classes(stages, probabilities, "5")
+    bins = _confidence_bins(p.max(1), predicted == scored)
     return {
         "ece": _ece(bins),
         "bins": bins.reset_index().to_dict("records"),
-        "stage_ece": {stage: _ece(_binned(p[:, i], true == i)) for i, stage in enumerate(STAGES)},
+        "stage_ece": {stage: _ece(_confidence_bins(p[:, i], scored == i)) for i, stage in enumerate(STAGES)},
     }
 
 
-def _binned(confidence, right):
+def _confidence_bins(confidence: np.ndarray, right: np.ndarray) -> pd.DataFrame:
     table = pd.DataFrame({"confidence": confidence, "accuracy": right, "epochs": 1})
     low = np.minimum((confidence * BINS).astype(int), BINS - 1) / BINS
     bins = table.groupby(pd.Series(low, name="low"))
     return bins.agg({"confidence": "mean", "accuracy": "mean", "epochs": "sum"})
 
 
-def _ece(bins):
+def _ece(bins: pd.DataFrame) -> float:
     return float(np.average(abs(bins.accuracy - bins.confidence), weights=bins.epochs))
 
 
-def by_hour(times, stages, probabilities):
-    """Scores of five stages by hour of the recording: [{"hour", "epochs", "accuracy", "kappa"}].
+def by_hour(times: ArrayLike, stages: ArrayLike, probabilities: ArrayLike) -> list[dict[str, Any]]:
+    """Scores of five stages by hour of the recording.
 
-    times: [windows] s from the recording's start; stages: [windows], -1 unscored; probabilities: [windows, 5].
+    Args:
+        times: [windows] s from the recording's start.
+        stages: [windows] index into STAGES, -1 unscored and left out.
+        probabilities: [windows, 5].
+
+    Returns:
+        [{"hour", "epochs", "accuracy", "kappa"}] of the hours with scored windows.
     """
-    true, said, _ = classes(stages, probabilities, "5")
-    hours = np.asarray(times)[np.asarray(stages) >= 0] // 3600
-    parts = [(hour, true[hours == hour], said[hours == hour]) for hour in np.unique(hours)]
+    scored, predicted, _ = classes(stages, probabilities, "5")
+    hours = np.asarray(times)[np.asarray(stages) >= 0] // HOUR_S
+    parts = [(hour, scored[hours == hour], predicted[hours == hour]) for hour in np.unique(hours)]
     return [
-        {"hour": int(hour), "epochs": len(t), "accuracy": float(accuracy_score(t, s)), "kappa": kappa(t, s)}
-        for hour, t, s in parts
+        {"hour": int(hour), "epochs": len(s), "accuracy": float(accuracy_score(s, p)), "kappa": kappa(s, p)}
+        for hour, s, p in parts
     ]
+
+
+def plain(value: Any) -> Any:
+    """The value in JSON's own types: plain numbers, lists for arrays, None for NaN."""
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | np.ndarray):
+        return [plain(item) for item in value]
+    value = value.item() if isinstance(value, np.generic) else value
+    return None if isinstance(value, float) and np.isnan(value) else value

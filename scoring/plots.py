@@ -1,26 +1,37 @@
 """Plots of a run: training, agreement with what was scored, and single nights."""
 
 import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
+from numpy.typing import ArrayLike
 from sklearn.metrics import ConfusionMatrixDisplay
 
-from evaluation.metrics import kappa
-from evaluation.results import PROBABILITY_COLUMNS
-from evaluation.sleep import UNITS, hypnogram, sleep_agreement
+from pipeline.align import Night
+from pipeline.constants import EPOCH_S, HOUR_S, STAGES, UNKNOWN
 from pipeline.files import write_whole
-from pipeline.options import EPOCH_S, STAGES
+from scoring.metrics import BINS, kappa
+from scoring.predictions import PROBABILITY_COLUMNS
+from scoring.sleep_statistics import UNITS, hypnogram, sleep_agreement
 
 matplotlib.use("agg")
 plt.rcParams.update({"figure.dpi": 110, "axes.spines.top": False, "axes.spines.right": False, "font.size": 10})
-COLOURS = {"float32": "#333333", "float16": "#4477aa", "dynamic": "#228833", "int8": "#ee6677", "int16x8": "#aa3377"}
+BLUE, RED, GREY = "#4477aa", "#ee6677", "#bbbbbb"
+PRECISION_COLOURS = {"float32": "#333333", "float16": BLUE, "dynamic": "#228833", "int8": RED, "int16x8": "#aa3377"}
+PART_COLOURS = {"train": GREY, "inner_validation": BLUE, "validation": RED}
+STAGE_COLOURS = ("#f2c14e", "#a8d5e2", "#5aa9d6", "#22577a", "#c8553d")
+LEAST_DIFFERENCE = 1e-9  # of probabilities, so that equal ones have a place on a log axis
+CONSTANT_AGREEMENT = dict.fromkeys(("bias_method", "loa_method", "ci_method"), "param")  # whatever the size
 
 
-def save(figure, path):
+def save(figure: Figure, path: Path) -> None:
     """Write a figure as PNG, whole, and close it."""
     content = io.BytesIO()
     figure.savefig(content, format="png", bbox_inches="tight")
@@ -28,16 +39,16 @@ def save(figure, path):
     write_whole(path, content.getvalue())
 
 
-def plot_accuracies(rows, path):
-    """Accuracy per epoch of every model. rows: DataFrame as in model_accuracies.csv."""
+def plot_accuracies(rows: pd.DataFrame, path: Path) -> None:
+    """Accuracy per training epoch of every model. rows: as in model_accuracies.csv."""
     names = list(dict.fromkeys(rows.architecture))
     figure, axes = plt.subplots(1, len(names), figsize=(3.2 * len(names) + 1, 3.4), sharey=True, squeeze=False)
-    parts = {"train": "#bbbbbb", "inner_validation": "#4477aa", "validation": "#ee6677"}
     for axis, name in zip(axes[0], names, strict=True):
-        own = rows[rows.architecture == name]
-        for part, colour in parts.items():
-            axis.plot(own.epoch, own[f"{part}_accuracy"], color=colour, label=part.replace("_", " "))
-        axis.axvline(own.epoch[own.best].iloc[0], color="#4477aa", lw=0.8, ls=":", label="kept, by inner validation κ")
+        model = rows[rows.architecture == name]
+        for part, colour in PART_COLOURS.items():
+            axis.plot(model.epoch, model[f"{part}_accuracy"], color=colour, label=part.replace("_", " "))
+        best = model.epoch[model.best].iloc[0]
+        axis.axvline(best, color=BLUE, lw=0.8, ls=":", label="kept, by inner validation κ")
         axis.set(title=name, xlabel="training epoch")
         axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
@@ -48,15 +59,20 @@ def plot_accuracies(rows, path):
     save(figure, path)
 
 
-def plot_confusion(panels, path):
-    """Row-normalised confusion matrices. panels: {title: (scored class [n], said class [n], names of the classes)}."""
+def plot_confusion(panels: Mapping[str, tuple[ArrayLike, ArrayLike, Sequence[str]]], path: Path) -> None:
+    """Row-normalised confusion matrices.
+
+    Args:
+        panels: {title: (scored class [n], predicted class [n], names of the classes)}.
+        path: PNG to write.
+    """
     figure, axes = plt.subplots(1, len(panels), figsize=(3.6 * len(panels), 3.8), squeeze=False)
-    for axis, (title, (true, said, names)) in zip(axes[0], panels.items(), strict=True):
+    for axis, (title, (scored, predicted, names)) in zip(axes[0], panels.items(), strict=True):
         ConfusionMatrixDisplay.from_predictions(
-            true, said, labels=range(len(names)), display_labels=names, normalize="true", ax=axis,
+            scored, predicted, labels=range(len(names)), display_labels=names, normalize="true", ax=axis,
             cmap="Blues", colorbar=False, values_format=".0%", im_kw={"vmin": 0, "vmax": 1},
         )  # fmt: skip
-        axis.set(title=f"{title}   κ {kappa(true, said):.2f}", xlabel="said stage", ylabel="")
+        axis.set(title=f"{title}   κ {kappa(scored, predicted):.2f}", xlabel="predicted stage", ylabel="")
         for side in axis.spines.values():
             side.set_visible(True)
     axes[0][0].set_ylabel("scored stage")
@@ -64,15 +80,16 @@ def plot_confusion(panels, path):
     save(figure, path)
 
 
-def plot_reliability(calibration, path):
-    """How often the likeliest stage is right against how likely it is said to be. calibration: of metrics."""
+def plot_reliability(calibration: Mapping[str, Any], path: Path) -> None:
+    """How often the likeliest stage is right against its probability. calibration: of `metrics.calibration`."""
     bins = pd.DataFrame(calibration["bins"])
     figure, (top, bottom) = plt.subplots(2, 1, figsize=(4.6, 5.6), height_ratios=[3, 1], sharex=True)
     top.plot([0, 1], [0, 1], color="#999999", ls="--", lw=1, label="perfectly calibrated")
-    top.plot(bins.confidence, bins.accuracy, "o-", color="#4477aa", label=f"said (ECE {calibration['ece']:.3f})")
+    top.plot(bins.confidence, bins.accuracy, "o-", color=BLUE, label=f"predicted (ECE {calibration['ece']:.3f})")
     top.set(ylabel="share that is right", xlim=(0, 1), ylim=(0, 1))
     top.legend(loc="upper left", frameon=False)
-    bottom.bar(bins.low, bins.epochs / bins.epochs.sum(), width=0.1, align="edge", color="#4477aa", edgecolor="white")
+    share = bins.epochs / bins.epochs.sum()
+    bottom.bar(bins.low, share, width=1 / BINS, align="edge", color=BLUE, edgecolor="white")
     bottom.set(ylabel="share of epochs", xlabel="probability of the likeliest stage")
     for axis in (top, bottom):
         axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
@@ -81,81 +98,107 @@ def plot_reliability(calibration, path):
     save(figure, path)
 
 
-def plot_by_hour(hours, path):
-    """Accuracy and kappa of five stages by hour of the night. hours: of metrics.by_hour."""
-    hours = pd.DataFrame(hours)
+def plot_by_hour(hours: Sequence[Mapping[str, Any]], path: Path) -> None:
+    """Accuracy and kappa of five stages by hour of the night. hours: of `metrics.by_hour`."""
+    table = pd.DataFrame(hours)
     figure, (top, bottom) = plt.subplots(2, 1, figsize=(6, 4.8), height_ratios=[3, 1], sharex=True)
-    middle = hours.hour + 0.5
-    top.plot(middle, hours.accuracy, "o-", color="#4477aa", label="accuracy")
-    top.plot(middle, hours.kappa, "s--", color="#ee6677", label="κ")
-    top.set(ylabel="accuracy, κ (5 stages)", ylim=(min(0, hours.kappa.min()), 1))
+    middle = table.hour + 0.5
+    top.plot(middle, table.accuracy, "o-", color=BLUE, label="accuracy")
+    top.plot(middle, table.kappa, "s--", color=RED, label="κ")
+    top.set(ylabel="accuracy, κ (5 stages)", ylim=(min(0, table.kappa.min()), 1))
     top.legend(loc="upper right", ncols=2, frameon=False)
-    bottom.bar(middle, hours.epochs, width=0.9, color="#bbbbbb")
-    bottom.set(ylabel="epochs", xlabel="hours into the night", xlim=(0, hours.hour.max() + 1))
+    bottom.bar(middle, table.epochs, width=0.9, color=GREY)
+    bottom.set(ylabel="epochs", xlabel="hours into the night", xlim=(0, table.hour.max() + 1))
     bottom.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.align_ylabels()
     figure.tight_layout()
     save(figure, path)
 
 
-def plot_bland_altman(scored, said, path):
+def plot_bland_altman(scored: pd.DataFrame, predicted: pd.DataFrame, path: Path) -> bool:
     """Bland-Altman panel of sleep statistics: bias and limits of agreement, each with its 95 % interval.
 
-    scored, said: of evaluation.sleep.sleep_table, two nights at least. What is the same on all nights is left
-    out. Returns whether anything was drawn.
+    Statistics that are equal on all nights are left out.
+
+    Args:
+        scored: Of `sleep_table`, two nights at least.
+        predicted: Of `sleep_table`, for the same nights.
+        path: PNG to write.
+
+    Returns:
+        Whether anything was drawn.
     """
-    agreement = sleep_agreement(scored, said)
-    names = [name for name in UNITS if name != "Wake" and agreement and name in agreement.sleep_statistics]
-    if not names:
+    agreement = sleep_agreement(scored, predicted)
+    drawable = agreement.sleep_statistics if agreement else ()
+    names = [name for name in UNITS if name != "Wake" and name in drawable]
+    if agreement is None or not names:
         return False
-    constant = dict.fromkeys(("bias_method", "loa_method", "ci_method"), "param")
-    grid = agreement.plot_blandaltman(names, **constant, height=2.7)
+    grid = agreement.plot_blandaltman(names, **CONSTANT_AGREEMENT, height=2.7)
     for axis, name in zip(grid.axes.flat, names, strict=True):
         axis.set_title(f"{name} ({UNITS[name]})")
     save(grid.figure, path)
     return True
 
 
-def plot_parity(night, stride, reference, said, path):
+def plot_parity(
+    night: Night, stride: int, reference: np.ndarray, probabilities: Mapping[str, np.ndarray], path: Path
+) -> None:
     """One night: scored, Keras and watch hypnogram, and how far the watch's probabilities are off.
 
-    reference: [windows, 5] of Keras; said: {precision: [windows, 5]} of the watch.
+    Args:
+        night: With its scored stages, if any.
+        stride: Seconds from one window to the next.
+        reference: [windows, 5] probabilities of Keras.
+        probabilities: {precision: [windows, 5]} of the watch.
+        path: PNG to write.
     """
-    shown = "int8" if "int8" in said else next(iter(said))
-    lines = {"scored (PSG)": night.stages, "Keras": reference.argmax(1), f"watch, {shown}": said[shown].argmax(1)}
-    whole = night.ends % EPOCH_S == 0  # one window per scored epoch
-    lines = {name: stages[whole] for name, stages in lines.items()}
+    shown = "int8" if "int8" in probabilities else next(iter(probabilities))
+    watch = probabilities[shown].argmax(1)
+    hypnograms = {"scored (PSG)": night.stages, "Keras": reference.argmax(1), f"watch, {shown}": watch}
+    at_epoch = night.ends % EPOCH_S == 0  # one window per scored epoch
     figure, axes = plt.subplots(4, 1, figsize=(11, 8), height_ratios=[1, 1, 1, 1.2])
-    hours = (night.ends - night.ends[0]) / 3600
-    for axis, (name, stages) in zip(axes, lines.items(), strict=False):
-        if (stages >= 0).any():
-            hypnogram(stages, max(stride, EPOCH_S)).plot_hypnogram(ax=axis, lw=1.2)
+    hours = (night.ends - night.ends[0]) / HOUR_S
+    for axis, (name, stages) in zip(axes, hypnograms.items(), strict=False):
+        if (stages[at_epoch] >= 0).any():
+            hypnogram(stages[at_epoch], max(stride, EPOCH_S)).plot_hypnogram(ax=axis, lw=1.2)
         axis.set(ylabel=name, xlabel="", xlim=(0, hours[-1]))
-    for precision, p in said.items():
-        axes[3].plot(hours, np.abs(p - reference).max(1) + 1e-9, lw=0.9, color=COLOURS[precision], label=precision)
-    axes[3].set(yscale="log", ylim=(1e-9, 1), xlim=(0, hours[-1]), xlabel="hours", ylabel="largest |Δp|")
-    axes[3].legend(ncols=5, loc="upper center", bbox_to_anchor=(0.5, -0.25), frameon=False)
-    axes[0].set_title(f"night {night.subject}: what the watch says against what the full model says")
+    bottom = axes[-1]
+    for precision, p in probabilities.items():
+        difference = np.abs(p - reference).max(1) + LEAST_DIFFERENCE
+        bottom.plot(hours, difference, lw=0.9, color=PRECISION_COLOURS[precision], label=precision)
+    bottom.set(yscale="log", ylim=(LEAST_DIFFERENCE, 1), xlim=(0, hours[-1]), xlabel="hours", ylabel="largest |Δp|")
+    bottom.legend(ncols=5, loc="upper center", bbox_to_anchor=(0.5, -0.25), frameon=False)
+    axes[0].set_title(f"night {night.subject}: what the watch predicts against what the full model predicts")
     figure.tight_layout()
     save(figure, path)
 
 
-def plot_night(subject, epochs, stride, path, scored=None):
-    """A predicted night: hypnogram over the stage probabilities (hypnodensity), under the scored one where it is known.
+def plot_night(
+    subject: str, epochs: pd.DataFrame, stride: int, path: Path, scored: Sequence[int] | np.ndarray | None = None
+) -> None:
+    """A predicted night: its hypnogram over the stage probabilities (hypnodensity), under the scored one if any.
 
-    epochs: DataFrame of predictions, p_wake .. p_rem. scored: [windows], index into STAGES, -1 unscored.
+    Args:
+        subject: Whose night it is, for the title.
+        epochs: Predictions, a row per window with p_wake .. p_rem, and predicted_stage where any may be unknown.
+        stride: Seconds from one window to the next.
+        path: PNG to write.
+        scored: [windows] index into STAGES, -1 unscored.
     """
     p = epochs[[*PROBABILITY_COLUMNS]].to_numpy()
-    hours = np.arange(len(p)) * stride / 3600
-    end = len(p) * stride / 3600
-    lines = {"said": p.argmax(1)} if scored is None else {"scored (PSG)": scored, "said": p.argmax(1)}
-    figure, axes = plt.subplots(len(lines) + 1, 1, figsize=(11, 2.7 * (len(lines) + 1)))
-    for axis, (name, stages) in zip(axes, lines.items(), strict=False):
-        hypnogram(stages, stride).plot_hypnogram(ax=axis, lw=1.2)
+    hours = np.arange(len(p)) * stride / HOUR_S
+    end = len(p) * stride / HOUR_S
+    hypnograms = {} if scored is None else {"scored (PSG)": scored}
+    unknown = epochs.get("predicted_stage", pd.Series("", epochs.index)) == UNKNOWN
+    hypnograms["predicted"] = np.where(unknown, -1, p.argmax(1))
+    figure, axes = plt.subplots(len(hypnograms) + 1, 1, figsize=(11, 2.7 * (len(hypnograms) + 1)))
+    for axis, (name, stages) in zip(axes, hypnograms.items(), strict=False):
+        if np.greater_equal(stages, 0).any():
+            hypnogram(stages, stride).plot_hypnogram(ax=axis, lw=1.2)
         axis.set(xlabel="", ylabel=name, xlim=(0, end))
     axes[0].set_title(f"night {subject}")
     bottom = axes[-1]
-    bottom.stackplot(hours, p.T, labels=STAGES, colors=["#f2c14e", "#a8d5e2", "#5aa9d6", "#22577a", "#c8553d"])
+    bottom.stackplot(hours, p.T, labels=STAGES, colors=STAGE_COLOURS)
     bottom.set(ylim=(0, 1), xlim=(0, end), xlabel="hours", ylabel="stage probability")
     bottom.legend(ncols=5, loc="upper center", bbox_to_anchor=(0.5, -0.2), frameon=False)
     figure.tight_layout()

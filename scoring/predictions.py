@@ -1,24 +1,34 @@
-"""What models said of nights they were not trained on: kept as a table, with the authors' mask of valid epochs."""
+"""Predictions of models on nights: their table on disk, operating points, and the authors' mask of valid epochs."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike
 
+from pipeline.align import Night
+from pipeline.constants import EPOCH_S, STAGES, UNKNOWN
+from pipeline.errors import UserMistake
 from pipeline.files import write_whole
-from pipeline.options import EPOCH_S, STAGES, UserMistake
 
 PROBABILITY_COLUMNS = tuple(f"p_{stage.lower()}" for stage in STAGES)
-COLUMNS = ("subject", "t", "stage", *PROBABILITY_COLUMNS)
+COLUMNS = ("subject", "t", "scored_stage", "predicted_stage", *PROBABILITY_COLUMNS)
 
 
 @dataclass(frozen=True)
-class SaidNight:
-    """What a model said of one night.
+class PredictedNight:
+    """What a model predicted of one night.
 
-    times: [windows] s, when each window's stride begins. stages: [windows] int, index into STAGES, -1 unscored.
-    probabilities: [windows, 5]. valid: [windows] bool, True where both sensors were on, or None where nobody tells.
+    Attributes:
+        subject: Whose night it is.
+        times: [windows] s from the recording's start, when each window's stride begins.
+        stages: [windows] int, the scored stage as index into STAGES, -1 unscored.
+        probabilities: [windows, 5] of the stages.
+        valid: [windows] bool, True where both sensors were on; None where no mask covers the night.
+        unknown: [windows] bool, True where too little was sensed to give a stage (pipeline.coverage); None where that
+            was not worked out.
     """
 
     subject: str
@@ -26,80 +36,148 @@ class SaidNight:
     stages: np.ndarray
     probabilities: np.ndarray
     valid: np.ndarray | None = None
+    unknown: np.ndarray | None = None
 
-    def scored(self, which):
-        """Stages to count: all that are scored, or of `walch_valid` those of valid epochs; -1 for the others."""
-        return self.stages if which == "all" else np.where(self.valid, self.stages, -1)
+    @property
+    def sensed(self) -> np.ndarray:
+        """[windows] bool: where a stage was given."""
+        return np.full(len(self.stages), True) if self.unknown is None else ~self.unknown
+
+    @property
+    def predicted_stages(self) -> np.ndarray:
+        """The likeliest stage as index into STAGES [windows], -1 where it is unknown."""
+        return np.where(self.sensed, self.probabilities.argmax(1), -1)
+
+    def counted_stages(self, epochs: str) -> np.ndarray:
+        """Scored stages [windows], -1 where a window is not to be counted.
+
+        Args:
+            epochs: "all" that are scored; or of these "walch_valid", the ones in the mask, which must not be None; or
+                "sensed", the ones whose predicted stage is not unknown.
+        """
+        if epochs == "all":
+            return self.stages
+        return np.where(self.sensed if epochs == "sensed" else np.asarray(self.valid), self.stages, -1)
 
 
 @dataclass(frozen=True)
 class Result:
-    """What one trained model said of all nights of a protocol, or the models of its folds together."""
+    """What one trained model predicted of all nights of a protocol, or the models of its folds together.
+
+    Attributes:
+        architecture: One of ARCHITECTURES, or "ensemble".
+        precision: One of PRECISIONS.
+        seed: Of the training.
+        repeat: Of the protocol, from 0.
+        operating_point: Whose weights the probabilities carry; "default" for none.
+        nights: A PredictedNight per held-out subject.
+    """
 
     architecture: str
     precision: str
     seed: int
     repeat: int
     operating_point: str
-    nights: list[SaidNight]
+    nights: list[PredictedNight]
 
 
-def write_predictions(path, result):
-    """Write a row per window: subject, t (s, when its stride begins), stage (empty: unscored), p_wake .. p_rem.
+def write_predictions(path: Path, result: Result) -> None:
+    """Write the nights of a result as CSV with COLUMNS, a row per window.
 
-    With a stride of 30 s, t is when the scored epoch begins.
+    t (s) is when the window's stride begins: with a stride of 30 s, when the scored epoch begins. scored_stage is empty
+    where the window is unscored, predicted_stage is UNKNOWN where too little was sensed; the probabilities stay.
     """
-    names = np.array([*STAGES, ""])  # index -1 is unscored
-    tables = [
-        pd.DataFrame(night.probabilities, columns=PROBABILITY_COLUMNS).assign(
-            subject=night.subject, t=night.times, stage=names[night.stages]
-        )
-        for night in result.nights
-    ]
+    tables = [predictions_table(night) for night in result.nights]
     # nine digits give a float32 back as it was
-    write_whole(path, pd.concat(tables)[[*COLUMNS]].to_csv(index=False, float_format="%.9g"))
+    write_whole(path, pd.concat(tables).to_csv(index=False, float_format="%.9g"))
 
 
-def read_predictions(path):
-    """The nights (list of SaidNight, no mask) that `write_predictions` wrote, in the file's order.
+def predictions_table(night: PredictedNight) -> pd.DataFrame:
+    """DataFrame of a night with COLUMNS, a row per window."""
+    names, predicted_names = np.array([*STAGES, ""]), np.array([*STAGES, UNKNOWN])  # index -1: unscored, unknown
+    table = pd.DataFrame(night.probabilities, columns=PROBABILITY_COLUMNS).assign(
+        subject=night.subject,
+        t=night.times,
+        scored_stage=names[night.stages],
+        predicted_stage=predicted_names[night.predicted_stages],
+    )
+    return table[[*COLUMNS]]
 
-    Raises UserMistake, naming file, line and field, where the file is missing or damaged.
+
+def read_predictions(path: Path) -> list[PredictedNight]:
+    """Read what `write_predictions` wrote: the nights without their mask, in the file's order.
+
+    Raises:
+        UserMistake: The file is missing or damaged; names file, line and field.
     """
-    table = _read(path, COLUMNS)
-    stages = table.stage.map({stage: i for i, stage in enumerate(STAGES)} | {"": -1})
-    _refuse(path, table, "stage", stages.isna(), f"is none of {', '.join(STAGES)}, nor empty")
+    table = _read_csv(path, COLUMNS)
+    stages = table.scored_stage.map({stage: i for i, stage in enumerate(STAGES)} | {"": -1})
+    _refuse(path, table, "scored_stage", stages.isna(), f"is none of {', '.join(STAGES)}, nor empty")
+    unnamed = ~table.predicted_stage.isin([*STAGES, UNKNOWN])
+    _refuse(path, table, "predicted_stage", unnamed, f"is none of {', '.join(STAGES)}, nor {UNKNOWN}")
     _refuse(path, table, "subject", table.subject.isna() | (table.subject == ""), "names no subject")
-    t = _numbers(path, table, "t", -np.inf, np.inf, "is no time in seconds")
-    p = [_numbers(path, table, name, 0, 1, "is no probability") for name in PROBABILITY_COLUMNS]
-    p, t, stages = np.column_stack(p), t.to_numpy(), stages.to_numpy(int)
-    rows = table.groupby("subject", sort=False).indices
-    return [SaidNight(subject, t[own], stages[own], p[own]) for subject, own in rows.items()]
+    times = _numbers(path, table, "t", -np.inf, np.inf, "is no time in seconds").to_numpy()
+    columns = [_numbers(path, table, name, 0, 1, "is no probability") for name in PROBABILITY_COLUMNS]
+    probabilities, indices = np.column_stack(columns), stages.to_numpy(int)
+    unknown = (table.predicted_stage == UNKNOWN).to_numpy()
+    rows_of = table.groupby("subject", sort=False).indices
+    return [
+        PredictedNight(subject, times[rows], indices[rows], probabilities[rows], unknown=unknown[rows])
+        for subject, rows in rows_of.items()
+    ]
 
 
-def walch_valid(folder, nights):
-    """The authors' mask of epochs with both signals: {subject: [windows] bool}, of the nights that it covers.
+def weigh(probabilities: np.ndarray, weights: ArrayLike) -> np.ndarray:
+    """Move probabilities to an operating point.
 
-    folder: of recordings, whose epochs.csv holds it; {} where there is none. nights: of pipeline.align. A window has
-    the mask of the epoch that ends with it. Raises UserMistake where the file cannot be read or lacks a column.
+    Args:
+        probabilities: [..., 5].
+        weights: [5] of the operating point.
+
+    Returns:
+        [..., 5], the probabilities times the weights, divided by their sum. The dtype stays.
+    """
+    weighed = probabilities * np.asarray(weights, probabilities.dtype)
+    return weighed / weighed.sum(-1, keepdims=True)
+
+
+def weigh_night(night: PredictedNight, weights: ArrayLike) -> PredictedNight:
+    """The night at an operating point of these weights [5]."""
+    return replace(night, probabilities=weigh(night.probabilities, weights))
+
+
+def walch_valid(folder: Path, nights: Iterable[Night]) -> dict[str, np.ndarray]:
+    """Read the authors' mask of epochs with both signals.
+
+    Args:
+        folder: Of recordings, whose epochs.csv has the mask.
+        nights: Of pipeline.align.
+
+    Returns:
+        {subject: [windows] bool} of the nights that the mask covers, {} where there is no mask. A window has the mask
+        of the epoch that ends with it.
+
+    Raises:
+        UserMistake: The file cannot be read or lacks a column.
     """
     path = Path(folder) / "epochs.csv"
     if not path.exists():
         return {}
-    table = _read(path, ("subject", "t", "walch_valid"))
+    table = _read_csv(path, ("subject", "t", "walch_valid"))
     t = _numbers(path, table, "t", -np.inf, np.inf, "is no time in seconds")
     _refuse(path, table, "walch_valid", ~table.walch_valid.isin(["0", "1"]), "is neither 0 nor 1")
-    valid = {subject: set(own) for subject, own in t[table.walch_valid == "1"].groupby(table.subject)}
+    valid_times = {subject: set(times) for subject, times in t[table.walch_valid == "1"].groupby(table.subject)}
     covered = [night for night in nights if (table.subject == night.subject).any()]
-    return {n.subject: np.isin(n.ends - EPOCH_S, list(valid.get(n.subject, ()))) for n in covered}
+    return {n.subject: np.isin(n.ends - EPOCH_S, list(valid_times.get(n.subject, ()))) for n in covered}
 
 
-def _read(path, columns):
+def _read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
     """A CSV file as DataFrame of text, with these columns at least."""
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, skip_blank_lines=False)
     except OSError as error:
         raise UserMistake(f"{path}: cannot be read ({error.strerror})") from None
-    except ValueError as error:  # of pandas, or of text that is none
+    except ValueError as error:  # of pandas, or of bytes that are no text
         raise UserMistake(f"{path}: not readable as CSV ({str(error).strip()})") from None
     absent = [name for name in columns if name not in table]
     if absent:
@@ -107,13 +185,13 @@ def _read(path, columns):
     return table
 
 
-def _numbers(path, table, name, low, high, fault):
+def _numbers(path: Path, table: pd.DataFrame, name: str, low: float, high: float, fault: str) -> pd.Series:
     numbers = pd.to_numeric(table[name], errors="coerce")
     _refuse(path, table, name, ~(numbers.between(low, high) & np.isfinite(numbers)), fault)
     return numbers
 
 
-def _refuse(path, table, name, bad, fault):
+def _refuse(path: Path, table: pd.DataFrame, name: str, bad: pd.Series, fault: str) -> None:
     """UserMistake for the first row that is bad, if any."""
     if bad.any():
         row = int(np.flatnonzero(bad)[0])

@@ -2,90 +2,129 @@
 
 After Menghini et al. 2021, SLEEP 44(2) zsaa170, "A standardized framework for testing the performance of sleep-tracking
 technology". Only scored epochs count, in both hypnograms; both begin and end with them.
+Where the predicted stage is unknown, the predicted hypnogram is unscored: neither sleep nor wake.
 """
 
 import logging
 import warnings
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import yasa
+from numpy.typing import ArrayLike
 
-from pipeline.options import EPOCH_S, STAGES
+from pipeline.constants import EPOCH_S, STAGES
+from scoring.predictions import PredictedNight
 
 UNITS = {"TST": "min", "SE": "%", "SOL": "min", "WASO": "min", **dict.fromkeys(STAGES, "min"), "REM latency": "min"}
 LIMIT = 1.96  # SD: limits of agreement
-YASA = np.array(["WAKE", "N1", "N2", "N3", "REM", "UNS"])  # index -1 is unscored
+UNSCORED = "UNS"  # of yasa's
+YASA_STAGES = np.array(["WAKE", "N1", "N2", "N3", "REM", UNSCORED])  # index -1 is unscored
 logging.getLogger("yasa").setLevel(logging.ERROR)  # it warns of every night without REM
 
 
-def hypnogram(stages, seconds=EPOCH_S, scorer=None):
-    """yasa.Hypnogram of stages [windows], index into STAGES, -1 unscored; one window every `seconds`."""
-    return yasa.Hypnogram(YASA[np.asarray(stages)], n_stages=5, freq=f"{seconds:g}s", scorer=scorer)
+def hypnogram(stages: ArrayLike, seconds: float = EPOCH_S, scorer: str | None = None) -> yasa.Hypnogram:
+    """A hypnogram of yasa's.
+
+    Args:
+        stages: [windows] index into STAGES, -1 unscored.
+        seconds: From one window to the next.
+        scorer: Who scored it; yasa's comparisons name hypnograms by it.
+    """
+    return yasa.Hypnogram(YASA_STAGES[np.asarray(stages)], n_stages=5, freq=f"{seconds:g}s", scorer=scorer)
 
 
-def statistics(stages, seconds):
-    """Sleep statistics of a hypnogram (yasa: AASM definitions; minutes and %), as a pandas Series."""
-    return pd.Series(hypnogram(stages, seconds).sleep_statistics()).round(2)
-
-
-def epochs(night):
-    """(scored [epochs], probabilities [epochs, 5]) of a SaidNight: of each epoch the window that ends with it."""
+def whole_epochs(night: PredictedNight) -> PredictedNight:
+    """The night with one window per epoch: the one that ends with it."""
     first = night.times[night.stages >= 0][0]  # with a stride under 30 s there are windows in between
-    counted = (night.times - first) % EPOCH_S == 0
-    return night.stages[counted], night.probabilities[counted]
+    at_epoch = (night.times - first) % EPOCH_S == 0
+    arrays = {name: value[at_epoch] for name, value in vars(night).items() if isinstance(value, np.ndarray)}
+    return replace(night, **arrays)
 
 
-def hypnograms(nights, seconds):
-    """({subject: scored}, {subject: said}), as yasa.Hypnogram, from the first scored epoch to the last.
+def hypnograms(
+    nights: Iterable[PredictedNight], seconds: float
+) -> tuple[dict[str, yasa.Hypnogram], dict[str, yasa.Hypnogram]]:
+    """Scored and predicted hypnograms of nights, from the first scored epoch to the last.
 
-    nights: of SaidNight, each with a scored epoch. seconds: of a stride. What is not scored is in neither.
+    Args:
+        nights: Each with a scored epoch.
+        seconds: Of a stride.
+
+    Returns:
+        ({subject: scored}, {subject: predicted}). An epoch without a score is unscored in both, one whose predicted
+        stage is unknown in the predicted one.
     """
-    both = {"scored": {}, "said": {}}
+    scored, predicted = {}, {}
     for night in nights:
-        scored, p = epochs(night)
-        first, last = np.flatnonzero(scored >= 0)[[0, -1]]
-        for name, stages in (("scored", scored), ("said", np.where(scored < 0, -1, p.argmax(1)))):
-            both[name][night.subject] = hypnogram(stages[first : last + 1], max(seconds, EPOCH_S), name)
-    return both["scored"], both["said"]
+        epochs = whole_epochs(night)
+        first, last = np.flatnonzero(epochs.stages >= 0)[[0, -1]]
+        span, freq = slice(first, last + 1), max(seconds, EPOCH_S)
+        predicted_stages = np.where(epochs.stages < 0, -1, epochs.predicted_stages)
+        scored[night.subject] = hypnogram(epochs.stages[span], freq, "scored")
+        predicted[night.subject] = hypnogram(predicted_stages[span], freq, "predicted")
+    return scored, predicted
 
 
-def sleep_table(hypnograms):
-    """DataFrame [subjects, UNITS] of {subject: hypnogram}: minutes, and % for SE. Minutes of a stage not there are 0.
+def sleep_statistics(hypnograms: Mapping[str, yasa.Hypnogram]) -> pd.DataFrame:
+    """All sleep statistics that yasa knows: AASM definitions, minutes and %.
 
-    Latencies are NaN where there is none; REM latency is counted from sleep onset, as AASM has it.
+    REM latency is counted from sleep onset, as the AASM manual has it; yasa's own Lat_REM, from the recording's start,
+    is left out.
+
+    Args:
+        hypnograms: {subject: hypnogram}.
+
+    Returns:
+        DataFrame [subjects, statistics]: yasa's names, "REM latency" in the place of "Lat_REM". A latency is NaN where
+        the stage does not occur; minutes of a stage that does not occur are 0.
     """
-    table = pd.DataFrame({subject: each.sleep_statistics() for subject, each in hypnograms.items()}).T
-    table = table.rename(columns={"WAKE": "Wake"}).assign(**{"REM latency": table.Lat_REM - table.SOL})
-    return table[[*UNITS]]
+    table = pd.DataFrame({subject: hypnogram.sleep_statistics() for subject, hypnogram in hypnograms.items()}).T
+    return table.assign(Lat_REM=table.Lat_REM - table.SOL).rename(columns={"Lat_REM": "REM latency"})
 
 
-def sleep_agreement(scored, said):
-    """yasa.SleepStatsAgreement of two `sleep_table`s, of the statistics that differ on any night; None if none does."""
-    names = [name for name in UNITS if (said - scored)[name].any()]
+def sleep_table(hypnograms: Mapping[str, yasa.Hypnogram]) -> pd.DataFrame:
+    """The statistics in UNITS: DataFrame [subjects, UNITS] of {subject: hypnogram}; see `sleep_statistics`."""
+    return sleep_statistics(hypnograms).rename(columns={"WAKE": "Wake"})[[*UNITS]]
+
+
+def sleep_agreement(scored: pd.DataFrame, predicted: pd.DataFrame) -> yasa.SleepStatsAgreement | None:
+    """Agreement, from yasa, of two `sleep_table`s, of the statistics that differ on any night; None if none does."""
+    names = [name for name in UNITS if (predicted - scored)[name].any()]
     with warnings.catch_warnings(action="ignore"):  # its tests of assumptions complain of few or equal values
-        known = {"ref_scorer": "scored", "obs_scorer": "said"}
-        return yasa.SleepStatsAgreement(scored[names], said[names], **known) if names else None
+        scorers = {"ref_scorer": "scored", "obs_scorer": "predicted"}
+        return yasa.SleepStatsAgreement(scored[names], predicted[names], **scorers) if names else None
 
 
-def bland_altman(scored, said):
-    """Agreement of sleep statistics, said - scored (Bland & Altman 1986, Lancet 327). Both: of `sleep_table`.
+def bland_altman(scored: pd.DataFrame, predicted: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    """Agreement of sleep statistics, predicted - scored (Bland & Altman 1986, Lancet 327).
 
-    Returns {statistic: {"bias", "bias_interval", "sd", "lower", "upper", "slope", "nights"}}. lower, upper: limits of
-    agreement, bias -+ 1.96 SD; bias_interval: 95 %, of t; slope: of the difference against what is scored, 0 where the
-    bias is the same whatever the size. Nights that lack the statistic are left out; NaN is what too few cannot tell.
+    Nights that lack the statistic are left out; what too few nights cannot show is NaN.
+
+    Args:
+        scored: Of `sleep_table`.
+        predicted: Of `sleep_table`, for the same subjects.
+
+    Returns:
+        {statistic: {"bias", "bias_interval", "sd", "lower", "upper", "slope", "nights"}} in UNITS. lower, upper: limits
+        of agreement, bias -+ 1.96 SD. bias_interval: 95 %, of t. slope: of the difference against the scored value, 0
+        where the bias is the same whatever the size.
     """
-    agreement, difference = sleep_agreement(scored, said), said - scored
+    agreement, difference = sleep_agreement(scored, predicted), predicted - scored
     summary = agreement.summary("param") if agreement else pd.DataFrame()
     return {name: _limits(difference[name], summary.T.get(name)) for name in UNITS}
 
 
-def _limits(difference, row):
+def _limits(difference: pd.Series, row: Any) -> dict[str, Any]:
+    """One statistic's agreement from a row of yasa's summary; without a row it is equal on all nights, or on none."""
     nights = int(difference.count())
-    if row is None:  # the same on all nights, or on none of them
-        same = 0.0 if nights else np.nan
-        row = dict.fromkeys([("bias_mean", which) for which in ("center", "lower", "upper")], same)
-        row |= dict.fromkeys([(name, "center") for name in ("loa_lower", "loa_upper", "bias_slope")], same)
+    if row is None:
+        equal = 0.0 if nights else np.nan
+        row = dict.fromkeys([("bias_mean", which) for which in ("center", "lower", "upper")], equal)
+        row |= dict.fromkeys([(name, "center") for name in ("loa_lower", "loa_upper", "bias_slope")], equal)
     lower, upper = row["loa_lower", "center"], row["loa_upper", "center"]
     return {
         "bias": row["bias_mean", "center"],
@@ -98,17 +137,33 @@ def _limits(difference, row):
     }
 
 
-def error_matrix(scored, said):
-    """How a scored stage's epochs were said, as shares of them: mean and SD over subjects. Both: {subject: hypnogram}.
+def error_matrix(
+    scored: dict[str, yasa.Hypnogram], predicted: dict[str, yasa.Hypnogram]
+) -> dict[str, dict[str, dict[str, float]]] | None:
+    """What a scored stage's epochs were predicted as, in shares of them: mean and SD over subjects.
 
-    Returns {scored stage: {said stage: {"mean", "sd"}}}, over the subjects that have the scored stage, {} for a stage
-    that nobody has. None for a single subject.
+    Args:
+        scored: {subject: hypnogram} of `hypnograms`.
+        predicted: The same of what was predicted.
+
+    Returns:
+        {scored stage: {predicted stage: {"mean", "sd"}}} over the subjects that have the scored stage, {} for a stage
+        that nobody has. Epochs unscored in either hypnogram are left out. None for a single subject.
     """
-    if len(scored) < 2:
+    subjects = [subject for subject in scored if _both_scored(scored[subject], predicted[subject])]
+    if len(subjects) < 2:
         return None
-    matrix = yasa.EpochByEpochAgreement(scored, said).get_confusion_matrix_proportional(ci_method=None) / 100
-    names = dict(zip(YASA, STAGES, strict=False))
-    out = {stage: {} for stage in STAGES}
-    for (true, stage), row in matrix.iterrows():
-        out[names[true]][names[stage]] = {"mean": row["mean"], "sd": row["std"]}
-    return out
+    agreement = yasa.EpochByEpochAgreement(
+        *({s: hypnograms[s] for s in subjects} for hypnograms in (scored, predicted))
+    )
+    shares = agreement.get_confusion_matrix_proportional(ci_method=None) / 100
+    names = dict(zip(YASA_STAGES, STAGES, strict=False))
+    matrix: dict[str, dict[str, dict[str, float]]] = {stage: {} for stage in STAGES}
+    for (scored_stage, stage), row in shares.iterrows():
+        matrix[names[scored_stage]][names[stage]] = {"mean": row["mean"], "sd": row["std"]}
+    return matrix
+
+
+def _both_scored(scored: yasa.Hypnogram, predicted: yasa.Hypnogram) -> bool:
+    """Whether any epoch is scored in both hypnograms."""
+    return bool(((scored.hypno != UNSCORED) & (predicted.hypno != UNSCORED)).any())

@@ -1,0 +1,326 @@
+"""Stress test: what is left of a model's agreement when its sensors are worse than those it was trained on.
+
+Only the input of held-out nights is changed, sample by sample, before alignment (pipeline.degrade). Every stress is
+compared with the same nights as recorded. Windows of unknown stage count by their probabilities.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from joblib import Parallel, delayed
+
+from pipeline.align import CHANNELS_OF_SENSOR, Aligner, Night, align, channels_of, extent
+from pipeline.checks import UnusableNight
+from pipeline.constants import STAGES
+from pipeline.degrade import AS_RECORDED, CADENCE, STRESSES, degraded
+from pipeline.errors import UserMistake, one_of
+from pipeline.options import Options
+from pipeline.recordings import Recording, read_recording, subjects
+from pipeline.run_folder import DEFAULT_ARCHITECTURE, RunFolder
+from scoring.metrics import DRAWS, TAIL, VIEWS, agreement, confusion, plain
+from scoring.predictions import PredictedNight
+
+Model = tuple[str, str]  # architecture, precision
+
+
+@dataclass(frozen=True)
+class NightCounts:
+    """How the scored epochs of some nights were predicted: of one night, or [seeds, subjects] of several.
+
+    Attributes:
+        confusions: {view: [..., classes, classes]}.
+        unknown: [...] epochs whose predicted stage is unknown.
+    """
+
+    confusions: Mapping[str, np.ndarray]
+    unknown: np.ndarray
+
+    @classmethod
+    def of(cls, night: PredictedNight) -> "NightCounts":
+        """Counts of one night."""
+        confusions = {view: confusion(night.stages, night.probabilities, view) for view in VIEWS}
+        return cls(confusions, np.sum((night.stages >= 0) & ~night.sensed))
+
+
+def run_folders(folder: Path) -> list[RunFolder]:
+    """The folds of an evaluation, or the one run that a folder is.
+
+    Raises:
+        UserMistake: It is neither.
+    """
+    folds = sorted(path.parent for path in Path(folder).glob("folds/*/hparams.json"))
+    return [RunFolder(path) for path in folds or [folder]]
+
+
+def chosen_architectures(run: RunFolder, requested: Sequence[str] | None) -> tuple[str, ...]:
+    """The requested architectures, or one of the run: the default one, if it has that."""
+    available = run.options.architectures
+    default = DEFAULT_ARCHITECTURE if DEFAULT_ARCHITECTURE in available else available[0]
+    return run.chosen_architectures(requested or (default,))
+
+
+def held_out_subjects(run: RunFolder, dataset_dir: Path | None) -> list[str]:
+    """Subjects that a run is tested on: its own held-out ones, or all of another folder that it was not trained on.
+
+    Raises:
+        UserMistake: There is none.
+    """
+    if dataset_dir is None:
+        present = {*subjects(run.dataset_dir)}
+        members = [subject for subject in run.splits["validation"] if subject in present]
+    else:
+        members = run.unseen_subjects(dataset_dir)
+    if not members:
+        raise UserMistake(f"{run.path}: none of its held-out nights is in {run.dataset_dir}")
+    return members
+
+
+def stressed_nights(
+    recording: Recording, options: Options, stresses: Sequence[str], seed: int
+) -> Iterator[tuple[str, Night]]:
+    """A night under every stress.
+
+    Args:
+        recording: With scored stages.
+        options: Of the run.
+        stresses: Names of STRESSES.
+        seed: Of what is drawn at random.
+
+    Yields:
+        (stress, night); all have the windows of the night as recorded, whatever sensors are gone.
+    """
+    clean = align(recording, options)
+    for stress in stresses:
+        yield stress, _realigned(recording, degraded(recording, stress, seed), clean, options)
+
+
+def _realigned(recording: Recording, changed: Recording, clean: Night, options: Options) -> Night:
+    """The night of a changed recording in the windows of the clean one; sensors that are as they were are not aligned
+    again, as raw motion takes long.
+    """
+    same = {sensor for sensor, series in recording.samples.items() if changed.samples.get(sensor) is series}
+    movement = {"motion", "activity"}  # either fills the channel `activity`
+    if not movement & recording.samples.keys() <= same:
+        same -= movement
+    rest = replace(changed, samples={sensor: x for sensor, x in changed.samples.items() if sensor not in same})
+    start, end = extent(recording, options)
+    aligner = Aligner(options, channels_of(rest, options), start, count_motion="activity" not in rest.samples)
+    for sensor, (t, values) in rest.samples.items():
+        aligner.feed(sensor, t, values)
+    _, channels = aligner.advance(end)
+    names = {name for sensor in same for name in CHANNELS_OF_SENSOR[sensor]} | (
+        {"activity"} if same & movement else set()
+    )
+    return replace(clean, channels={name: x for name, x in clean.channels.items() if name in names} | channels)
+
+
+def count_night(
+    folder: Path, dataset_dir: Path, subject: str, models: Sequence[Model], stresses: Sequence[str], seed: int
+) -> dict[tuple[Model, str], NightCounts]:
+    """Counts of one held-out night under every stress; one night at a time is in memory.
+
+    Args:
+        folder: A run folder.
+        dataset_dir: Folder of the recording.
+        subject: Whose night it is; the run was not trained on it.
+        models: Of the run. float32 is the full Keras model, any other precision the exported file.
+        stresses: Names of STRESSES.
+        seed: Of what is drawn at random.
+
+    Returns:
+        {(model, stress): counts}, {} of a night that cannot be used or has no scored epoch.
+    """
+    from evaluation.crossvalidation import predicted_night
+    from export.runner import Runner
+    from models.trained_run import TrainedRun
+
+    run = TrainedRun(folder)
+    try:
+        recording = read_recording(dataset_dir, subject, run.options.negative_times)
+    except UnusableNight:
+        return {}
+    nights = [night for _, night in stressed_nights(recording, run.options, stresses, seed)]
+    if not (nights[0].stages >= 0).any():
+        return {}
+    counts = {}
+    keras = any(precision == "float32" for _, precision in models)
+    features = run.sensing().sense_nights(nights) if keras else []
+    for architecture, precision in models:
+        if precision == "float32":
+            probabilities = run.probabilities(architecture, features)
+        else:
+            runner = Runner(run.bundle(architecture), precision)
+            probabilities = [runner.night(night, run.options) for night in nights]
+        for stress, night, p in zip(stresses, nights, probabilities, strict=True):
+            counts[(architecture, precision), stress] = NightCounts.of(predicted_night(run, night, p))
+    return counts
+
+
+def stress_test(
+    folder: Path,
+    dataset_dir: Path | None = None,
+    architectures: Sequence[str] | None = None,
+    precisions: Sequence[str] = ("float32",),
+    stresses: Sequence[str] = tuple(STRESSES),
+    seed: int = 0,
+    jobs: int = 1,
+    progress: Callable[[int, int], object] = lambda done, total: None,
+) -> dict[str, Any]:
+    """Figures of a run, or of all folds of an evaluation, under every stress.
+
+    Args:
+        folder: A run folder, or the folder of an evaluation: its folds are pooled, its seeds averaged.
+        dataset_dir: Scored recordings; by default those of the run.
+        architectures: Of the models; by default one, as `chosen_architectures` has it.
+        precisions: Of PRECISIONS.
+        stresses: Names of STRESSES; AS_RECORDED is always among them.
+        seed: Of what is drawn at random.
+        jobs: Nights at a time, each in a process of its own.
+        progress: Called with the nights that are done and all of them.
+
+    Returns:
+        stress.json: {"folder", "dataset_dir", "trainings": their seeds, "nights": subjects, "left_out": subjects whose
+        night cannot be used, "epochs": scored ones, "results": [{"architecture", "precision", "stresses": [row of
+        `figures`], "cadence": [{"heart_rate", "movement", "kappa", "kappa_change"}]}]}.
+
+    Raises:
+        UserMistake: The folder is no run and no evaluation, it lacks a model, or no night can be used.
+    """
+    stresses = list(dict.fromkeys([AS_RECORDED, *one_of("--stresses", stresses, STRESSES)]))
+    runs = run_folders(folder)
+    models = [(a, p) for a in chosen_architectures(runs[0], architectures) for p in precisions]
+    for run in runs:  # a mistake is found before anything is predicted
+        for architecture, precision in models:
+            run.existing(run.model_path(architecture).name)
+            if precision != "float32":
+                run.bundle(architecture)
+    work = [(run, subject) for run in runs for subject in held_out_subjects(run, dataset_dir)]
+    calls = (
+        delayed(count_night)(run.path, dataset_dir or run.dataset_dir, subject, models, stresses, seed)
+        for run, subject in work
+    )
+    counted: dict[tuple[int, str], list[dict]] = {}  # (seed of the training, subject): one per repeat
+    progress(0, len(work))
+    for i, (run, subject), counts in zip(
+        range(len(work)), work, Parallel(jobs, batch_size=1, return_as="generator")(calls), strict=True
+    ):
+        counted.setdefault((run.options.seed, subject), []).append(counts)
+        progress(i + 1, len(work))
+    scored = {key: [counts for counts in repeats if counts] for key, repeats in counted.items()}
+    tested = list(dict.fromkeys(subject for (_, subject), repeats in scored.items() if repeats))
+    if not tested:
+        raise UserMistake(f"{folder}: none of its {len(counted)} held-out night(s) has a scored epoch")
+    trainings = sorted({seed for seed, _ in counted})
+
+    def pooled(model: Model, stress: str) -> NightCounts:
+        cells = [[[c[model, stress] for c in scored.get((s, subject), [])] for subject in tested] for s in trainings]
+        return _stack(cells)
+
+    results = [model_results(model, {stress: pooled(model, stress) for stress in stresses}) for model in models]
+    epochs = pooled(models[0], AS_RECORDED).confusions["5"][0].sum()
+    document = {
+        "folder": str(folder),
+        "dataset_dir": str(dataset_dir or runs[0].dataset_dir),
+        "trainings": trainings,
+        "nights": tested,
+        "left_out": sorted({subject for _, subject in counted} - {*tested}),
+        "epochs": epochs,
+        "results": results,
+    }
+    return plain(document)
+
+
+def _stack(cells: Sequence[Sequence[Sequence[NightCounts]]]) -> NightCounts:
+    """Counts [seeds, subjects] of those of each seed, subject and repeat; repeats are added up."""
+
+    def stack(values, shape):
+        return np.array([[sum(map(values, repeats), np.zeros(shape, int)) for repeats in row] for row in cells])
+
+    confusions = {
+        view: stack(lambda counts, view=view: counts.confusions[view], (len(names), len(names)))
+        for view, (names, _) in VIEWS.items()
+    }
+    return NightCounts(confusions, stack(lambda counts: counts.unknown, ()))
+
+
+def model_results(model: Model, counts: Mapping[str, NightCounts]) -> dict[str, Any]:
+    """One entry of "results" in stress.json. counts: {stress: counts [seeds, subjects]}, AS_RECORDED among them."""
+    rows = {stress: figures(stress, after, counts[AS_RECORDED]) for stress, after in counts.items()}
+    cadence = [
+        {
+            "heart_rate": heart_rate,
+            "movement": movement,
+            "kappa": rows[name]["views"]["5"]["kappa"],
+            "kappa_change": rows[name]["kappa_change"],
+        }
+        for (heart_rate, movement), name in CADENCE.items()
+        if name in rows
+    ]
+    architecture, precision = model
+    return {"architecture": architecture, "precision": precision, "stresses": [*rows.values()], "cadence": cadence}
+
+
+def figures(stress: str, counts: NightCounts, clean: NightCounts) -> dict[str, Any]:
+    """One row of the report: figures pooled over subjects, their mean over seeds.
+
+    Args:
+        stress: Its name.
+        counts: [seeds, subjects] under it.
+        clean: The same nights as recorded.
+
+    Returns:
+        {"stress", "kind", "strength", "unit", "views": {view: {"accuracy", "kappa", "macro_f1"}}, "recall" and
+        "precision" of the five stages, "predicted_per_scored": epochs predicted as a stage per epoch scored so,
+        "unknown_share" of the epochs, "kappa_change" from the nights as recorded, "kappa_change_interval"}. NaN:
+        nothing to be a share of.
+    """
+    pooled = {view: confusions.sum(1) for view, confusions in counts.confusions.items()}  # [seeds, classes, classes]
+    five = pooled["5"]
+    right, scored, predicted = np.diagonal(five, axis1=1, axis2=2), five.sum(2), five.sum(1)  # [seeds, stages]
+    change, interval = kappa_change(counts.confusions["5"], clean.confusions["5"])
+    definition = STRESSES[stress]
+    return {
+        "stress": stress,
+        "kind": definition.kind,
+        "strength": definition.strength,
+        "unit": definition.unit,
+        "views": {view: {name: x.mean() for name, x in agreement(matrix).items()} for view, matrix in pooled.items()},
+        "recall": _of_stages(right, scored),
+        "precision": _of_stages(right, predicted),
+        "predicted_per_scored": _of_stages(predicted, scored),
+        "unknown_share": counts.unknown.sum() / five.sum(),
+        "kappa_change": change,
+        "kappa_change_interval": interval,
+    }
+
+
+def _of_stages(part: np.ndarray, whole: np.ndarray) -> dict[str, float]:
+    """{stage: part / whole, mean over seeds} of counts [seeds, stages]; NaN of a stage without any."""
+    ratios = np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0).mean(0)
+    return dict(zip(STAGES, ratios.tolist(), strict=True))
+
+
+def kappa_change(after: np.ndarray, before: np.ndarray) -> tuple[float, list[float] | None]:
+    """Pooled five-stage κ under a stress less that of the nights as recorded, mean over seeds.
+
+    Args:
+        after: Confusions [seeds, subjects, 5, 5] under the stress.
+        before: The same as recorded.
+
+    Returns:
+        The change and its 95 % interval, a percentile bootstrap over subjects (Efron & Tibshirani 1993): the same
+        subjects are drawn on both sides. None of a single subject.
+    """
+    change = float(np.mean(agreement(after.sum(1))["kappa"] - agreement(before.sum(1))["kappa"]))
+    subjects = after.shape[1]
+    if subjects < 2:
+        return change, None
+    times_drawn = np.random.default_rng(0).multinomial(subjects, np.full(subjects, 1 / subjects), DRAWS)
+    one, other = (
+        agreement(np.tensordot(times_drawn, confusions, (1, 1)))["kappa"].mean(1)  # of [draws, seeds, 5, 5]
+        for confusions in (after, before)
+    )
+    return change, np.quantile(one - other, (TAIL, 1 - TAIL)).tolist()

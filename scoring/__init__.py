@@ -1,0 +1,1 @@
+"""Predicted stages against scored ones: figures, sleep statistics, plots, and the files of predictions."""
