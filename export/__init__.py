@@ -1,0 +1,1 @@
+"""From a trained run to bundles of .tflite files that a mobile developer can use alone."""

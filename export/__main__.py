@@ -5,20 +5,22 @@ from pathlib import Path
 
 import click
 
-from pipeline.cli import CommaList, made, option, progress_bar
-from pipeline.options import ARCHITECTURES, PRECISIONS, one_of
+from pipeline.command_line import CommaList, make_folder, option, progress_bar
+from pipeline.constants import ARCHITECTURES, PRECISIONS
+from pipeline.errors import one_of
 
 
 class RunOrVerify(click.Group):
     """Anything but `verify` is a run folder."""
 
     def resolve_command(self, context, args):
+        """The command of these arguments."""
         return super().resolve_command(context, args if args[0] in self.commands else ["run", *args])
 
 
 @click.group(cls=RunOrVerify, context_settings={"ignore_unknown_options": True})
 def main():
-    """Bundles: `RUN` makes those of a run folder anew, `verify BUNDLE` checks one that you received.
+    r"""Bundles: `RUN` rebuilds those of a run folder, `verify BUNDLE` checks one that you received.
 
     \b
     With RUN:
@@ -36,17 +38,19 @@ def main():
     "out", type=Path, default=None, help="Where the bundles go; what is there of their name is replaced. [RUN/bundles]"
 )
 def run(run, architectures, precisions, out):
-    """Make the bundles of a run folder anew, from it alone. Exit code 1 if a file fails a gate: it is left out."""
+    """Rebuild the bundles of a run folder, from it alone. Exit code 1 if a file fails a gate: it is left out."""
     one_of("--architectures", architectures or ARCHITECTURES, ARCHITECTURES)
     one_of("--precisions", precisions, PRECISIONS)
     if out:
-        made(out)
+        make_folder(out)
     with progress_bar() as bar:
         task = bar.add_task("starting TensorFlow", total=None)
-        from export.build import rebuild
-        from models.run import Run
+        from export.build import rebuild_bundles
+        from models.trained_run import TrainedRun
 
-        rejected = rebuild(Run(run), architectures, precisions, out, lambda what: bar.update(task, description=what))
+        rejected = rebuild_bundles(
+            TrainedRun(run), architectures, precisions, out, lambda message: bar.update(task, description=message)
+        )
     click.echo(str(out or run / "bundles"))
     for file in rejected:
         click.echo(f"rejected: {file}")
@@ -58,9 +62,9 @@ def run(run, architectures, precisions, out):
 @option("precisions", type=CommaList(), default=None, help="By comma. [all in the bundle]")
 def verify(bundle, precisions):
     """Check a bundle: digests, contract, the activity call, and the golden night within its gates."""
-    from export.verify import verify as checked
+    from export.verify import verify_bundle
 
-    rows = checked(bundle, precisions)
+    rows = verify_bundle(bundle, precisions)
     for precision, row in rows.items():
         figures = f"p99 |Δp| {row['p99_abs_dp']:.1e}, same stage {row['same_stage']:.2%}"
         click.echo(f"{precision:8} {figures}: {'pass' if row['passed'] else 'FAIL'}")

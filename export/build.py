@@ -3,108 +3,147 @@
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from export.bundle import finish, golden, put, read_contract, reject
+from export.bundle import complete_bundle, install_bundle, read_bundle, recover_bundle, reject_precisions
 from export.contract import stager_path
+from export.golden import choose_golden, golden_document, replay_golden
 from export.latency import ROOT
-from export.report import MEASURED, digests, write_report
-from export.verify import golden_rows
-from pipeline.files import reading, write_json
-from pipeline.options import PRECISIONS, UserMistake, one_of
+from export.report import digests, write_report
+from models.trained_run import TrainedRun
+from pipeline.constants import PRECISIONS
+from pipeline.errors import UserMistake
+from pipeline.files import reading
 
 
-def converted(run, architecture, out, precisions, progress):
-    """Convert one architecture into the folder `out`. Raises RuntimeError with the child's words where it fails."""
-    command = [sys.executable, "-m", "export.convert", str(run.folder.resolve()), architecture, str(out), *precisions]
-    with tempfile.TemporaryFile("w+") as said:
-        child = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=said, text=True)
+def convert_in_child(
+    run: TrainedRun, architecture: str, out: Path, precisions: Sequence[str], progress: Callable[[str], object]
+) -> None:
+    """Convert one architecture in a child process.
+
+    Args:
+        run: The trained run.
+        architecture: One of the run's.
+        out: Folder of the .tflite files.
+        precisions: To be converted to.
+        progress: Called after each file with what is being done.
+
+    Raises:
+        UserMistake: The child's, such as a damaged model.
+        RuntimeError: The child failed otherwise; has its output and stderr.
+    """
+    command = [sys.executable, "-m", "export.convert", str(run.path.resolve()), architecture, str(out), *precisions]
+    with tempfile.TemporaryFile("w+") as stderr:
+        child = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=stderr, text=True)
+        assert child.stdout  # it is a pipe
         lines = []
         for line in child.stdout:
             lines.append(line)
-            if line.strip() in PRECISIONS:  # written; anything else is the converter's own talk
+            if line.strip() in PRECISIONS:  # written; anything else comes from the converter
                 progress(f"{architecture}: exporting")
         status = child.wait()
-        said.seek(0)
+        stderr.seek(0)
         if status == UserMistake.exit_code:
-            raise UserMistake(said.read().strip().splitlines()[-1])
+            raise UserMistake(stderr.read().strip().splitlines()[-1])
         if status:
-            raise RuntimeError(f"export of {architecture} ended with status {status}\n{''.join(lines)}{said.read()}")
+            raise RuntimeError(f"export of {architecture} ended with status {status}\n{''.join(lines)}{stderr.read()}")
 
 
-def build_bundles(run, architectures, out, progress=lambda what: None, precisions=PRECISIONS, judge=None):
-    """Write bundles <out>/<architecture> of a run; two are converted at a time. progress: called after each file.
+def build_bundles(
+    run: TrainedRun,
+    architectures: Sequence[str],
+    out: Path,
+    progress: Callable[[str], object] = lambda message: None,
+    precisions: Sequence[str] = PRECISIONS,
+    judge: Callable[[Path, str], None] | None = None,
+) -> None:
+    """Write bundles <out>/<architecture> of a run; two are converted at a time.
 
-    judge(folder, architecture): may take files out of a bundle, or all, before it is put in its place.
+    What an interrupted call left is put right first.
+
+    Args:
+        run: The trained run.
+        architectures: To be exported.
+        out: Where the bundles go.
+        progress: Called after each file with what is being done.
+        precisions: To be exported.
+        judge: judge(folder, architecture) may take files out of a bundle, or all, before it is put in its place.
     """
-    nights = run.golden()
-    features = run.sensing().nights(nights)
+    for architecture in architectures:
+        recover_bundle(Path(out) / architecture)
+    nights = run.golden_nights()
+    features = run.sensing().sense_nights(nights)
 
     def build(architecture):
-        with tempfile.TemporaryDirectory(dir=run.folder, prefix=".export.") as scratch:
-            made = Path(scratch).resolve() / architecture
-            made.mkdir()
-            converted(run, architecture, made, precisions, progress)
-            finish(made, run, architecture, precisions)
-            said = run.probabilities(architecture, features)
-            stories = [golden(n, run.channels, run.options, p) for n, p in zip(nights, said, strict=True)]
-            choose_golden(made, stories)
+        with tempfile.TemporaryDirectory(dir=run.path, prefix=".export.") as scratch:
+            folder = Path(scratch).resolve() / architecture
+            folder.mkdir()
+            convert_in_child(run, architecture, folder, precisions, progress)
+            complete_bundle(folder, run, architecture, precisions)
+            probabilities = run.probabilities(architecture, features)
+            pairs = zip(nights, probabilities, strict=True)
+            choose_golden(folder, [golden_document(night, run.channels, run.options, p) for night, p in pairs])
             if judge:
-                judge(made, architecture)
-            if made.exists():
-                put(made, Path(out) / architecture)
+                judge(folder, architecture)
+            if folder.exists():
+                install_bundle(folder, Path(out) / architecture)
 
     Path(out).mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(build, architectures))
 
 
-def choose_golden(folder, stories):
-    """Write golden.json: the first night on which every file keeps its gate, or else as many as on any.
+def rebuild_bundles(
+    run: TrainedRun,
+    architectures: Sequence[str] | None,
+    precisions: Sequence[str],
+    out: Path | None,
+    progress: Callable[[str], object],
+) -> list[Path]:
+    """Bundles of a run anew, from its folder alone.
 
-    Gates are of several nights together; on one night alone a file may miss a stage or two more. A golden night is
-    there to show that a runtime works, so none is taken that the files themselves stumble over.
+    Args:
+        run: The trained run.
+        architectures: To be exported; by default all of the run.
+        precisions: To be exported.
+        out: Where the bundles go; by default to the run's own.
+        progress: Called now and then with what is being done.
+
+    Returns:
+        Paths of the files that went to `rejected`, in the run's folder or in `out`: those that the training's parity
+        check rejected, and those that their golden night now rejects.
+
+    Raises:
+        UserMistake: An architecture that the run lacks, or some precisions only without an `out`.
     """
-    failing = []
-    for story in stories:
-        write_json(Path(folder) / "golden.json", story)
-        failing.append(sum(not row["passed"] for row in golden_rows(folder).values()))
-        if not failing[-1]:
-            return
-    write_json(Path(folder) / "golden.json", stories[failing.index(min(failing))])
-
-
-def rebuild(run, architectures, precisions, out, progress):
-    """Bundles of a run anew, from its folder alone. Returns the paths of files that went to `rejected`, in the run's
-    folder or in `out`: those that the training's parity check rejected, and those that their golden night now rejects.
-    """
-    architectures = one_of("--architectures", architectures or run.options.architectures, run.options.architectures)
+    architectures = run.chosen_architectures(architectures)
     if out is None and set(precisions) != set(PRECISIONS):
         raise UserMistake(f"--precisions {','.join(precisions)}: name an --out too; the run's own bundles have all")
-    aside = Path(out or run.folder) / "rejected"
-    out = Path(out or run.folder / "bundles")
-    with reading(run.folder / MEASURED):  # what the reports need is looked at before anything is replaced
-        failed_then = [m for m in run.results(MEASURED, "models") if not m["passed"]]
-        failed_then = [(m["architecture"], m["precision"], m["measured"]["files"]) for m in failed_then]
-    run.results("evaluation.json", "results")
-    rejected = []
+    rejected_in = (lambda name: out / "rejected" / name) if out else run.rejected
+    with reading(run.parity_report):  # what the reports need is looked at before anything is replaced
+        failed = [row for row in run.list_in(run.parity_report.name, "models") if not row["passed"]]
+        failed = [(row["architecture"], row["precision"], row["measured"]["files"]) for row in failed]
+    run.evaluation_results()
+    rejected: list[Path] = []
 
-    def judge(made, architecture):
+    def judge(folder, architecture):
         progress(f"{architecture}: golden night")
-        plans = read_contract(made)["precisions"]
-        failed = [
+        plans, rows = read_bundle(folder).precisions, replay_golden(folder)
+        failing = [
             precision
-            for precision, row in golden_rows(made).items()
-            if not row["passed"] or (architecture, precision, digests(made, plans[precision])) in failed_then
+            for precision, row in rows.items()
+            if not row["passed"] or (architecture, precision, digests(folder, plans[precision])) in failed
         ]
-        if failed:
-            reject(made, failed, aside / architecture)
-            rejected.extend(stager_path(aside / architecture, architecture, precision) for precision in failed)
-        if made.exists():
+        if failing:
+            aside = rejected_in(architecture)
+            reject_precisions(folder, failing, aside)
+            rejected.extend(stager_path(aside, architecture, precision) for precision in failing)
+        if folder.exists():
             progress(f"{architecture}: report")
-            with reading(run.folder):  # its JSON files may be of any form
-                write_report(made, run.folder)
+            with reading(run.path):  # its JSON files may be of any form
+                write_report(folder, run)
 
-    build_bundles(run, architectures, out, progress, precisions, judge)
+    build_bundles(run, architectures, Path(out or run.bundles), progress, precisions, judge)
     return rejected

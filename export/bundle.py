@@ -1,90 +1,118 @@
-"""A bundle: the folder handed to a mobile developer for one model. Made here, and read back, digests checked."""
+"""A bundle: the folder handed to a mobile developer for one model. Completed here, and read back, digests checked."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
+from export.app_code import write_apps
+from export.contract import Contract
+from export.tflite import rewrite, sha256
+from pipeline.constants import STAGES
+from pipeline.errors import UserMistake, one_of
+from pipeline.files import write_whole
+from pipeline.run_folder import RunFolder
 
-from export.apps import write_apps
-from export.contract import GATES, every_call, make_contract, rewrite, sha256, with_digests
-from export.form import check_form
-from pipeline.files import read_json, write_json, write_whole
-from pipeline.options import PROBABILITIES, STAGES, UserMistake, one_of
-
-
-def floats(values):
-    """float32 values as the shortest decimals that give them back."""
-    return [float(str(x)) for x in np.asarray(values, np.float32).ravel()]
+LABELS = "labels.txt"
 
 
-def golden(night, channels, options, probabilities):
-    """golden.json: one whole night of inputs, the Keras model's probabilities [windows, 5], and the tolerances."""
-    inputs = {name: night.window(name, options) for name in channels}
-    windows = [
-        {name: floats(x[i]) for name, x in inputs.items()}
-        | {PROBABILITIES: floats(p), "stage": STAGES[stage] if stage >= 0 else None}
-        for i, (p, stage) in enumerate(zip(probabilities, night.stages, strict=True))
-    ]
-    return {"night": night.subject, "tolerance": GATES, "windows": windows}
+def complete_bundle(folder: Path, run: RunFolder, architecture: str, precisions: Sequence[str]) -> None:
+    """Make a folder of converted files a bundle, but for its golden night and its report.
 
-
-def finish(made, run, architecture, precisions):
-    """Make a folder of converted files a bundle, but for its golden night."""
-    write_whole(Path(made) / "labels.txt", "\n".join(STAGES) + "\n")
+    Args:
+        folder: Holds the .tflite files.
+        run: The run that they are of.
+        architecture: Of the networks.
+        precisions: To be in the contract.
+    """
+    write_whole(Path(folder) / LABELS, "\n".join(STAGES) + "\n")
     points = run.operating_points(architecture)
-    seal(made, make_contract(architecture, run.options, run.channels, made, precisions, points))
+    seal_bundle(folder, Contract.of_files(folder, architecture, run.options, run.channels, precisions, points))
 
 
-def put(made, folder):
-    """Put a bundle in its place, whole, instead of what stands there."""
-    beside = Path(folder).with_name(f".{Path(folder).name}.beside")
-    shutil.rmtree(beside, ignore_errors=True)
-    shutil.copytree(made, beside)
-    beside.chmod(0o755)  # a temporary folder is its owner's alone
-    shutil.rmtree(folder, ignore_errors=True)
-    beside.rename(folder)
+def install_bundle(built: Path, folder: Path) -> None:
+    """Put a bundle in its place, whole, instead of the one that stands there.
+
+    The old bundle is moved aside, not removed, until the new one is in place: `recover_bundle` puts right what a kill
+    in between leaves.
+
+    Args:
+        built: Folder of the new bundle, anywhere; it stays.
+        folder: Where it goes.
+    """
+    recover_bundle(folder)
+    new, old = _new_and_old(folder)
+    shutil.copytree(built, new)
+    new.chmod(0o755)  # a temporary folder is its owner's alone
+    if folder.exists():
+        folder.rename(old)
+    new.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
 
 
-def seal(folder, contract):
+def recover_bundle(folder: Path) -> None:
+    """Put back the bundle that an interrupted `install_bundle` moved aside, and remove what else it left."""
+    new, old = _new_and_old(folder)
+    if old.exists() and not folder.exists():
+        old.rename(folder)
+    for remnant in (new, old):
+        shutil.rmtree(remnant, ignore_errors=True)
+
+
+def _new_and_old(folder):
+    """Where a bundle stands before it is in its place, and where the one that it replaces goes."""
+    return folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
+
+
+def seal_bundle(folder: Path, contract: Contract) -> None:
     """Put the contract into each file, and beside them, with their digests, itself and the app code made from it."""
-    for name in {call["file"] for call in every_call(contract)}:
+    for name in contract.files():
         path = Path(folder) / name
-        write_whole(path, rewrite(path.read_bytes(), contract))
-    contract = with_digests(contract, folder)
-    write_json(Path(folder) / "contract.json", contract)
+        write_whole(path, rewrite(path.read_bytes(), contract.document(digests=False)))
+    contract = contract.with_digests(folder)
+    contract.write(folder)
     write_apps(folder, contract)
 
 
-def reject(folder, precisions, rejected):
-    """Take precisions out of a bundle: their stager files go to `rejected`, the contract keeps the rest. A bundle that
-    has none left goes.
+def reject_precisions(folder: Path, precisions: Sequence[str], rejected: Path) -> None:
+    """Take precisions out of a bundle; one that has none left is removed.
+
+    Args:
+        folder: The bundle.
+        precisions: To be taken out.
+        rejected: Folder that their networks go to.
     """
     folder, rejected = Path(folder), Path(rejected)
-    contract = read_json(folder / "contract.json")
+    contract = Contract.read(folder)
     rejected.mkdir(parents=True, exist_ok=True)
+    left = {name: plan for name, plan in contract.precisions.items() if name not in precisions}
+    shared = {call.file for plan in left.values() for call in plan.calls}
     for precision in precisions:
-        for call in contract["precisions"].pop(precision)["calls"]:
-            if precision in call["file"]:
-                (folder / call["file"]).replace(rejected / call["file"])
-    if not contract["precisions"]:
+        for call in contract.precisions[precision].calls:
+            if precision in call.file and call.file not in shared:
+                (folder / call.file).replace(rejected / call.file)
+    if not left:
         shutil.rmtree(folder)
         return
-    for call in every_call(contract):
-        del call["sha256"]
-    seal(folder, contract)
+    seal_bundle(folder, contract.model_copy(update={"precisions": left}))
 
 
-def read_contract(folder, precisions=None):
-    """The contract of a bundle. Raises UserMistake where it or a file of the precisions is missing or altered."""
-    path = Path(folder) / "contract.json"
-    contract = read_json(path, ": no bundle here")
-    check_form(contract, path)
-    asked = one_of(f"{folder}: precision", precisions or list(contract["precisions"]), contract["precisions"])
-    for call in every_call(contract, asked):
-        file = Path(folder) / call["file"]
+def read_bundle(folder: Path, precisions: Sequence[str] | None = None) -> Contract:
+    """The contract of a bundle, once it and its files are checked.
+
+    Args:
+        folder: The bundle.
+        precisions: Whose files must be whole; by default all.
+
+    Raises:
+        UserMistake: The contract is wrong, or a file of the precisions is missing or altered.
+    """
+    contract = Contract.read(folder)
+    requested = one_of(f"{folder}: precision", precisions or list(contract.precisions), contract.precisions)
+    for call in contract.calls(requested):
+        file = Path(folder) / call.file
         if not file.is_file():
             raise UserMistake(f"{file}: missing, though contract.json names it")
-        if sha256(file) != call["sha256"]:
+        if sha256(file) != call.sha256:
             raise UserMistake(
                 f"{file}: its SHA-256 is not the one in contract.json; the file was altered or is not whole"
             )

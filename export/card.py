@@ -1,24 +1,47 @@
-"""MODEL_CARD.md of a bundle: export/pages/MODEL_CARD.md with what the run and its report say."""
+"""MODEL_CARD.md of a bundle: what its run and its report say, in templates/pages/MODEL_CARD.md."""
 
-from export.markdown import WARNINGS, kb, number, page, scored_in, stages, table
-from pipeline.files import read_hparams, read_json
-from pipeline.options import STAGES
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-SENSORS = {"activity": "activity counts"}
-POOLED = ("accuracy", "kappa", "macro_f1")
+from export.pages import has_scores, page, stage_table
+from pipeline.constants import STAGES
+from pipeline.run_folder import RunFolder
+from scoring.stress_tables import cadence_table, change_text, percentage
+from scoring.tables import kilobytes, markdown_table, number
+
+POOLED = ("accuracy", "kappa", "macro_f1")  # over the epochs of all nights
+MAIN_STRESSES = (  # of pipeline.degrade.STRESSES; stress.md of the run has them all
+    "no heart rate",
+    "no movement",
+    "noise 2 bpm",
+    "noise 5 bpm",
+    "smoothed 60 s",
+    "30% in holes",
+    "off the wrist for an hour",
+    "1-Hz ECG",
+    "1-Hz ECG, apnoea, no movement",
+)
+CHANNEL_TITLES = {"activity": "activity counts"}  # where the name alone does not do
 
 
-def card(document, plots, run):
-    """Text of MODEL_CARD.md. document: of report.json; plots: {file name: caption}; run: folder."""
-    hparams, _ = read_hparams(run)
-    splits, origin = document["data"]["splits"], document["data"]["origin"]
-    scored = {name: of["figures"] for name, of in document["precisions"].items() if scored_in(of)}
+def model_card(document: dict, captions: Mapping[str, str], run: RunFolder) -> str:
+    """Text of MODEL_CARD.md.
+
+    Args:
+        document: Of report.json.
+        captions: {file name: caption} of the plots.
+        run: The run of the bundle.
+    """
+    splits = document["data"]["splits"]
+    scored = {name: entry["figures"] for name, entry in document["precisions"].items() if has_scores(entry)}
     shown = "int8" if "int8" in scored else next(iter(scored), None)
     recall = scored[shown]["views"]["5"]["recall"] if shown else {}
-    entries = evaluated(run, document["architecture"])
-    points = {name: of["scored"]["all"]["5"] for name, of in entries.items()}
+    entries = float32_results(run, document["architecture"])
+    points = {name: entry["scored"]["all"]["5"] for name, entry in entries.items()}
 
-    def found(stage):
+    stressed = stress_results(run, document["architecture"])
+
+    def recall_of(stage: str) -> str:
         return f" (recall {number(recall[stage], 2)} in {shown})" if recall.get(stage) is not None else ""
 
     return page(
@@ -26,84 +49,108 @@ def card(document, plots, run):
         **splits,
         architecture=document["architecture"],
         channels=document["channels"],
-        sensors=[SENSORS.get(name, name.replace("_", " ")) for name in document["channels"]],
+        sensors=[CHANNEL_TITLES.get(name, name.replace("_", " ")) for name in document["channels"]],
         nights=document["held_out"]["nights"],
         stride_seconds=document["stride_seconds"],
-        origin=origin,
-        warning=WARNINGS[origin] if origin == "synthetic" else "",
+        origin=document["data"]["mark"],
         subjects=sum(map(len, splits.values())),
-        quality=quality(scored),
-        spread=spread(points["default"]) if "default" in points else "",
-        stages=stages({shown: scored[shown]["views"]}) if shown else "",
-        why_none=next((of.get("why_none") for of in document["precisions"].values()), "") or "no night is scored",
-        points=operating(points) if len(points) > 1 else "",
-        idle=[name for name, of in points.items() if name != "default" and of == points["default"]],
-        found=found,
-        costs=costs(document["precisions"]),
-        hparams=hparams,
-        plots=plots,
+        quality=quality_table(scored),
+        spread=kappa_spread(points["default"]) if "default" in points else "",
+        stages=stage_table({shown: scored[shown]["views"]}) if shown else "",
+        why_none=next((e.get("why_none") for e in document["precisions"].values()), "") or "no night is scored",
+        points=point_table(points) if len(points) > 1 else "",
+        idle=[name for name, five in points.items() if name != "default" and five == points["default"]],
+        recall_of=recall_of,
+        stressed=stressed,
+        cadence=cadence_table(stressed["cadence"]) if stressed else "",
+        stresses=stress_table(stressed["stresses"]) if stressed else "",
+        costs=cost_table(document["precisions"]),
+        hparams=run.hparams,
+        plots=captions,
     )
 
 
-def evaluated(run, architecture):
+def float32_results(run: RunFolder, architecture: str) -> dict[str, dict]:
     """{operating point: entry of evaluation.json} of the full model."""
-    path = run / "evaluation.json"
-    results = read_json(path)["results"] if path.exists() else []
-    own = [each for each in results if (each["architecture"], each["precision"]) == (architecture, "float32")]
-    return {each["operating_point"]: each for each in own}
+    entries = [e for e in run.evaluation_results() if (e["architecture"], e["precision"]) == (architecture, "float32")]
+    return {entry["operating_point"]: entry for entry in entries}
 
 
-def quality(scored):
+def stress_results(run: RunFolder, architecture: str) -> dict[str, Any]:
+    """The entry of the run's stress.json for an architecture, of the full model if it has that; {} of none."""
+    results = run.list_in(run.stress_report.name, "results")
+    entries = {entry["precision"]: entry for entry in results if entry["architecture"] == architecture}
+    return entries.get("float32") or next(iter(entries.values()), {})
+
+
+def stress_table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """The main stresses. rows: of stress.json; "" where none of them was tested."""
+    table = [
+        [
+            row["stress"],
+            number(row["views"]["5"]["kappa"], 2),
+            change_text(row),
+            number(row["recall"]["REM"], 2),
+            percentage(row["unknown_share"]),
+        ]
+        for row in rows
+        if row["stress"] in MAIN_STRESSES
+    ]
+    return markdown_table(["", "κ", "change of κ [95 %]", "REM recall", "unknown"], table)
+
+
+def quality_table(scored: Mapping[str, dict]) -> str:
     """How good each precision is on held-out nights. scored: {precision: figures}."""
     rows = [
         [
             name,
-            *(number(of["views"]["5"][n]) for n in (*POOLED, "majority_accuracy")),
-            *(number(of["views"][view]["kappa"]) for view in ("4", "3", "2")),
-            number(of["calibration"]["ece"]),
+            *(number(figures["views"]["5"][score]) for score in (*POOLED, "majority_accuracy")),
+            *(number(figures["views"][view]["kappa"]) for view in ("4", "3", "2")),
+            number(figures["calibration"]["ece"]),
         ]
-        for name, of in scored.items()
+        for name, figures in scored.items()
     ]
     head = ["", "accuracy", "κ", "macro F1", "largest class", "κ, 4 classes", "κ, 3 classes", "κ, 2 classes", "ECE"]
-    return table(head, rows) if rows else ""
+    return markdown_table(head, rows)
 
 
-def spread(five):
+def kappa_spread(five: dict) -> str:
     """κ over subjects, in words. five: five-stage figures of evaluation.json."""
     kappa = five["per_subject"]["kappa"]
     if not kappa["interval"]:
         return ""
-    low, high = (number(x, 2) for x in kappa["interval"])
-    own = f"{number(kappa['mean'], 2)} ± {number(kappa['sd'], 2)}"
-    return f"A subject's own κ is {own} (full model, mean ± SD); 95 % interval of the pooled κ: {low} to {high}."
+    low, high = (number(bound, 2) for bound in kappa["interval"])
+    mean = f"{number(kappa['mean'], 2)} ± {number(kappa['sd'], 2)}"
+    return f"A subject's own κ is {mean} (full model, mean ± SD); 95 % interval of the pooled κ: {low} to {high}."
 
 
-def operating(points):
+def point_table(points: Mapping[str, dict]) -> str:
     """What the operating points trade, in five stages. points: {name: five-stage figures of evaluation.json}."""
     rows = [
         [
             name,
-            *(number(of[n]) for n in POOLED),
-            *(number(of["recall"][stage], 2) for stage in STAGES),
-            number(of["precision"]["REM"], 2),
+            *(number(five[score]) for score in POOLED),
+            *(number(five["recall"][stage], 2) for stage in STAGES),
+            number(five["precision"]["REM"], 2),
         ]
-        for name, of in points.items()
+        for name, five in points.items()
     ]
-    return table(["", "accuracy", "κ", "macro F1", *(f"{stage} recall" for stage in STAGES), "REM precision"], rows)
+    recalls = [f"{stage} recall" for stage in STAGES]
+    return markdown_table(["", "accuracy", "κ", "macro F1", *recalls, "REM precision"], rows)
 
 
-def costs(precisions):
+def cost_table(precisions: Mapping[str, dict]) -> str:
     """Size, work and memory of each precision; report.md has the rest."""
     rows = [
         [
             name,
-            f"{of['parameters']:,}",
-            kb(of["bytes"]),
-            f"{of['macs_per_hour'] / 1e6:.2f}",
-            kb(of["arena_bytes"]),
-            number(of["step_us"], 0),
+            f"{entry['parameters']:,}",
+            kilobytes(entry["bytes"]),
+            f"{entry['macs_per_hour'] / 1e6:.2f}",
+            kilobytes(entry["arena_bytes"]),
+            number(entry["step_us"], 0),
         ]
-        for name, of in precisions.items()
+        for name, entry in precisions.items()
     ]
     head = ["", "parameters", "KB with sensing", "million multiply-accumulates per hour of sleep", "arena KB"]
-    return table([*head, "step µs"], rows)
+    return markdown_table([*head, "step µs"], rows)

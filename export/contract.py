@@ -1,200 +1,317 @@
-"""The contract: what a bundle promises, and all that somebody needs to run it in another language."""
+"""The contract: what a bundle promises, and all that somebody needs to run it in another language.
 
-import hashlib
-import json
+`Contract` is its one definition. `Contract.of_files` builds it from converted files, `read` takes it from a bundle, and
+both check it: types, and whether its parts fit together.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Annotated, Literal
 
-import flatbuffers
-from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.interpreter import Interpreter
+from pydantic import Field, ValidationError, model_validator
 
+from export.calls import Call, Calls, Number, Part, Size, states_of
+from export.gates import GATES
+from export.how import HOW
+from export.tflite import sha256
 from pipeline.activity import GAP_S, HZ
-from pipeline.cli import hushed
-from pipeline.options import CHANNELS, GRACE_S, PROBABILITIES, STAGES
+from pipeline.constants import (
+    ABSENT_S,
+    ARCHITECTURES,
+    CHANNELS,
+    COVERAGE_S,
+    GRACE_S,
+    OFF_WRIST_BLIND_S,
+    OFF_WRIST_S,
+    PRECISIONS,
+    PROBABILITIES,
+    STAGES,
+)
+from pipeline.errors import UserMistake
+from pipeline.files import read_json, write_json
+from pipeline.guard import FIRST_S, GRAVITY_G, LEAST_SAMPLES
+from pipeline.options import Options
 
+FILE = "contract.json"
+FORMAT: Literal["wristsleep-contract/1"] = "wristsleep-contract/1"
+CHANNEL_NAMES = tuple(CHANNELS)
+SENSING, ACTIVITY = "sensing.tflite", "activity.tflite"
+WEIGHTS_ROUNDING = 1e-3  # how far the sum of an operating point's weights, written with four digits, may be from 1
 HEALTHKIT = {"Wake": 2, "N1": 3, "N2": 3, "N3": 4, "REM": 5}  # HKCategoryValueSleepAnalysis
 HEALTH_CONNECT = {"Wake": 1, "N1": 4, "N2": 4, "N3": 5, "REM": 6}  # SleepSessionRecord.STAGE_TYPE_*
-GATES = {  # rung 3 and 4 of parity: at most, at least, at most
-    "float32": {"p99_abs_dp": 5e-6, "max_abs_dp": 1e-5, "same_stage": 1.0, "abs_dkappa": 0.0, "tie": 2e-5},
-    "float16": {"p99_abs_dp": 2e-3, "same_stage": 0.999, "abs_dkappa": 0.002},
-    "dynamic": {"p99_abs_dp": 0.08, "same_stage": 0.995, "abs_dkappa": 0.005},
-    "int8": {"p99_abs_dp": 0.10, "same_stage": 0.985, "abs_dkappa": 0.01},
-    "int16x8": {"p99_abs_dp": 0.08, "same_stage": 0.995, "abs_dkappa": 0.005},
-}
-SENSING, ACTIVITY = "sensing.tflite", "activity.tflite"
-METADATA = "wristsleep_contract"  # name of the buffer inside a .tflite
-HOW = {
-    "windows": "Time 0 is the start of the recording. Window k (from 0) ends at t = (k + 1) * seconds.stride and holds "
-    "the values of the last seconds.window, oldest first; those before time 0 are missing. Values of a channel cover "
-    "seconds_per_value each. A channel whose sensor is absent is all missing.",
-    "mean": "Mean of the samples sensed in [t, t + seconds_per_value); missing if there is none.",
-    "sum": "Sum of the bins that end in (t, t + seconds_per_value], a bin's end being taken "
-    f"{GRACE_S} s early; missing if there is none.",
-    "activity": "One bin per 15 s: activity count of te Lindert & Van Someren (Sleep 2013) of the z axis.",
-    "preprocessing": "Makes the channel of its name out of raw motion, for phones without activity counts: once per "
-    "stride, before the calls of the window. Point i of the stride that begins at s stands for s + i / hz. Its value "
-    "lies on the line between the sample before it and the one at or after it. If that one comes later than "
-    "grace_seconds past the end of the point's 15 s (from time 0), or has not come when the window closes, the sample "
-    "before is held. Where more than gap_seconds lie between the sample before and the earlier of those two times, or "
-    "there is none before, x, y and z are missing. The output 'to' the channel is its newest values.",
-    "operating_points": "To favour a stage: multiply the probabilities by the weights of an operating point, divide by "
-    "their sum, then take the likeliest, or sum into coarser views.",
-    "calls": "For every window, make the calls in order. An input comes 'from' a channel of this window, an 'output' "
-    "of an earlier call in this window, or a 'state'. After the last call each output with a 'to' becomes that state. "
-    "States start the night at their 'initial' value (0 means all zeros).",
-}
+STAGE_CODES = [(stage, HEALTHKIT[stage], HEALTH_CONNECT[stage]) for stage in STAGES]
 
 
-def channel_entry(name, options):
-    """How to fill one channel."""
-    channel = CHANNELS[name]
-    return {
-        "name": name,
-        "unit": channel.unit,
-        "values_per_window": options.values(name),
-        "seconds_per_value": options.seconds(name),
-        "range": [channel.low, channel.high],
-        "missing": channel.missing,
-        "value": "sum" if channel.bins else "mean",
-    }
+class Preprocessing(Calls):
+    """Makes the channel of its name out of raw motion on an even grid of `hz`."""
+
+    hz: Number = Field(gt=0)
+    missing: Number
+    grace_seconds: Number = Field(ge=0)
+    gap_seconds: Number = Field(gt=0)
+
+    @classmethod
+    def of_file(cls, path: Path) -> "Preprocessing":
+        """Of the file of the activity call."""
+        call = Call.of_file(path, ())
+        for tensor in (*call.inputs, *call.outputs):
+            if tensor.name == "motion":
+                tensor.source = "sensor:motion"
+            elif tensor.name == "activity":
+                tensor.to = "channel:activity"
+        grid = {"hz": HZ, "missing": CHANNELS["motion_z"].missing, "grace_seconds": GRACE_S, "gap_seconds": GAP_S}
+        return cls(calls=[call], states=states_of([call]), **grid)
 
 
-def call_entry(path, channels):
-    """One call of a .tflite file, read off the file itself: its signature, inputs and outputs."""
-    with hushed():
-        interpreter = Interpreter(model_path=str(path), num_threads=1)
-        (signature,) = interpreter.get_signature_list()
-        runner = interpreter.get_signature_runner(signature)
-    sides = {"inputs": runner.get_input_details(), "outputs": runner.get_output_details()}
-    entry = {"file": path.name, "signature": signature}
-    for side, details in sides.items():
-        entry[side] = [
-            {"name": name, "shape": [int(n) for n in details[name]["shape"]], "dtype": details[name]["dtype"].__name__}
-            for name in sorted(details, key=lambda name: details[name]["index"])
-        ]
-    states = {tensor["name"].removesuffix("_out") for tensor in entry["outputs"] if tensor["name"].endswith("_out")}
-    for tensor in entry["inputs"]:
-        kind = "channel" if tensor["name"] in channels else "state" if tensor["name"] in states else "output"
-        tensor["from"] = f"{kind}:{tensor['name']}"
-    for tensor in entry["outputs"]:
-        if tensor["name"].endswith("_out"):
-            tensor["to"] = f"state:{tensor['name'].removesuffix('_out')}"
-    return entry
+class Tolerance(Part):
+    """How far a runtime's probabilities may be from the full model's over the golden night."""
+
+    p99_abs_dp: float = Field(ge=0)
+    max_abs_dp: float | None = Field(None, ge=0)
+    same_stage: float = Field(ge=0, le=1)
+    tie: float | None = Field(None, ge=0)
 
 
-def states_of(calls):
-    """How each state of these calls begins."""
-    return {
-        tensor["from"].removeprefix("state:"): {"shape": tensor["shape"], "dtype": tensor["dtype"], "initial": 0}
-        for call in calls
-        for tensor in call["inputs"]
-        if tensor["from"].startswith("state:")
-    }
+class Precision(Calls):
+    """One precision: its calls, the output that is the answer, and its tolerance."""
+
+    probabilities: str
+    tolerance: Tolerance
 
 
-def preprocessing(path):
-    """What makes the channel "activity" out of raw motion: the contract's entry for the file of the activity call."""
-    call = call_entry(path, ())
-    for tensor in (*call["inputs"], *call["outputs"]):
-        if tensor["name"] == "motion":
-            tensor["from"] = "sensor:motion"
-        elif tensor["name"] == "activity":
-            tensor["to"] = "channel:activity"
-    missing = CHANNELS["motion_z"].missing
-    grid = {"hz": HZ, "missing": missing, "grace_seconds": GRACE_S, "gap_seconds": GAP_S}
-    return {"calls": [call], "states": states_of([call]), **grid}
+class Stage(Part):
+    """A stage and its codes in health stores."""
+
+    name: Literal[STAGES]  # type: ignore[valid-type]
+    healthkit: int
+    health_connect: int
 
 
-def make_contract(architecture, options, channels, folder, precisions, points):
-    """The contract, without digests, of the files in a folder. points: {operating point: {"weights": [5]}}."""
-    plans = {}
-    for precision in precisions:
-        files = (Path(folder) / SENSING, stager_path(folder, architecture, precision))
-        calls = [call_entry(path, channels) for path in files]
-        tolerance = {name: value for name, value in GATES[precision].items() if name != "abs_dkappa"}
-        answer = {"states": states_of(calls), "probabilities": PROBABILITIES, "tolerance": tolerance}
-        plans[precision] = {"calls": calls, **answer}
-    motion = Path(folder) / ACTIVITY
-    return {
-        "format": "wristsleep-contract/1",
-        "architecture": architecture,
-        "stages": [{"name": s, "healthkit": HEALTHKIT[s], "health_connect": HEALTH_CONNECT[s]} for s in STAGES],
-        "seconds": {"row": options.data_alignment, "window": options.window_size, "stride": options.stride},
-        "delay_windows": 0,
-        "how": HOW,
-        "channels": [channel_entry(name, options) for name in channels],
-        "preprocessing": {"activity": preprocessing(motion)} if motion.exists() else {},
-        "operating_points": points,
-        "precisions": plans,
-    }
+class UnknownRule(Part):
+    """When no stage is given: see HOW["unknown"]. Times in seconds."""
+
+    stage: Literal["Unknown"] = "Unknown"
+    absent_seconds: Size = ABSENT_S
+    off_wrist_seconds: Size = OFF_WRIST_S
+    off_wrist_blind_seconds: Size = OFF_WRIST_BLIND_S
+    coverage_seconds: Size = COVERAGE_S
 
 
-def stager_path(folder, architecture, precision, **_):
+class InputGuardRule(Part):
+    """How units are checked: see HOW["input_guard"]."""
+
+    first_seconds: Size = FIRST_S
+    least_samples: Size = LEAST_SAMPLES
+    gravity_g: list[Number] = Field(default_factory=lambda: list(GRAVITY_G), min_length=2, max_length=2)
+
+
+class Seconds(Part):
+    """Length of a row, a window and a stride."""
+
+    row: Size
+    window: Size
+    stride: Size
+
+
+class ChannelEntry(Part):
+    """How to fill one channel of a window."""
+
+    name: Literal[CHANNEL_NAMES]  # type: ignore[valid-type]
+    unit: str
+    values_per_window: Size
+    seconds_per_value: Size
+    range: list[Number] = Field(min_length=2, max_length=2)
+    missing: Number
+    value: Literal["mean", "sum"]
+
+    @classmethod
+    def of(cls, name: str, options: Options) -> "ChannelEntry":
+        """The entry of a channel under a run's options."""
+        channel = CHANNELS[name]
+        return cls(
+            name=name,
+            unit=channel.unit,
+            values_per_window=options.values_per_window(name),
+            seconds_per_value=options.seconds_per_value(name),
+            range=[channel.low, channel.high],
+            missing=channel.missing,
+            value="sum" if channel.bins else "mean",
+        )
+
+
+class OperatingPoint(Part):
+    """Weights on the probabilities, in the order of the stages."""
+
+    weights: list[Annotated[float, Field(gt=0)]] = Field(min_length=len(STAGES), max_length=len(STAGES))
+
+
+class Contract(Part):
+    """contract.json. Its fields stand in the order in which they are written."""
+
+    format: Literal["wristsleep-contract/1"]
+    architecture: Literal[ARCHITECTURES]  # type: ignore[valid-type]
+    stages: list[Stage]
+    seconds: Seconds
+    delay_windows: int = Field(ge=0)
+    how: dict[str, str] = Field(default_factory=dict)
+    channels: list[ChannelEntry] = Field(min_length=1)
+    preprocessing: dict[str, Preprocessing] = Field(default_factory=dict)
+    operating_points: dict[str, OperatingPoint] = Field(default_factory=dict)
+    unknown: UnknownRule = Field(default_factory=UnknownRule)
+    input_guard: InputGuardRule = Field(default_factory=InputGuardRule)
+    precisions: dict[Literal[PRECISIONS], Precision] = Field(min_length=1)  # type: ignore[valid-type]
+
+    @classmethod
+    def of_files(
+        cls,
+        folder: Path,
+        architecture: str,
+        options: Options,
+        channels: Sequence[str],
+        precisions: Iterable[str],
+        points: Mapping[str, dict],
+    ) -> "Contract":
+        """The contract, without digests, of the converted files in a folder.
+
+        Args:
+            folder: Holds sensing.tflite, a network per precision and, if there is that channel, activity.tflite.
+            architecture: Of the networks.
+            options: Of the run.
+            channels: Names of the channels, in order.
+            precisions: To be in it.
+            points: {operating point: {"weights": [5]}}.
+
+        Returns:
+            The contract, checked.
+        """
+        plans = {}
+        for precision in precisions:
+            files = (Path(folder) / SENSING, stager_path(folder, architecture, precision))
+            calls = [Call.of_file(path, channels) for path in files]
+            gate = {name: value for name, value in GATES[precision].items() if name != "abs_dkappa"}
+            plans[precision] = Precision(
+                calls=calls, states=states_of(calls), probabilities=PROBABILITIES, tolerance=Tolerance(**gate)
+            )
+        motion = Path(folder) / ACTIVITY
+        return cls(
+            format=FORMAT,
+            architecture=architecture,
+            stages=[Stage(name=n, healthkit=code, health_connect=other) for n, code, other in STAGE_CODES],
+            seconds=Seconds(row=options.data_alignment, window=options.window_size, stride=options.stride),
+            delay_windows=0,
+            how=HOW,
+            channels=[ChannelEntry.of(name, options) for name in channels],
+            preprocessing={"activity": Preprocessing.of_file(motion)} if motion.exists() else {},
+            operating_points={name: OperatingPoint(**point) for name, point in points.items()},
+            precisions=plans,
+        )
+
+    @classmethod
+    def read(cls, folder: Path) -> "Contract":
+        """The contract of a bundle, without a look at its other files.
+
+        Raises:
+            UserMistake: It is missing or wrong; names the file and the field.
+        """
+        path = Path(folder) / FILE
+        try:
+            contract = cls.model_validate(read_json(path, ": no bundle here"))
+            for place, call in contract.calls_by_place():
+                if call.sha256 is None:
+                    raise UserMistake(f"{path}: {place}.sha256: missing")
+            return contract
+        except ValidationError as error:
+            first = error.errors()[0]
+            field = ".".join(map(str, first["loc"]))
+            what = first["msg"].removeprefix("Value error, ")
+            raise UserMistake(f"{path}: {field + ': ' if field else ''}{what}") from None
+
+    @model_validator(mode="after")
+    def _fits_together(self):
+        options = self._checked_options()
+        if [(stage.name, stage.healthkit, stage.health_connect) for stage in self.stages] != STAGE_CODES:
+            raise ValueError(f"stages: expected {', '.join(STAGES)} with their codes, in this order")
+        if len({channel.name for channel in self.channels}) < len(self.channels):
+            raise ValueError("channels: one is there twice")
+        for i, channel in enumerate(self.channels):
+            expected = ChannelEntry.of(channel.name, options)
+            for field in ChannelEntry.model_fields:
+                value, constant = getattr(channel, field), getattr(expected, field)
+                if value != constant:
+                    raise ValueError(f"channels.{i}.{field}: {value!r}, but {channel.name} has {constant!r}")
+        for name, point in self.operating_points.items():
+            if abs(sum(point.weights) - 1) > WEIGHTS_ROUNDING:
+                raise ValueError(f"operating_points.{name}.weights: their sum is {sum(point.weights):g}, not 1")
+        channels = {f"channel:{channel.name}": [1, channel.values_per_window] for channel in self.channels}
+        for name, preprocessing in self.preprocessing.items():
+            points = int(preprocessing.hz * self.seconds.stride)
+            _check_flow(f"preprocessing.{name}", preprocessing, {"sensor:motion": [1, points, 3]})
+        for name, plan in self.precisions.items():
+            shapes = _check_flow(f"precisions.{name}", plan, channels)
+            if shapes.get(f"output:{plan.probabilities}") != [1, len(STAGES)]:
+                raise ValueError(
+                    f"precisions.{name}.probabilities: no output {plan.probabilities!r} of shape [1, {len(STAGES)}]"
+                )
+        return self
+
+    def options(self) -> Options:
+        """The options that shape a window."""
+        names = tuple(channel.name for channel in self.channels)
+        row, window, stride = self.seconds.row, self.seconds.window, self.seconds.stride
+        return Options(data_alignment=row, window_size=window, stride=stride, channels=names)
+
+    def _checked_options(self):
+        try:
+            return self.options()
+        except UserMistake as mistake:
+            raise ValueError(f"seconds: {mistake.message}") from None
+
+    def plans(self) -> Iterator[tuple[str, Calls]]:
+        """(place in the contract, plan) of everything that has calls."""
+        yield from ((f"preprocessing.{name}", plan) for name, plan in self.preprocessing.items())
+        yield from ((f"precisions.{name}", plan) for name, plan in self.precisions.items())
+
+    def calls_by_place(self) -> Iterator[tuple[str, Call]]:
+        """(place in the contract, call) of every call."""
+        for place, plan in self.plans():
+            for i, call in enumerate(plan.calls):
+                yield f"{place}.calls.{i}", call
+
+    def calls(self, precisions: Iterable[str] | None = None) -> list[Call]:
+        """All calls, those of preprocessing too, or only those of some precisions."""
+        chosen = [self.precisions[name] for name in precisions or self.precisions]
+        return [call for plan in (*self.preprocessing.values(), *chosen) for call in plan.calls]
+
+    def files(self) -> dict[str, Call]:
+        """{file: one of its calls}, in the order in which they are called."""
+        return {call.file: call for call in self.calls()}
+
+    def document(self, digests: bool = True) -> dict:
+        """As plain JSON values. digests: False as it is embedded in the files, which cannot hold their own."""
+        calls = {"calls": {"__all__": {"sha256"}}}
+        without = {} if digests else {"preprocessing": {"__all__": calls}, "precisions": {"__all__": calls}}
+        return self.model_dump(by_alias=True, exclude_unset=True, mode="json", exclude=without)
+
+    def with_digests(self, folder: Path) -> "Contract":
+        """A copy with the digest of each call's file in a folder."""
+        copy = self.model_copy(deep=True)
+        for call in copy.calls():
+            call.sha256 = sha256(Path(folder) / call.file)
+        return copy
+
+    def write(self, folder: Path) -> None:
+        """Write contract.json into a folder."""
+        write_json(Path(folder) / FILE, self.document())
+
+
+def stager_path(folder: Path, architecture: str, precision: str) -> Path:
     """Where a bundle has the network in one precision."""
     return Path(folder) / f"{architecture}.{precision}.tflite"
 
 
-def every_call(contract, precisions=None):
-    """All calls of a contract, those of preprocessing too, or only of some precisions."""
-    plans = [contract["precisions"][name] for name in precisions or contract["precisions"]]
-    return [call for plan in (*contract.get("preprocessing", {}).values(), *plans) for call in plan["calls"]]
-
-
-def sha256(path):
-    """Digest of a file, in hexadecimal."""
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
-
-
-def with_digests(contract, folder):
-    """A copy of the contract with each call's sha256, of the files in `folder`."""
-    contract = json.loads(json.dumps(contract))
-    for plan in (*contract.get("preprocessing", {}).values(), *contract["precisions"].values()):
-        plan["calls"] = [{"file": c["file"], "sha256": sha256(Path(folder) / c["file"]), **c} for c in plan["calls"]]
-    return contract
-
-
-def rewrite(content, contract=None):
-    """A .tflite's bytes made lean and, if given, with the contract as a metadata buffer in place of an earlier one.
-
-    The converter's tensor names (paths), its empty buffer per tensor and its empty quantization tables are most of a
-    small file: names become short, empty or equal buffers one.
-    """
-    model = schema.ModelT.InitFromPackedBuf(content, 0)
-    places, kept = {b"": 0}, [model.buffers[0]]
-
-    def place(data):
-        data = b"" if data is None else bytes(data)
-        if data not in places:
-            places[data] = len(kept)
-            kept.append(schema.BufferT())
-            kept[-1].data = list(data)
-        return places[data]
-
-    for graph in model.subgraphs:
-        for i, tensor in enumerate(graph.tensors):
-            tensor.name, tensor.buffer = f"t{i}", place(model.buffers[tensor.buffer].data)
-            if tensor.quantization is not None and tensor.quantization.scale is None:
-                tensor.quantization = None
-    entries = [entry for entry in model.metadata or [] if not contract or _name(entry) != METADATA]
-    for entry in entries:
-        entry.buffer = place(model.buffers[entry.buffer].data)
-    if contract:
-        entries.append(schema.MetadataT())
-        entries[-1].name, entries[-1].buffer = METADATA, place(json.dumps(contract, separators=(",", ":")).encode())
-    model.buffers, model.metadata = kept, entries
-    builder = flatbuffers.Builder(len(content))
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    return bytes(builder.Output())
-
-
-def _name(entry):
-    return entry.name.decode() if isinstance(entry.name, bytes) else entry.name
-
-
-def embedded(path):
-    """The contract inside a .tflite, or None."""
-    model = schema.ModelT.InitFromPackedBuf(Path(path).read_bytes(), 0)
-    for entry in model.metadata or []:
-        if _name(entry) == METADATA:
-            return json.loads(bytes(model.buffers[entry.buffer].data))
-    return None
+def _check_flow(place: str, plan: Calls, shapes: dict[str, list[int]]) -> dict[str, list[int]]:
+    """`Calls.check_flow`, with the plan's place in the contract in the message."""
+    try:
+        return plan.check_flow(shapes)
+    except ValueError as error:
+        raise ValueError(f"{place}.{error}") from None

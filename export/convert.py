@@ -8,6 +8,7 @@ or what changes by less than a quantum per window would never change.
 
 import sys
 import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
@@ -17,17 +18,20 @@ from ai_edge_quantizer import quantizer, recipe_manager
 from ai_edge_quantizer.qtyping import QuantGranularity, TFLOperationName
 
 from export import activity
-from export.contract import ACTIVITY, SENSING, rewrite, stager_path
-from models.assemble import step_form
-from models.run import Run
+from export.contract import ACTIVITY, SENSING, stager_path
+from export.tflite import rewrite
+from models.forms import step_form
+from models.network import Network
+from models.sensing import Sensing
+from models.trained_run import TrainedRun
+from pipeline.errors import UserMistake
 from pipeline.files import write_whole
-from pipeline.options import UserMistake
 
 FLOAT_OPS = ["MUL", "ADD", "SUB", "LOGISTIC", "TANH", "SOFTMAX", "RELU", "BATCH_MATMUL"]
 FLOAT_OPS += ["SPLIT", "CONCATENATION", "STRIDED_SLICE", "SLICE", "RESHAPE", "TRANSPOSE"]
 
 
-def function_model(name, function, specs):
+def function_model(name: str, function: Callable, specs: Sequence[tf.TensorSpec]) -> bytes:
     """The float32 .tflite of a function of tensors that gives a dict of tensors, under the signature `name`."""
     with tempfile.TemporaryDirectory() as folder:
         traced = tf.function(function, input_signature=specs, autograph=False)
@@ -35,10 +39,12 @@ def function_model(name, function, specs):
         return tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[name]).convert()
 
 
-def sensing_model(sensing):
+def sensing_model(sensing: Sensing) -> bytes:
     """The .tflite of sensing: signature "sense"."""
     names = sensing.channels
-    shapes = {name: (1, sensing.options.values(name)) for name in names} | {"context": (1, sensing.size)}
+    shapes = {name: (1, sensing.options.values_per_window(name)) for name in names} | {
+        "context": (1, sensing.context_size)
+    }
 
     def sense(*tensors):
         features, context = sensing.step(dict(zip(names, tensors[:-1], strict=True)), tensors[-1])
@@ -47,8 +53,8 @@ def sensing_model(sensing):
     return function_model("sense", sense, [tf.TensorSpec(shape, tf.float32, name) for name, shape in shapes.items()])
 
 
-def save_step(network, folder):
-    """SavedModel of a network's step form: signature "step"."""
+def save_step(network: Network, folder: str) -> None:
+    """Write the SavedModel of a network's step form: signature "step"."""
     model = step_form(network)
     shapes = {"features": (1, network.features), **{name: (1, *shape) for name, shape in network.states.items()}}
     specs = [tf.TensorSpec(shape, tf.float32, name) for name, shape in shapes.items()]
@@ -58,16 +64,25 @@ def save_step(network, folder):
     archive.write_out(folder, verbose=False)
 
 
-def stager_model(folder, precision, calibration):
-    """The .tflite of a SavedModel in one precision. calibration: {input: [windows, ...]} of training nights."""
+def stager_model(folder: str, precision: str, calibration: dict[str, np.ndarray]) -> bytes:
+    """The .tflite of a SavedModel in one precision.
+
+    Args:
+        folder: Of the SavedModel.
+        precision: One of PRECISIONS.
+        calibration: {input: [windows, ...]} of training nights.
+
+    Returns:
+        Its bytes, as the converter gives them.
+    """
     converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=["step"])
     if precision == "float32":
         return converter.convert()
     if precision == "dynamic":  # the converter's own needs a newer FULLY_CONNECTED than older runtimes have
         recipe = recipe_manager.RecipeManager()  # and 2.14 takes but the first scale in 8-bit products: so in float
         recipe.add_weight_only_config(".*", TFLOperationName.ALL_SUPPORTED, 8, QuantGranularity.CHANNELWISE)
-        maker = quantizer.Quantizer(converter.convert(), recipe.get_quantization_recipe())
-        return bytes(maker.quantize().quantized_model)
+        weight_only = quantizer.Quantizer(converter.convert(), recipe.get_quantization_recipe())
+        return bytes(weight_only.quantize().quantized_model)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     if precision == "float16":
         converter.target_spec.supported_types = [tf.float16]
@@ -82,15 +97,20 @@ def stager_model(folder, precision, calibration):
         converter.target_spec.supported_ops = [sets.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8]
         return converter.convert()
     options = tf.lite.experimental.QuantizationDebugOptions(denylisted_ops=FLOAT_OPS)
-    chosen = tf.lite.experimental.QuantizationDebugger(converter=converter, debug_options=options)
-    return bytes(chosen.get_nondebug_quantized_model())
+    mixed = tf.lite.experimental.QuantizationDebugger(converter=converter, debug_options=options)
+    return bytes(mixed.get_nondebug_quantized_model())
 
 
-def convert(folder, architecture, out, *precisions):
-    """Write sensing.tflite, activity.tflite if there is that channel, and <architecture>.<precision>.tflite of the run
-    `folder` to `out`.
+def convert(folder: str, architecture: str, out: str, *precisions: str) -> None:
+    """Write sensing.tflite, activity.tflite if there is that channel, and <architecture>.<precision>.tflite.
+
+    Args:
+        folder: Of the run.
+        architecture: One of the run's.
+        out: Folder of the files.
+        *precisions: To be converted to; each is printed once its file is written.
     """
-    run = Run(folder)
+    run = TrainedRun(Path(folder))
     network = run.network(architecture)
     write_whole(Path(out) / SENSING, rewrite(sensing_model(run.sensing())))
     if "activity" in run.channels:
@@ -99,7 +119,7 @@ def convert(folder, architecture, out, *precisions):
         save_step(network, saved)
         for precision in precisions:
             content = stager_model(saved, precision, run.calibration(architecture))
-            write_whole(stager_path(out, architecture, precision), rewrite(content))
+            write_whole(stager_path(Path(out), architecture, precision), rewrite(content))
             print(precision, flush=True)  # the parent's progress
 
 

@@ -2,12 +2,12 @@
 
 import hashlib
 from collections import Counter
+from collections.abc import Iterable
 from math import prod
 
-import flatbuffers
 from ai_edge_litert import schema_py_generated as schema
 
-from export.contract import METADATA, rewrite
+from export.tflite import strip_contract
 
 NAMES = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
 BYTES = {"FLOAT32": 4, "FLOAT16": 2, "INT32": 4, "INT64": 8, "INT16": 2, "INT8": 1, "UINT8": 1, "BOOL": 1}
@@ -17,14 +17,18 @@ ELEMENTWISE = ("MUL", "DIV", "SQUARE", "SQUARED_DIFFERENCE")
 ALIGNMENT = 16  # bytes, of a tensor in the arena
 
 
-def facts(content):
-    """Facts of a .tflite's bytes, of which one call runs every operation once.
+def cost_of(content: bytes) -> dict:
+    """What a .tflite costs, of which one call runs every operation once.
 
-    "bytes", "lean_bytes" (without the embedded contract), "lean_sha256" (the same for equal graphs and weights,
-    whatever contract is embedded), "operations" {kind: number}, "parameters", "macs", "multiplications" (elementwise,
-    divisions too; not among the macs), "arena_bytes".
+    Args:
+        content: Its bytes.
+
+    Returns:
+        "bytes", "lean_bytes" (without the embedded contract), "lean_sha256" (the same for equal graphs and weights,
+        whatever contract is embedded), "operations" {kind: number}, "parameters", "macs", "multiplications"
+        (elementwise, divisions too; not among the macs), "arena_bytes".
     """
-    lean = without_contract(content)
+    lean = strip_contract(content)
     graph = Graph(lean)
     return {
         "bytes": len(content),
@@ -38,19 +42,10 @@ def facts(content):
     }
 
 
-def without_contract(content):
-    """The bytes of a .tflite with no contract embedded."""
-    model = schema.ModelT.InitFromPackedBuf(content, 0)
-    model.metadata = [entry for entry in model.metadata or [] if entry.name.decode() != METADATA]
-    builder = flatbuffers.Builder(len(content))
-    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-    return rewrite(bytes(builder.Output()))  # leaves out the buffer that no one names any more
-
-
 class Graph:
     """The one subgraph of a .tflite, a list of operations in the order in which they run."""
 
-    def __init__(self, content):
+    def __init__(self, content: bytes):
         model = schema.ModelT.InitFromPackedBuf(content, 0)
         (graph,) = model.subgraphs
         self.inputs, self.outputs = graph.inputs.tolist(), graph.outputs.tolist()
@@ -63,20 +58,20 @@ class Graph:
             for op in graph.operators
         ]
 
-    def operations(self):
+    def operations(self) -> Counter[str]:
         """Number of operations of each kind."""
         return Counter(kind for kind, *_ in self.steps)
 
-    def parameters(self):
+    def parameters(self) -> int:
         """Numbers that were trained or fitted: constants of more than one value, but for shapes and indices."""
-        used = set()
+        used: set[int] = set()
         for kind, inputs, *_ in self.steps:
             constants = [i for i in inputs if self.constant[i] and prod(self.shapes[i]) > 1]
             bias = inputs[2:3] if kind in PRODUCTS else []  # of an 8-bit product it is int32 too
-            used |= {i for i in constants if i in bias or self.types[i] not in (schema.TensorType.INT32,)}
+            used |= {i for i in constants if i in bias or self.types[i] != schema.TensorType.INT32}
         return sum(prod(self.shapes[i]) for i in used)
 
-    def macs(self):
+    def macs(self) -> int:
         """Multiply-accumulates of the matrix products and convolutions."""
         return sum(
             prod(self.shapes[outputs[0]]) * self._summed(kind, inputs, options)
@@ -93,15 +88,17 @@ class Graph:
             return right[-1]
         return prod(right[1:]) if kind == "CONV_2D" else prod(right[1:3])  # filter [out or 1, height, width, in or out]
 
-    def multiplications(self):
+    def multiplications(self) -> int:
         """Elementwise multiplications and divisions."""
         return sum(prod(self.shapes[outputs[0]]) for kind, _, outputs, _ in self.steps if kind in ELEMENTWISE)
 
-    def lifetimes(self):
-        """(bytes, first step, last step) of every tensor that is worked out. Inputs are there from the start, outputs
-        until the end.
+    def lifetimes(self) -> list[tuple[int, int, int]]:
+        """(bytes, first step, last step) of every tensor that is computed.
+
+        Inputs live from the first step, outputs to the last.
         """
-        first, last = dict.fromkeys(self.inputs, 0), {}
+        first: dict[int, int] = dict.fromkeys(self.inputs, 0)
+        last: dict[int, int] = {}
         for step, (_, inputs, outputs, _) in enumerate(self.steps):
             first |= dict.fromkeys(outputs, step)
             last |= dict.fromkeys([*inputs, *outputs], step)
@@ -109,13 +106,19 @@ class Graph:
         return [(prod(self.shapes[i]) * SIZES[self.types[i]], first[i], last.get(i, 0)) for i in first]
 
 
-def arena(lifetimes):
-    """Bytes that tensors need if those that are not there at the same time share memory.
+def arena(lifetimes: Iterable[tuple[int, int, int]]) -> int:
+    """Bytes that tensors need if those that do not live at the same time share memory.
 
     Greedy by size, as TensorFlow Lite Micro plans it (Pisarchyk & Lee, "Efficient memory management for deep neural
-    net inference", 2020): the largest first (of equals the last), each at the lowest place that is free all its life.
+    net inference", 2020): the largest first (of equals the last), each at the lowest offset that is free all its life.
+
+    Args:
+        lifetimes: (bytes, first step, last step) of each tensor.
+
+    Returns:
+        Bytes, of tensors aligned to ALIGNMENT.
     """
-    placed = []
+    placed: list[tuple[int, int, int, int]] = []  # (offset, end, first step, last step)
     for size, first, last in sorted(lifetimes, key=lambda life: life[0])[::-1]:
         offset = 0
         for low, high, begin, end in sorted(placed):

@@ -1,58 +1,103 @@
-"""Two answers for the same nights, held against each other and against a precision's gate."""
+"""The gates of parity: two answers for the same nights, held against each other and against a precision's gate."""
+
+from collections.abc import Sequence
 
 import numpy as np
 
-from evaluation.metrics import kappa
-from export.contract import GATES
+from pipeline.align import Night
+from pipeline.constants import HOUR_S
+from scoring.metrics import kappa
+
+GATES = {  # rung 3 and 4 of parity: at most, at least, at most
+    "float32": {"p99_abs_dp": 5e-6, "max_abs_dp": 1e-5, "same_stage": 1.0, "abs_dkappa": 0.0, "tie": 2e-5},
+    "float16": {"p99_abs_dp": 2e-3, "same_stage": 0.999, "abs_dkappa": 0.002},
+    "dynamic": {"p99_abs_dp": 0.08, "same_stage": 0.995, "abs_dkappa": 0.005},
+    "int8": {"p99_abs_dp": 0.10, "same_stage": 0.985, "abs_dkappa": 0.01},
+    "int16x8": {"p99_abs_dp": 0.08, "same_stage": 0.995, "abs_dkappa": 0.005},
+}
 
 
-def place(night, window, away):
-    """Where something diverges: night, window (from 0), seconds at its end, and by how much."""
+def divergence(night: Night, window: int, differences: np.ndarray) -> dict:
+    """Where and by how much two answers differ.
+
+    Args:
+        night: Of that window.
+        window: Index of the window, from 0.
+        differences: [windows], the largest |Δp| of each window.
+
+    Returns:
+        {"night", "window", "t": end of the window in s, "abs_dp"}.
+    """
     return {
         "night": night.subject,
         "window": int(window),
         "t": float(night.ends[window]),
-        "abs_dp": float(away[window]),
+        "abs_dp": float(differences[window]),
     }
 
 
-def compare(reference, said, nights, precision):
+def compare(
+    reference: Sequence[np.ndarray], predicted: Sequence[np.ndarray], nights: Sequence[Night], precision: str
+) -> dict:
     """Rungs 3 and 4 of one file: figures pooled over the windows of the nights, and whether its gate holds.
 
-    reference, said: [windows, 5] per night. Windows whose two likeliest stages are closer than the gate's `tie` may
-    swap them. Delta kappa is left out (None) where no window is scored.
+    Args:
+        reference: Probabilities [windows, 5] of each night, of the full model.
+        predicted: The same, of the file.
+        nights: The nights; a stage of -1 is not scored.
+        precision: Whose gate to apply. Windows whose two likeliest stages are closer than its `tie` may swap them.
+
+    Returns:
+        "p99_abs_dp" and "max_abs_dp" of |Δp|, over all probabilities; "same_stage", share of windows; "abs_dkappa",
+        None where no window is scored; "passed"; "worst_night", the one with the largest mean |Δp|;
+        "drift", mean over the windows of each hour of the largest |Δp|; "first_divergence" or None.
     """
     gate = GATES[precision]
-    p, q, true = np.concatenate(reference), np.concatenate(said), np.concatenate([night.stages for night in nights])
-    apart = np.nan_to_num(np.abs(p - q), nan=1.0, posinf=1.0)  # no answer is as wrong as can be
+    p, q = np.concatenate(reference), np.concatenate(predicted)
+    scored_stage = np.concatenate([night.stages for night in nights])
+    differences = np.nan_to_num(np.abs(p - q), nan=1.0, posinf=1.0)  # no answer is as wrong as can be
     rows = np.arange(len(p))
     a, b = p.argmax(1), q.argmax(1)
     same = (a == b) | (p[rows, a] - p[rows, b] < gate.get("tie", 0))
     b = np.where(same, a, b)
-    scored = true >= 0
-    figures = {
-        "p99_abs_dp": float(np.percentile(apart, 99)),
-        "max_abs_dp": float(apart.max()),
-        "same_stage": float(same.mean()),
-        "abs_dkappa": abs(kappa(true[scored], a[scored]) - kappa(true[scored], b[scored])) if scored.any() else None,
-    }
-    held = figures["same_stage"] >= gate["same_stage"] and np.isfinite(q).all()
-    held &= all(figures[n] is None or figures[n] <= gate[n] for n in ("p99_abs_dp", "abs_dkappa"))
-    held &= figures["max_abs_dp"] <= gate.get("max_abs_dp", np.inf)
-    sizes = np.cumsum([len(x) for x in reference])[:-1]
-    away, first = np.split(apart.max(1), sizes), None
-    for night, x, alike in zip(nights, away, np.split(same, sizes), strict=True):
-        wrong = np.flatnonzero(~alike | (x > gate["p99_abs_dp"]))
-        first = first or (place(night, wrong[0], x) if len(wrong) else None)
-    worst = int(np.argmin([alike.mean() - x.max() for alike, x in zip(np.split(same, sizes), away, strict=True)]))
-    hours = [
-        np.concatenate([x[(n.ends - n.ends[0]) // 3600 == h] for x, n in zip(away, nights, strict=True)])
-        for h in range(24)
-    ]
-    drift = [float(np.mean(hour)) for hour in hours if len(hour)]
-    return figures | {
-        "passed": bool(held),
+    scored = scored_stage >= 0
+    true = scored_stage[scored]
+    p99, largest, same_stage = float(np.percentile(differences, 99)), float(differences.max()), float(same.mean())
+    dkappa = abs(kappa(true, a[scored]) - kappa(true, b[scored])) if scored.any() else None
+    passed = (
+        p99 <= gate["p99_abs_dp"]
+        and largest <= gate.get("max_abs_dp", np.inf)
+        and same_stage >= gate["same_stage"]
+        and (dkappa is None or dkappa <= gate["abs_dkappa"])
+        and np.isfinite(q).all()
+    )
+    borders = np.cumsum([len(night) for night in reference])[:-1]
+    by_night = np.split(differences, borders)
+    worst = int(np.argmax([night.mean() for night in by_night]))
+    return {
+        "p99_abs_dp": p99,
+        "max_abs_dp": largest,
+        "same_stage": same_stage,
+        "abs_dkappa": dkappa,
+        "passed": bool(passed),
         "worst_night": nights[worst].subject,
-        "drift": drift,  # mean over the windows of each hour of the largest |difference| of a probability
-        "first_divergence": first,
+        "drift": _drift(nights, by_night),
+        "first_divergence": _first_divergence(nights, by_night, np.split(same, borders), gate["p99_abs_dp"]),
     }
+
+
+def _drift(nights, by_night):
+    """Mean over the windows of each hour of the largest difference of a window; hours without a window are left out."""
+    hours = np.concatenate([(night.ends - night.ends[0]) // HOUR_S for night in nights])
+    largest = np.concatenate([differences.max(1) for differences in by_night])
+    return [float(np.mean(largest[hours == hour])) for hour in range(24) if (hours == hour).any()]
+
+
+def _first_divergence(nights, by_night, same_by_night, limit):
+    """The first window of another stage, or with a difference past the limit, of the first night that has one."""
+    for night, differences, same in zip(nights, by_night, same_by_night, strict=True):
+        largest = differences.max(1)
+        wrong = np.flatnonzero(~same | (largest > limit))
+        if len(wrong):
+            return divergence(night, wrong[0], largest)
+    return None

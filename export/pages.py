@@ -1,63 +1,53 @@
-"""report.md of a bundle: the tables of report.json, in export/pages/report.md."""
+"""report.md of a bundle: the tables of report.json, in templates/pages/report.md."""
 
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-from evaluation.metrics import VIEWS
-from pipeline.options import STAGES
-
-SYNTHETIC = """> **SIMULATED NIGHTS.** This model was trained and scored on nights that a program made up. Nothing about
-> people follows from any figure here: neither accuracy, nor agreement with polysomnography, nor fitness for any use."""
-OTHER = """> The nights are the user's own: who is in them, how they were scored and under which licence they are is not
-> known to the program that wrote this."""
-WARNINGS = {"synthetic": SYNTHETIC, "other": OTHER, "sleep-accel": ""}
+from export.rendering import render
+from pipeline.constants import STAGES
+from scoring.metrics import VIEWS
+from scoring.tables import kilobytes, markdown_table, number
 
 
-def page(name, **known):
-    """A page of export/pages with what is known filled in; blank lines that come of it are taken out."""
-    pages = Environment(loader=FileSystemLoader(Path(__file__).parent / "pages"), undefined=StrictUndefined)
-    parts = pages.get_template(name).render(known).split("\n\n")
+def page(name: str, **values: object) -> str:
+    """A page of templates/pages filled in, without the blank lines that parts which are left out leave."""
+    parts = render(f"pages/{name}", **values).split("\n\n")
     return "\n\n".join(part.strip("\n") for part in parts if part.strip()) + "\n"
 
 
-def table(head, rows):
-    """A Markdown table."""
-    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in [head, ["---"] * len(head), *rows])
+def report_page(document: dict, captions: Mapping[str, str]) -> str:
+    """Text of report.md.
 
-
-def number(value, digits=3):
-    """A number as text; - for None."""
-    return "-" if value is None else f"{value:.{digits}f}"
-
-
-def markdown(document, plots):
-    """Text of report.md. document: of report.json; plots: {file name: caption}."""
-    scored = {name: of["figures"]["views"] for name, of in document["precisions"].items() if scored_in(of)}
+    Args:
+        document: Of report.json.
+        captions: {file name: caption} of the plots.
+    """
+    scored = {name: entry["figures"]["views"] for name, entry in document["precisions"].items() if has_scores(entry)}
     return page(
         "report.md",
         **document,
-        plots=plots,
-        warning=WARNINGS[document["data"]["origin"]],
-        costs=costs(document["precisions"], document["published"]),
-        views=views(scored),
-        stages=stages(scored),
-        calls=calls(document["files"], document["preprocessing"]),
+        plots=captions,
+        origin=document["data"]["mark"],
+        costs=cost_table(document["precisions"], document["published"]),
+        views=view_table(scored),
+        stages=stage_table(scored),
+        calls=call_table(document["files"], document["preprocessing"]),
         runs=next(iter(document["files"].values()))["latency_us"]["runs"],
     )
 
 
-def scored_in(precision):
+def has_scores(entry: dict) -> bool:
     """Whether a precision of report.json has figures on scored nights."""
-    return "views" in (precision["figures"] or {})
+    return "views" in (entry["figures"] or {})
 
 
-def costs(precisions, other):
+def cost_table(precisions: Mapping[str, dict], published: dict) -> str:
     """The table of all precisions, and of the published model beside them."""
 
-    def row(title, text, path, theirs="-"):
+    def row(title: str, text: Callable, path: tuple[str, ...], theirs: str = "-") -> list[str]:
         cells = []
-        for value in precisions.values():
+        for entry in precisions.values():
+            value: Any = entry
             for key in path:
                 value = (value or {}).get(key)
             cells.append("-" if value is None else text(value))
@@ -66,7 +56,7 @@ def costs(precisions, other):
     five, integer = ("figures", "views", "5"), "{:,}".format
     small, share, millions = "{:.1e}".format, "{:.2%}".format, lambda value: f"{value / 1e6:.3f} M"
     rows = [
-        row("accuracy, 5 classes", number, (*five, "accuracy"), number(other["accuracy"])),
+        row("accuracy, 5 classes", number, (*five, "accuracy"), number(published["accuracy"])),
         row("largest class", number, (*five, "majority_accuracy")),
         row("κ, 5 classes", number, (*five, "kappa")),
         row("macro F1, 5 classes", number, (*five, "macro_f1")),
@@ -75,48 +65,48 @@ def costs(precisions, other):
         row("max abs Δp from Keras", small, ("agreement", "max_abs_dp")),
         row("same stage as Keras", share, ("agreement", "same_stage")),
         row("abs Δκ from Keras", "{:.4f}".format, ("agreement", "abs_dkappa")),
-        row("KB, with sensing", kb, ("bytes",)),
-        row("KB without contract", kb, ("lean_bytes",)),
+        row("KB, with sensing", kilobytes, ("bytes",)),
+        row("KB without contract", kilobytes, ("lean_bytes",)),
         row("operations", str, ("operations",)),
-        row("parameters of the network", integer, ("parameters",), integer(other["parameters"])),
+        row("parameters of the network", integer, ("parameters",), integer(published["parameters"])),
         row("multiply-accumulates per window", integer, ("macs",)),
-        row("per hour of sleep", millions, ("macs_per_hour",), f"{other['flop_per_hour'] / 1e6:.1f} MFLOP"),
+        row("per hour of sleep", millions, ("macs_per_hour",), f"{published['flop_per_hour'] / 1e6:.1f} MFLOP"),
         row("elementwise besides, per hour", millions, ("multiplications_per_hour",)),
-        row("tensor arena, KB", kb, ("arena_bytes",), kb(other["arena_bytes"])),
+        row("tensor arena, KB", kilobytes, ("arena_bytes",), kilobytes(published["arena_bytes"])),
         row("step, median, µs", "{:.1f}".format, ("step_us",)),
     ]
-    return table(["", *precisions, other["name"]], rows)
+    return markdown_table(["", *precisions, published["name"]], rows)
 
 
-def kb(count):
-    """Bytes as text in KB."""
-    return f"{count / 1000:.1f}"
-
-
-def views(scored):
+def view_table(scored: Mapping[str, dict]) -> str:
     """Every view of every precision. scored: {precision: views}; "" where there is none."""
     names = ("accuracy", "majority_accuracy", "kappa", "macro_f1")
-    rows = [[name, v, *(number(of[v][n]) for n in names)] for name, of in scored.items() for v in VIEWS]
-    return table(["precision", "classes", "accuracy", "largest class", "κ", "macro F1"], rows) if rows else ""
+    rows = [
+        [precision, view, *(number(views[view][name]) for name in names)]
+        for precision, views in scored.items()
+        for view in VIEWS
+    ]
+    return markdown_table(["precision", "classes", "accuracy", "largest class", "κ", "macro F1"], rows)
 
 
-def stages(scored):
+def stage_table(scored: Mapping[str, dict]) -> str:
     """Recall and precision of the five stages. scored: {precision: views}; "" where there is none."""
     rows = [
-        [name, kind, *(number(of["5"][kind][stage], 2) for stage in STAGES)]
-        for name, of in scored.items()
+        [precision, kind, *(number(views["5"][kind][stage], 2) for stage in STAGES)]
+        for precision, views in scored.items()
         for kind in ("recall", "precision")
     ]
-    return table(["", "", *STAGES], rows) if rows else ""
+    return markdown_table(["", "", *STAGES], rows)
 
 
-def calls(files, preprocessing):
+def call_table(files: Mapping[str, dict], preprocessing: list[str]) -> str:
     """A row per file."""
     rows = []
-    for name, of in files.items():
+    for name, file in files.items():
         title = f"{name}, only without counts" if name in preprocessing else name
-        macs = [f"{of[key]:,}" for key in ("macs", "multiplications")]
-        taken = [number(of["latency_us"][kind], 1) for kind in ("p5", "median", "p95")]
-        rows.append([title, kb(of["bytes"]), kb(of["lean_bytes"]), *macs, kb(of["arena_bytes"]), *taken])
+        products = [f"{file[key]:,}" for key in ("macs", "multiplications")]
+        times = [number(file["latency_us"][kind], 1) for kind in ("p5", "median", "p95")]
+        sizes = [kilobytes(file["bytes"]), kilobytes(file["lean_bytes"])]
+        rows.append([title, *sizes, *products, kilobytes(file["arena_bytes"]), *times])
     head = ["file", "KB", "KB without contract", "multiply-accumulates", "elementwise", "arena KB"]
-    return table([*head, "5 % µs", "median µs", "95 % µs"], rows)
+    return markdown_table([*head, "5 % µs", "median µs", "95 % µs"], rows)

@@ -1,23 +1,26 @@
-"""report.json and report.md of a bundle: what its files cost, and how good they are on held-out nights."""
+"""report.json, report.md and MODEL_CARD.md of a bundle: what its files cost, how good they are on held-out nights."""
 
 import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from evaluation import plots
-from evaluation.metrics import VIEWS, calibration, confusion, scores
-from evaluation.report import plain
-from export.card import card
-from export.contract import every_call, stager_path
-from export.graph import facts
+from export.calls import Calls
+from export.card import model_card
+from export.contract import Contract, Precision, stager_path
+from export.cost import cost_of
 from export.latency import latencies
-from export.markdown import markdown, scored_in
-from pipeline.files import read_hparams, read_json, write_json, write_whole
-from pipeline.options import HOUR_S, PRECISIONS
+from export.pages import has_scores, report_page
+from pipeline.align import Night
+from pipeline.constants import HOUR_S, PRECISIONS
+from pipeline.files import write_json, write_whole
+from pipeline.run_folder import RunFolder
+from scoring import plots
+from scoring.metrics import VIEWS, calibration, confusion, plain, scores
 
-MEASURED = "measured.json"  # of a run: its parity.json as the training ended; later checks may be of other nights
-KEPT = ("accuracy", "kappa", "macro_f1", "majority_accuracy", "recall", "precision")
+SCORES = ("accuracy", "kappa", "macro_f1", "majority_accuracy", "recall", "precision")  # that are reported
+PLOTS = ("confusion.png", "reliability.png", "parity.png")
 PUBLISHED = {
     "name": "Ambiq sleepKIT, SS-5-TCN-SM",
     "source": "https://ambiqai.github.io/sleepkit/zoo/stage",
@@ -31,142 +34,169 @@ PUBLISHED = {
     "mj_per_hour": 1.65,
     "hardware": "Apollo4 Plus",
 }
-SLEEP_ACCEL = {  # subjects of PhysioNet sleep-accel 1.0.0
-    "46343", "759667", "781756", "844359", "1066528", "1360686", "1449548", "1455390", "1818471", "2598705", "2638030",
-    "3509524", "3997827", "4018081", "4314139", "4426783", "5132496", "5383425", "5498603", "5797046", "6220552",
-    "7749105", "8000685", "8173033", "8258170", "8530312", "8686948", "8692923", "9106476", "9618981", "9961348",
-}  # fmt: skip
 
 
-def figures(nights, said):
-    """How good probabilities are: of measured.json, one file's. nights: of pipeline.align; said: [windows, 5] of each.
+def figures(nights: Sequence[Night], probabilities: Sequence[np.ndarray]) -> dict:
+    """How good the probabilities of one file are on some nights.
 
-    Returns {"windows", "scored", "views": {"5": {name of KEPT}, ...}, "confusion": {"5": counts, ...}, "calibration"};
-    of nights without a score the first two only.
+    Args:
+        nights: Scored or not.
+        probabilities: [windows, 5] of each.
+
+    Returns:
+        {"windows", "scored", "views": {"5": {name of SCORES}, ...}, "confusion": {"5": counts, ...}, "calibration"}; of
+        nights without a score, and where a probability is no number, the first two only.
     """
-    stages, p = np.concatenate([night.stages for night in nights]), np.concatenate(said)
-    out = {"windows": len(stages), "scored": int((stages >= 0).sum())}
+    stages, p = np.concatenate([night.stages for night in nights]), np.concatenate(probabilities)
+    out: dict = {"windows": len(stages), "scored": int((stages >= 0).sum())}
     if out["scored"] and np.isfinite(p).all():
         views = scores(stages, p)
-        out["views"] = {view: {name: views[view][name] for name in KEPT} for view in VIEWS}
-        out["confusion"] = {view: confusion(stages, p, view) for view in VIEWS}
-        out["calibration"] = calibration(stages, p)
+        out |= {
+            "views": {view: {name: views[view][name] for name in SCORES} for view in VIEWS},
+            "confusion": {view: confusion(stages, p, view) for view in VIEWS},
+            "calibration": calibration(stages, p),
+        }
     return plain(out)
 
 
-def measured(bundle, plan, nights, said):
-    """What measured.json keeps of one precision: `figures`, and of which files (their digests without the contract).
+def measurements(bundle: Path, plan: Calls, nights: Sequence[Night], probabilities: Sequence[np.ndarray]) -> dict:
+    """What parity.json keeps of one precision.
 
-    plan: the contract's entry of the precision.
+    Args:
+        bundle: Folder of the bundle.
+        plan: The contract's entry of the precision.
+        nights: The held-out nights.
+        probabilities: [windows, 5] of each.
+
+    Returns:
+        `figures`, and "files": the digests of the files that they are of.
     """
-    return figures(nights, said) | {"files": digests(bundle, plan)}
+    return figures(nights, probabilities) | {"files": digests(bundle, plan)}
 
 
-def digests(bundle, plan):
+def digests(bundle: Path, plan: Calls) -> dict[str, str]:
     """{file: SHA-256 without the embedded contract} of a precision's calls."""
-    names = [call["file"] for call in plan["calls"]]
-    return {name: facts((Path(bundle) / name).read_bytes())["lean_sha256"] for name in names}
+    names = [call.file for call in plan.calls]
+    return {name: cost_of((Path(bundle) / name).read_bytes())["lean_sha256"] for name in names}
 
 
-def write_report(bundle, run):
+def write_report(bundle: Path, run: RunFolder) -> None:
     """Write report.json, report.md, MODEL_CARD.md and their plots into a bundle, from it and its run's folder alone.
 
-    Figures are left out, and the report says so, where measured.json lacks them or has them of other files.
+    Figures are left out, and the report says so, where parity.json lacks them or has them of other files.
+
+    Args:
+        bundle: Folder of the bundle.
+        run: Its run.
     """
-    bundle, run = Path(bundle), Path(run)
-    document = document_of(bundle, run)
-    drawn = draw(bundle, run, document)
+    bundle = Path(bundle)
+    document = report_document(bundle, run)
+    captions = draw_plots(bundle, run, document)
     write_json(bundle / "report.json", document)
-    write_whole(bundle / "report.md", markdown(document, drawn))
-    write_whole(bundle / "MODEL_CARD.md", card(document, drawn, run))
+    write_whole(bundle / "report.md", report_page(document, captions))
+    write_whole(bundle / "MODEL_CARD.md", model_card(document, captions, run))
 
 
-def document_of(bundle, run):
+def report_document(bundle: Path, run: RunFolder) -> dict:
     """What report.json holds."""
-    contract = read_json(bundle / "contract.json", ": no bundle here")
-    architecture, calls = contract["architecture"], {call["file"]: call for call in every_call(contract)}
-    taken = latencies(bundle, {name: call["signature"] for name, call in calls.items()})
-    files = {name: facts((bundle / name).read_bytes()) | {"latency_us": taken[name]} for name in calls}
-    hour = HOUR_S // contract["seconds"]["stride"]
-    for each in files.values():
-        each |= {f"{key}_per_hour": each[key] * hour for key in ("macs", "multiplications")}
-    parity = read_json(run / MEASURED) if (run / MEASURED).exists() else {"models": []}
+    contract = Contract.read(bundle)
+    architecture, calls = contract.architecture, contract.files()
+    windows_per_hour = HOUR_S // contract.seconds.stride
+    latency = latencies(bundle, {name: call.signature for name, call in calls.items()})
+    files: dict[str, dict] = {}
+    for name in calls:
+        cost = cost_of((bundle / name).read_bytes())
+        per_hour = {f"{key}_per_hour": cost[key] * windows_per_hour for key in ("macs", "multiplications")}
+        files[name] = cost | {"latency_us": latency[name]} | per_hour
+    parity = run.parity() or {"models": []}
     rows = {row["precision"]: row for row in parity["models"] if row["architecture"] == architecture}
-    plans = contract["precisions"]
-    precisions = {
-        name: entry(plan, stager_path("", architecture, name).name, files, rows.get(name))
-        for name, plan in plans.items()
-    }
-    known = [row["measured"] for row in rows.values() if "measured" in row]
+    measured = [row["measured"] for row in rows.values() if "measured" in row]
+    counts = {name: measured[0][name] for name in ("windows", "scored")} if measured else {}
     return {
         "format": "wristsleep-report/1",
         "architecture": architecture,
-        "data": data(run),
-        "held_out": {"nights": parity.get("nights", [])}
-        | ({k: known[0][k] for k in ("windows", "scored")} if known else {}),
-        "channels": [channel["name"] for channel in contract["channels"]],
-        "stride_seconds": contract["seconds"]["stride"],
-        "windows_per_hour": hour,
-        "precisions": precisions,
-        "rejected": [name for name in PRECISIONS if name in rows and name not in plans],
-        "preprocessing": [c["file"] for plan in contract.get("preprocessing", {}).values() for c in plan["calls"]],
+        "data": data_entry(run),
+        "held_out": {"nights": parity.get("nights", [])} | counts,
+        "channels": [channel.name for channel in contract.channels],
+        "stride_seconds": contract.seconds.stride,
+        "windows_per_hour": windows_per_hour,
+        "precisions": {
+            name: precision_entry(plan, stager_path(Path(), architecture, name).name, files, rows.get(name))
+            for name, plan in contract.precisions.items()
+        },
+        "rejected": [name for name in PRECISIONS if name in rows and name not in contract.precisions],
+        "preprocessing": [call.file for plan in contract.preprocessing.values() for call in plan.calls],
         "files": files,
         "published": PUBLISHED,
     }
 
 
-def entry(plan, network, files, row):
-    """What the report says of one precision. network: its file. row: of measured.json, or None."""
-    own = [files[call["file"]] for call in plan["calls"]]
-    out = {name: sum(each[name] for each in own) for name in ("bytes", "lean_bytes", "macs", "multiplications")}
-    out |= {f"{name}_per_hour": sum(each[f"{name}_per_hour"] for each in own) for name in ("macs", "multiplications")}
-    out |= {"calls": [call["file"] for call in plan["calls"]], "parameters": files[network]["parameters"]}
-    out["operations"] = sum(sum(each["operations"].values()) for each in own)
-    out["arena_bytes"] = max(each["arena_bytes"] for each in own)  # the calls take turns
-    out["step_us"] = sum(each["latency_us"]["median"] for each in own)
-    now = {call["file"]: files[call["file"]]["lean_sha256"] for call in plan["calls"]}
+def precision_entry(plan: Precision, network: str, files: Mapping[str, dict], row: dict | None) -> dict:
+    """What the report says of one precision.
+
+    Args:
+        plan: The contract's entry of it.
+        network: File of the network.
+        files: {file: its entry in the report}.
+        row: Of parity.json, if there is one.
+
+    Returns:
+        The entry: sums over the calls of a window; "figures" is None where there are none, "why_none" says why.
+    """
+    calls = [files[call.file] for call in plan.calls]
+    sizes = ("bytes", "lean_bytes", "macs", "multiplications", "macs_per_hour", "multiplications_per_hour")
+    entry = {name: sum(call[name] for call in calls) for name in sizes}
+    entry |= {"calls": [call.file for call in plan.calls], "parameters": files[network]["parameters"]}
+    entry["operations"] = sum(sum(call["operations"].values()) for call in calls)
+    entry["arena_bytes"] = max(call["arena_bytes"] for call in calls)  # the calls take turns
+    entry["step_us"] = sum(call["latency_us"]["median"] for call in calls)
     if not row or "measured" not in row:
-        return out | {"figures": None, "why_none": "no parity check of this run measured it"}
-    if row["measured"]["files"] != now:
-        return out | {"figures": None, "why_none": "the file was built anew and differs from the one measured"}
+        return entry | {"figures": None, "why_none": "no parity check of this run measured it"}
+    if row["measured"]["files"] != {call.file: files[call.file]["lean_sha256"] for call in plan.calls}:
+        return entry | {"figures": None, "why_none": "the file was built anew and differs from the one measured"}
     agreement = {name: row[name] for name in ("p99_abs_dp", "max_abs_dp", "same_stage", "abs_dkappa")}
-    return out | {"figures": row["measured"], "agreement": agreement}
+    return entry | {"figures": row["measured"], "agreement": agreement}
 
 
-def data(run):
-    """{"origin": "synthetic", "sleep-accel" or "other", "splits": {part: subjects}} of a run's nights."""
-    hparams, _ = read_hparams(run)
-    splits = read_json(run / "splits.json")
-    if hparams.get("synthetic"):
-        origin = "synthetic"
-    else:
-        origin = "sleep-accel" if all(SLEEP_ACCEL.issuperset(part) for part in splits.values()) else "other"
-    return {"origin": origin, "splits": splits}
+def data_entry(run: RunFolder) -> dict:
+    """{"origin": name of the data set, as its mark says, "mark": all of the mark, "splits": {part: subjects}}."""
+    return {"origin": run.origin.name, "mark": run.origin.as_dict(), "splits": run.splits}
 
 
-def draw(bundle, run, document):
-    """Draw what is known into the bundle: {file name: caption}. Plots of an earlier report go."""
-    for name in ("confusion.png", "reliability.png", "parity.png"):
+def draw_plots(bundle: Path, run: RunFolder, document: dict) -> dict[str, str]:
+    """Draw a report's plots into the bundle, and remove those of an earlier one.
+
+    Args:
+        bundle: Folder of the bundle.
+        run: Its run.
+        document: Of report.json.
+
+    Returns:
+        {file name: caption} of what there were figures to draw of.
+    """
+    for name in PLOTS:
         (bundle / name).unlink(missing_ok=True)
-    known = {name: of for name, of in document["precisions"].items() if scored_in(of)}
-    out = {}
-    if known:
-        shown = "int8" if "int8" in known else next(iter(known))
-        own = known[shown]["figures"]
-        panels = {f"{view} classes": pairs(own["confusion"][view], VIEWS[view][0]) for view in VIEWS}
+    scored = {name: entry["figures"] for name, entry in document["precisions"].items() if has_scores(entry)}
+    captions = {}
+    if scored:
+        precision = "int8" if "int8" in scored else next(iter(scored))
+        shown = scored[precision]
+        panels = {f"{view} classes": epochs_of(shown["confusion"][view], VIEWS[view][0]) for view in VIEWS}
         plots.plot_confusion(panels, bundle / "confusion.png")
-        plots.plot_reliability(own["calibration"], bundle / "reliability.png")
-        out["confusion.png"] = f"How the epochs of each scored stage (row) were said, {shown}"
-        out["reliability.png"] = f"Reliability: how often a stage said with some probability is right, {shown}"
-    parity = run / f"parity_{document['architecture']}.png"
-    if parity.exists() and any(of["figures"] for of in document["precisions"].values()):
+        plots.plot_reliability(shown["calibration"], bundle / "reliability.png")
+        captions["confusion.png"] = f"What was predicted of the epochs of each scored stage (row), {precision}"
+        captions["reliability.png"] = f"Reliability: how often a prediction of some probability is right, {precision}"
+    parity = run.parity_plot(run.parity_report, document["architecture"])
+    if parity.exists() and any(entry["figures"] for entry in document["precisions"].values()):
         shutil.copyfile(parity, bundle / "parity.png")
-        out["parity.png"] = "A held-out night: scored, as Keras says, as the watch says, and how far the watch is off"
-    return out
+        captions["parity.png"] = (
+            "A held-out night: scored, predicted by Keras, predicted by the watch, and how far the watch is off"
+        )
+    return captions
 
 
-def pairs(counts, names):
-    """A confusion matrix as the epochs it counts: (scored class [n], said class [n], names)."""
-    counts = np.asarray(counts)
-    true, said = np.indices(counts.shape)
-    return np.repeat(true.ravel(), counts.ravel()), np.repeat(said.ravel(), counts.ravel()), names
+def epochs_of(counts: Sequence[Sequence[int]], names: Sequence[str]) -> tuple[np.ndarray, np.ndarray, Sequence[str]]:
+    """A confusion matrix as the epochs it counts: (scored class [n], predicted class [n], names)."""
+    matrix = np.asarray(counts)
+    scored, predicted = np.indices(matrix.shape)
+    return np.repeat(scored.ravel(), matrix.ravel()), np.repeat(predicted.ravel(), matrix.ravel()), names

@@ -1,88 +1,61 @@
-"""Is a bundle that somebody received whole, and does it say what its golden night says? No TensorFlow needed."""
+"""Is a bundle that somebody received whole, and do its files give what its golden night promises? No TensorFlow."""
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from export.apps import write_apps
-from export.bundle import read_contract
-from export.contract import ACTIVITY, embedded, every_call
-from pipeline.align import Night
-from pipeline.files import read_json, reading
-from pipeline.options import PROBABILITIES, STAGES, UserMistake
-from watch_sim.compare import compare
-from watch_sim.watch import Runner, opened
+from export.app_code import write_apps
+from export.bundle import LABELS, read_bundle
+from export.contract import ACTIVITY, Contract, Preprocessing
+from export.golden import replay_golden
+from export.runner import open_call
+from export.tflite import embedded_contract
+from pipeline.constants import STAGES
+from pipeline.errors import UserMistake
+from pipeline.files import reading
+
+SHAKING_HZ = 5
+SHAKING_COUNT = 100  # activity counts of 15 s, at least
 
 
-def read_golden(folder, contract):
-    """(golden night, {channel: [windows, values]}, probabilities [windows, 5]) of a bundle's golden.json.
+def verify_bundle(folder: Path, precisions: Sequence[str] | None = None) -> dict[str, dict]:
+    """Check a bundle: digests, contract, what is embedded, app code, the activity call, and the golden night.
 
-    Raises UserMistake, naming window and field, where it lacks something that the contract promises.
-    """
-    path = Path(folder) / "golden.json"
-    golden = read_json(path)
-    windows = golden.get("windows") if isinstance(golden, dict) else None
-    if not isinstance(windows, list) or not windows:
-        raise UserMistake(f"{path}: no windows")
-    sizes = {channel["name"]: channel["values_per_window"] for channel in contract["channels"]}
-    columns = {}
-    for name, size in (sizes | {PROBABILITIES: len(STAGES)}).items():
-        for i, window in enumerate(windows):
-            values = window.get(name) if isinstance(window, dict) else None
-            numbers = isinstance(values, list) and all(type(x) in (int, float) and np.isfinite(x) for x in values)
-            if not numbers or len(values) != size:
-                raise UserMistake(f"{path}: window {i}, {name}: expected {size} numbers")
-        columns[name] = np.array([window[name] for window in windows], np.float32)
-    index = {stage: i for i, stage in enumerate(STAGES)} | {None: -1}
-    for i, window in enumerate(windows):
-        if window.get("stage") not in index:
-            raise UserMistake(
-                f"{path}: window {i}, stage: {window['stage']!r} is none of {', '.join(STAGES)}, nor null"
-            )
-    stages = np.array([index[window.get("stage")] for window in windows], np.int8)
-    ends = contract["seconds"]["stride"] * np.arange(1.0, len(windows) + 1)
-    wanted = columns.pop(PROBABILITIES)
-    return Night(str(golden.get("night")), ends, columns, stages), wanted
+    Args:
+        folder: The bundle.
+        precisions: To replay the golden night in; by default all.
 
+    Returns:
+        {precision: figures of `export.gates.compare`} over the golden night.
 
-def golden_rows(folder, precisions=None):
-    """How each precision of a bundle keeps to its gate over the golden night: {precision: watch_sim.compare figures}.
-
-    Raises UserMistake for a bundle that is not whole.
-    """
-    contract = read_contract(folder, precisions)
-    night, wanted = read_golden(folder, contract)
-    rows = {}
-    for precision in precisions or contract["precisions"]:
-        runner = Runner(folder, precision)
-        said = np.stack([runner.step({n: x[i] for n, x in night.channels.items()}) for i in range(len(night))])
-        rows[precision] = compare([wanted], [said], [night], precision)
-    return rows
-
-
-def verify(folder, precisions=None):
-    """`golden_rows`, once all else about the bundle is checked: digests, form, what is embedded, the activity call.
-
-    Raises UserMistake for the first that is wrong.
+    Raises:
+        UserMistake: The first thing that is wrong, but for figures past their gate.
     """
     folder = Path(folder)
-    contract = read_contract(folder)
-    calls = every_call(contract)
-    for call in calls:
-        opened(folder, call)
-        with reading(folder / call["file"]):
-            inside = embedded(folder / call["file"])
-        if inside != without_digests(contract):
-            raise UserMistake(f"{folder / call['file']}: the contract embedded in it is not contract.json")
+    contract = read_bundle(folder)
+    for call in contract.calls():
+        open_call(folder, call)
+        with reading(folder / call.file):
+            inside = embedded_contract(folder / call.file)
+        if inside != contract.document(digests=False):
+            raise UserMistake(f"{folder / call.file}: the contract embedded in it is not contract.json")
+    with reading(folder / LABELS):
+        if (folder / LABELS).read_text().split() != list(STAGES):
+            raise UserMistake(f"{folder / LABELS}: expected {', '.join(STAGES)}, one a line")
     check_apps(folder, contract)
-    if "activity" in contract.get("preprocessing", {}):
-        check_activity(folder, contract["preprocessing"]["activity"])
-    return golden_rows(folder, precisions)
+    if "activity" in contract.preprocessing:
+        check_activity(folder, contract.preprocessing["activity"])
+    return replay_golden(folder, precisions)
 
 
-def check_apps(folder, contract):
-    """The app code must be what is written from the contract: it will be run."""
+def check_apps(folder: Path, contract: Contract) -> None:
+    """The app code must be what this program writes from the contract: it will be run.
+
+    Raises:
+        UserMistake: A file of it is missing or differs.
+    """
     with tempfile.TemporaryDirectory() as scratch:
         write_apps(scratch, contract)
         for path in sorted(Path(scratch).iterdir()):
@@ -93,27 +66,35 @@ def check_apps(folder, contract):
                 raise UserMistake(f"{file}: altered, or written by another version of Wristsleep")
 
 
-def without_digests(contract):
-    """The contract as it is embedded."""
-    if isinstance(contract, dict):
-        return {name: without_digests(value) for name, value in contract.items() if name != "sha256"}
-    return [without_digests(value) for value in contract] if isinstance(contract, list) else contract
+def check_activity(folder: Path, plan: Preprocessing) -> None:
+    """What the activity call must count: nothing at rest, something when shaken, and -1 where there is no sample.
 
+    Args:
+        folder: The bundle.
+        plan: The contract's preprocessing of that name.
 
-def check_activity(folder, plan):
-    """Stillness must count nothing, shaking at 5 Hz something, and no sample -1: or UserMistake."""
-    call = plan["calls"][0]
-    run = opened(folder, call)
-    shape = next(tensor["shape"] for tensor in call["inputs"] if tensor["from"] == "sensor:motion")
-    history = np.zeros(plan["states"]["history"]["shape"], np.float32)
-    shaken = np.sin(2 * np.pi * 5 * np.arange(shape[1]) / plan["hz"])
-    for what, z, right in (
-        ("no sample", plan["missing"], lambda count: count == -1),
-        ("a wrist at rest", 1.0, lambda count: count == 0),
-        ("a wrist shaken", shaken, lambda count: count > 100),
+    Raises:
+        UserMistake: It counts otherwise, or takes no motion or gives no counts.
+    """
+    call = plan.calls[0]
+    run = open_call(folder, call)
+    shapes = [tensor.shape for tensor in call.inputs if tensor.source == "sensor:motion"]
+    counts = [tensor.name for tensor in call.outputs if tensor.to == "channel:activity"]
+    if not (shapes and counts):
+        raise UserMistake(f"{Path(folder) / ACTIVITY}: has no input 'sensor:motion' or no output 'channel:activity'")
+    points = shapes[0][1]
+    nothing = np.full(shapes[0], plan.missing, np.float32)
+    rest = np.zeros(shapes[0], np.float32)
+    rest[0, :, 2] = 1.0  # g
+    shaken = np.zeros(shapes[0], np.float32)
+    shaken[0, :, 2] = np.sin(2 * np.pi * SHAKING_HZ * np.arange(points) / plan.hz)
+    for name, motion, expected in (
+        ("no sample", nothing, lambda count: count == -1),
+        ("a wrist at rest", rest, lambda count: count == 0),
+        ("a wrist shaken", shaken, lambda count: count > SHAKING_COUNT),
     ):
-        motion = np.full(shape, plan["missing"] if what == "no sample" else 0, np.float32)
-        motion[0, :, 2] = z
-        count = run(motion=motion, history=history)["activity"]
-        if not right(count).all():
-            raise UserMistake(f"{Path(folder) / ACTIVITY}: counts {count[0].tolist()} of {what}")
+        inputs = {f"state:{state}": np.zeros(entry.shape, np.float32) for state, entry in plan.states.items()}
+        inputs["sensor:motion"] = motion
+        count = run(**{tensor.name: inputs[tensor.source] for tensor in call.inputs if tensor.source})[counts[0]]
+        if not expected(count).all():
+            raise UserMistake(f"{Path(folder) / ACTIVITY}: counts {count[0].tolist()} of {name}")

@@ -1,0 +1,138 @@
+"""The calls of a contract: signatures of files, where each input comes from, and what each output becomes."""
+
+from collections.abc import Iterable
+from pathlib import Path, PurePath
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from export.tflite import read_signature
+
+LONGEST_NAME = 200  # characters of a file's
+Size = Annotated[int, Field(ge=1)]
+Number = int | float
+DType = Literal["float32", "int8", "int16", "int32"]
+
+
+class Part(BaseModel):
+    """Types as in JSON, no conversion; further fields are welcome."""
+
+    model_config = ConfigDict(strict=True, extra="allow", populate_by_name=True, allow_inf_nan=False)
+
+
+class Tensor(Part):
+    """An input or output of a call: where it comes from, or what it becomes."""
+
+    name: str
+    shape: list[Size]
+    dtype: DType
+    source: str | None = Field(None, alias="from", pattern=r"^(sensor|channel|state|output):.+$")
+    to: str | None = Field(None, pattern=r"^(channel|state):.+$")
+
+
+class Call(Part):
+    """One signature of one file of the bundle."""
+
+    file: str
+    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")  # None in the copy that is embedded in the files
+    signature: str
+    inputs: list[Tensor]
+    outputs: list[Tensor]
+
+    @field_validator("file")
+    @classmethod
+    def _stays_in_the_bundle(cls, file: str) -> str:
+        if PurePath(file).name != file or file in ("", "..") or "\\" in file or len(file) > LONGEST_NAME:
+            raise ValueError(f"{file[:80]!r}: expected a name in the bundle, not a path")
+        return file
+
+    @classmethod
+    def of_file(cls, path: Path, channels: Iterable[str]) -> "Call":
+        """The call of a .tflite, read off the file itself. An input is a channel, a state, or an earlier output."""
+        call = cls.model_validate(read_signature(path))
+        states = {tensor.name.removesuffix("_out") for tensor in call.outputs if tensor.name.endswith("_out")}
+        for tensor in call.inputs:
+            kind = "channel" if tensor.name in channels else "state" if tensor.name in states else "output"
+            tensor.source = f"{kind}:{tensor.name}"
+        for tensor in call.outputs:
+            if tensor.name.endswith("_out"):
+                tensor.to = f"state:{tensor.name.removesuffix('_out')}"
+        return call
+
+
+class State(Part):
+    """What is carried from window to window. initial: a number for all of it, or a nested list."""
+
+    shape: list[Size]
+    dtype: DType
+    initial: Number | list
+
+    @field_validator("initial")
+    @classmethod
+    def _initial_fits(cls, initial: Number | list, fields: ValidationInfo) -> Number | list:
+        if {"shape", "dtype"} <= fields.data.keys():  # else these are wrong themselves
+            shape, dtype = fields.data["shape"], fields.data["dtype"]
+            try:
+                np.broadcast_to(np.asarray(initial, dtype), shape)
+            except (TypeError, ValueError, OverflowError):
+                raise ValueError(f"no {dtype} numbers of shape {shape}") from None
+        return initial
+
+    def initial_array(self) -> np.ndarray:
+        """The state before the night: an array of its shape and dtype."""
+        return np.broadcast_to(np.asarray(self.initial, self.dtype), self.shape).copy()
+
+
+class Calls(Part):
+    """Calls in the order in which they are made, and their states."""
+
+    calls: list[Call] = Field(min_length=1)
+    states: dict[str, State]
+
+    def check_flow(self, shapes: dict[str, list[int]]) -> dict[str, list[int]]:
+        """Every input must come from something that is there by then, of its shape; every state must be renewed.
+
+        Args:
+            shapes: {source: shape} of what is there before the first call.
+
+        Returns:
+            The same of all that is there after the last.
+
+        Raises:
+            ValueError: Names the place.
+        """
+        states = {f"state:{name}": state for name, state in self.states.items()}
+        shapes, renewed = shapes | {source: state.shape for source, state in states.items()}, set()
+        for i, call in enumerate(self.calls):
+            for tensor in call.inputs:
+                place = f"calls.{i}.inputs.{tensor.name}"
+                if tensor.source not in shapes:
+                    raise ValueError(f"{place}: from {tensor.source!r}: no such source before this call")
+                if tensor.shape != shapes[tensor.source]:
+                    raise ValueError(
+                        f"{place}: shape {tensor.shape}, but {tensor.source!r} has {shapes[tensor.source]}"
+                    )
+                if tensor.source in states and states[tensor.source].dtype != tensor.dtype:
+                    raise ValueError(f"{place}: {tensor.dtype}, but {tensor.source!r} is {states[tensor.source].dtype}")
+            for tensor in call.outputs:
+                shapes[f"output:{tensor.name}"] = tensor.shape
+                if tensor.to in states:
+                    if tensor.shape != states[tensor.to].shape or tensor.dtype != states[tensor.to].dtype:
+                        raise ValueError(f"calls.{i}.outputs.{tensor.name}: does not fit {tensor.to!r}")
+                    renewed.add(tensor.to)
+                elif tensor.to and tensor.to.startswith("state:"):
+                    raise ValueError(f"calls.{i}.outputs.{tensor.name}: to {tensor.to!r}: no such state")
+        if stale := sorted(set(states) - renewed):
+            raise ValueError(f"states: no output becomes {', '.join(stale)}")
+        return shapes
+
+
+def states_of(calls: list[Call]) -> dict[str, State]:
+    """How each state of these calls begins: at 0."""
+    sources = [(tensor.source or "", tensor) for call in calls for tensor in call.inputs]
+    return {
+        source.removeprefix("state:"): State(shape=tensor.shape, dtype=tensor.dtype, initial=0)
+        for source, tensor in sources
+        if source.startswith("state:")
+    }

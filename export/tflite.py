@@ -1,0 +1,107 @@
+"""Reading and writing the bytes of a .tflite: made lean, the contract embedded in it, its signature read back."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import flatbuffers
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter
+
+from pipeline.quiet import native_stderr_silenced
+
+METADATA = "wristsleep_contract"  # name of the buffer inside a .tflite
+
+
+def sha256(path: Path) -> str:
+    """Digest of a file, in hexadecimal."""
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+
+
+def rewrite(content: bytes, contract: dict | None = None) -> bytes:
+    """A .tflite's bytes made lean and, if given, with the contract as a metadata buffer in place of an earlier one.
+
+    The converter's tensor names (paths), its empty buffer per tensor and its empty quantization tables are most of a
+    small file: names become short, empty or equal buffers one.
+
+    Args:
+        content: Bytes of a .tflite.
+        contract: What to embed, as JSON.
+
+    Returns:
+        The new bytes.
+    """
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    index_of, buffers = {b"": 0}, [model.buffers[0]]
+
+    def buffer_of(data):
+        """Index of the one buffer with these bytes."""
+        data = b"" if data is None else bytes(data)
+        if data not in index_of:
+            index_of[data] = len(buffers)
+            buffers.append(schema.BufferT())
+            buffers[-1].data = list(data)
+        return index_of[data]
+
+    for graph in model.subgraphs:
+        for i, tensor in enumerate(graph.tensors):
+            tensor.name = f"t{i}"
+            tensor.buffer = buffer_of(model.buffers[tensor.buffer].data)
+            if tensor.quantization is not None and tensor.quantization.scale is None:
+                tensor.quantization = None
+    entries = [entry for entry in model.metadata or [] if not contract or _name(entry) != METADATA]
+    for entry in entries:
+        entry.buffer = buffer_of(model.buffers[entry.buffer].data)
+    if contract:
+        entries.append(schema.MetadataT())
+        entries[-1].name = METADATA
+        entries[-1].buffer = buffer_of(json.dumps(contract, separators=(",", ":")).encode())
+    model.buffers = buffers
+    model.metadata = entries
+    return _packed(model, len(content))
+
+
+def strip_contract(content: bytes) -> bytes:
+    """The bytes of a .tflite with no contract embedded."""
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    model.metadata = [entry for entry in model.metadata or [] if _name(entry) != METADATA]
+    return rewrite(_packed(model, len(content)))  # leaves out the buffer that no one names any more
+
+
+def embedded_contract(path: Path) -> dict | None:
+    """The contract inside a .tflite, or None."""
+    model = schema.ModelT.InitFromPackedBuf(Path(path).read_bytes(), 0)
+    for entry in model.metadata or []:
+        if _name(entry) == METADATA:
+            return json.loads(bytes(model.buffers[entry.buffer].data))
+    return None
+
+
+def read_signature(path: Path) -> dict:
+    """The one signature of a .tflite.
+
+    Returns:
+        {"file", "signature", "inputs" and "outputs": [{"name", "shape", "dtype"}] in the order of the graph}.
+    """
+    with native_stderr_silenced():
+        interpreter = Interpreter(model_path=str(path), num_threads=1)
+        (signature,) = interpreter.get_signature_list()
+        runner = interpreter.get_signature_runner(signature)
+    sides = {"inputs": runner.get_input_details(), "outputs": runner.get_output_details()}
+    entry = {"file": Path(path).name, "signature": signature}
+    for side, details in sides.items():
+        entry[side] = [
+            {"name": name, "shape": [int(n) for n in details[name]["shape"]], "dtype": details[name]["dtype"].__name__}
+            for name in sorted(details, key=lambda name: details[name]["index"])
+        ]
+    return entry
+
+
+def _name(entry):
+    return entry.name.decode() if isinstance(entry.name, bytes) else entry.name
+
+
+def _packed(model, size):
+    builder = flatbuffers.Builder(size)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
