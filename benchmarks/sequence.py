@@ -13,21 +13,26 @@ import numpy as np
 import tensorflow as tf
 
 from export.convert import stager_model
-from models.run import Run
+from models.trained_run import TrainedRun
+from pipeline.constants import HOUR_S
 from pipeline.files import write_whole
-from pipeline.options import HOUR_S
 
 
-def sequence_model(run, architecture, form, precision):
-    """The .tflite: features [1, windows of an hour, F] -> stage probabilities of each, signature "step".
+def sequence_model(run: TrainedRun, architecture: str, form: str, precision: str) -> bytes:
+    """The .tflite: features [1, windows of an hour, F] -> stage probabilities of each window, signature "step".
 
-    form: how a recurrent layer is exported. As a loop, the converter crashes where activations are to be 8 or 16 bit.
+    Args:
+        run: The trained run.
+        architecture: One of the run's.
+        form: How a recurrent layer is exported, "loop" or "unrolled". As a loop, the converter crashes where
+            activations are to be 8 or 16 bit.
+        precision: One of PRECISIONS.
     """
     network = run.network(architecture)
     if form == "unrolled":
         network.memory.unroll = True
     x = keras.Input((HOUR_S // run.options.stride, network.features), name="features")
-    model = keras.Model(x, network(x)[0])
+    model = keras.Model(x, network.sequence(x))
     shape = (1, *x.shape[1:])
     archive = keras.export.ExportArchive()
     archive.track(model)
@@ -41,4 +46,4 @@ def sequence_model(run, architecture, form, precision):
 
 if __name__ == "__main__":
     folder, architecture, form, precision, out = sys.argv[1:]
-    write_whole(Path(out), sequence_model(Run(folder), architecture, form, precision))
+    write_whole(Path(out), sequence_model(TrainedRun(folder), architecture, form, precision))

@@ -10,104 +10,151 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
 import numpy as np
 
-from export.graph import facts
+from export.cost import cost_of
 from export.latency import ROOT, benchmark
-from pipeline.cli import console, hushed, option
+from export.runner import Runner
+from pipeline.command_line import console, option
+from pipeline.constants import HOUR_S
 from pipeline.files import write_json
-from pipeline.options import HOUR_S
-from watch_sim.watch import Runner
+from pipeline.quiet import native_stderr_silenced
 
-ROUNDS, RUNS = 15, 400
-STEP_US, MACS_PER_HOUR, TIMES_CHEAPER = 60, 2.5e6, 50  # targets, of GRU int8
+ROUNDS = 15  # in which all that is compared takes turns
+RUNS = 400  # of a call in each round
+RUNS_WHOLE = RUNS // 10  # of a network over an hour
+# targets, of GRU int8
+STEP_US = 60  # microseconds of a step
+MACS_PER_HOUR = 2.5e6  # multiply-accumulates per hour of sleep
+TIMES_CHEAPER = 50  # than the last hour anew
 
 
-def alternatives(run, architecture, precision, folder):
-    """{name: path} of the network over an hour, in each form that can be had; written into `folder`."""
+def alternatives(run: Path, architecture: str, precision: str, folder: str) -> dict[str, Path]:
+    """{name: path} of the network over an hour, in each form that converts; written into `folder`."""
     forms = [("loop", "float32")]  # as a loop it does not convert to integers
     if architecture != "transformer":  # which has none
         forms += [("unrolled", "float32"), ("unrolled", precision)]
     paths = {}
-    for form, kind in dict.fromkeys(forms):
-        path = Path(folder) / f"{form}.{kind}.tflite"
-        command = [sys.executable, "-m", "benchmarks.sequence", str(run.resolve()), architecture, form, kind, str(path)]
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    for form, stored in dict.fromkeys(forms):
+        path = Path(folder) / f"{form}.{stored}.tflite"
+        arguments = [str(run.resolve()), architecture, form, stored, str(path)]
+        command = [sys.executable, "-m", "benchmarks.sequence", *arguments]
+        child = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
         if path.exists():
-            paths[f"{form}, {kind}"] = path
+            paths[f"{form}, {stored}"] = path
         else:
-            console.print(f"{form}, {kind}: does not convert (status {done.returncode})")
+            console.print(f"{form}, {stored}: does not convert (status {child.returncode})")
     return paths
 
 
-def python_us(runner, windows):
+def python_us(runner: Runner, windows: dict[str, np.ndarray]) -> float:
     """Median microseconds of a step through Python's signature runners."""
     times = []
     for _ in range(RUNS):
-        begun = time.perf_counter_ns()
+        start = time.perf_counter_ns()
         runner.step(windows)
-        times.append(time.perf_counter_ns() - begun)
-    return statistics.median(times) / 1000
+        times.append(time.perf_counter_ns() - start)
+    return statistics.median(times) / 1000  # ns -> us
 
 
-def measure(calls, python, rounds):
-    """Medians over the rounds in microseconds: {name: time} of calls {name: (path, signature, runs)} and of Python."""
-    taken = {name: [] for name in (*calls, "python")}
+def measure(
+    calls: dict[str, tuple[Path, str, int]], measure_python: Callable[[], float], rounds: int
+) -> dict[str, float]:
+    """Medians over the rounds in microseconds.
+
+    Args:
+        calls: {name: (path, signature, runs in each round)}.
+        measure_python: Returns the microseconds of a step from Python.
+        rounds: How many.
+
+    Returns:
+        {name: microseconds} of the calls and of "python".
+    """
+    times = {name: [] for name in (*calls, "python")}
     for _ in range(rounds):
         for name, call in calls.items():
-            with hushed():
-                taken[name].append(benchmark(*call)["median"])
-        taken["python"].append(python())
-    return {name: statistics.median(times) for name, times in taken.items()}
+            with native_stderr_silenced():
+                times[name].append(benchmark(*call)["median"])
+        times["python"].append(measure_python())
+    return {name: statistics.median(of_call) for name, of_call in times.items()}
 
 
-def report(run, architecture, precision, rounds=ROUNDS, alternative=True):
-    """All figures, and of GRU int8 whether each target is met. alternative: whether to measure it, which takes long."""
+def report(
+    run: Path | str, architecture: str, precision: str, rounds: int = ROUNDS, alternative: bool = True
+) -> dict[str, object]:
+    """All figures of a model, and of GRU int8 whether each target is met.
+
+    Args:
+        run: The run folder.
+        architecture: One of the run's.
+        precision: One of the bundle's.
+        rounds: In which all that is compared takes turns.
+        alternative: Whether to measure the network over an hour too, which takes long.
+
+    Returns:
+        As --json writes it: microseconds ("..._us"), multiply-accumulates per hour of sleep, and how many times cheaper
+        a step is than the last hour anew.
+    """
     bundle = Path(run) / "bundles" / architecture
     runner = Runner(bundle, precision)
     plan, contract = runner.plan, runner.contract
-    files = {call["file"]: (bundle / call["file"], call["signature"], RUNS) for call in plan["calls"]}
-    before = [call for each in contract.get("preprocessing", {}).values() for call in each["calls"]]
-    files |= {call["file"]: (bundle / call["file"], call["signature"], RUNS) for call in before}
+    preprocessing = [call for inputs in contract.preprocessing.values() for call in inputs.calls]
+    calls = {call.file: (bundle / call.file, call.signature, RUNS) for call in [*plan.calls, *preprocessing]}
     rng = np.random.default_rng(0)
-    windows = {c["name"]: np.float32(rng.uniform(*c["range"], c["values_per_window"])) for c in contract["channels"]}
-    cost = {file: facts(path.read_bytes()) for file, (path, *_) in files.items()}
+    windows = {c.name: np.float32(rng.uniform(*c.range, c.values_per_window)) for c in contract.channels}
     with tempfile.TemporaryDirectory() as folder:
         sequences = alternatives(Path(run), architecture, precision, folder) if alternative else {}
-        whole = {name: (path, "step", RUNS // 10) for name, path in sequences.items()}
-        taken = measure(files | whole, lambda: python_us(runner, windows), rounds)
+        whole = {name: (path, "step", RUNS_WHOLE) for name, path in sequences.items()}
+        times = measure(calls | whole, lambda: python_us(runner, windows), rounds)
 
-    sensing, network = (call["file"] for call in plan["calls"])
-    step, hour = taken[sensing] + taken[network], HOUR_S // contract["seconds"]["stride"]
-    per_hour = {file: {key: each[key] * hour for key in ("macs", "multiplications")} for file, each in cost.items()}
+    sensing, network = (call.file for call in plan.calls)
+    step_us = times[sensing] + times[network]
+    hour = HOUR_S // contract.seconds.stride  # steps
+    per_hour = cost_per_hour({file: path for file, (path, *_) in calls.items()}, hour)
     macs = sum(per_hour[file]["macs"] for file in (sensing, network))
-    rerun = {name: hour * taken[sensing] + taken[name] for name in sequences}
-    times = {name: cost / step for name, cost in rerun.items()}
+    rerun_us = {name: hour * times[sensing] + times[name] for name in sequences}
+    cheaper = {name: us / step_us for name, us in rerun_us.items()}
     return {
         "model": f"{architecture} {precision}",
-        "step_us": step,
-        "python_us": taken["python"],
-        "calls_us": {file: taken[file] for file in files},
+        "step_us": step_us,
+        "python_us": times["python"],
+        "calls_us": {file: times[file] for file in calls},
         "macs_per_hour": macs,
         "per_hour": per_hour,
-        "hour_us": {name: taken[name] for name in sequences},
-        "rerun_us": rerun,
-        "times_cheaper": times,
-        "times_cheaper_network_alone": {name: taken[name] / taken[network] for name in sequences},
-        "met": met(step, macs, times) if (architecture, precision) == ("gru", "int8") else {},
+        "hour_us": {name: times[name] for name in sequences},
+        "rerun_us": rerun_us,
+        "times_cheaper": cheaper,
+        "times_cheaper_network_alone": {name: times[name] / times[network] for name in sequences},
+        "met": met(step_us, macs, cheaper) if (architecture, precision) == ("gru", "int8") else {},
     }
 
 
-def met(step, macs, times):
-    """Whether each target is met: microseconds of a step, multiply-accumulates per hour, {alternative: times}."""
-    reached = {"step": step <= STEP_US, "macs": macs <= MACS_PER_HOUR}
-    return reached | ({"times_cheaper": min(times.values()) >= TIMES_CHEAPER} if times else {})
+def cost_per_hour(files: dict[str, Path], steps: int) -> dict[str, dict[str, int]]:
+    """{file: {"macs", "multiplications"}} of an hour of `steps` calls."""
+    costs = {file: cost_of(path.read_bytes()) for file, path in files.items()}
+    return {file: {key: cost[key] * steps for key in ("macs", "multiplications")} for file, cost in costs.items()}
 
 
-def lines(figures):
+def met(step_us: float, macs: float, cheaper: dict[str, float]) -> dict[str, bool]:
+    """Whether each target is met.
+
+    Args:
+        step_us: Microseconds of a step.
+        macs: Multiply-accumulates per hour of sleep.
+        cheaper: {alternative: how many times cheaper a step is}.
+
+    Returns:
+        {"step", "macs" and, where an alternative was measured, "times_cheaper": whether}.
+    """
+    reached = {"step": step_us <= STEP_US, "macs": macs <= MACS_PER_HOUR}
+    return reached | ({"times_cheaper": min(cheaper.values()) >= TIMES_CHEAPER} if cheaper else {})
+
+
+def lines(figures: dict) -> Iterator[str]:
     """The report as lines of text."""
 
     def target(name, text):
@@ -119,12 +166,12 @@ def lines(figures):
     yield f"step, from Python {figures['python_us']:9.1f} us"
     macs = figures["macs_per_hour"] / 1e6
     yield f"multiply-accumulates per hour of sleep {macs:.3f} M{target('macs', f'{MACS_PER_HOUR / 1e6} M')}"
-    for file, each in figures["per_hour"].items():
-        yield f"  {file:<24} {each['macs'] / 1e6:.3f} M, elementwise besides {each['multiplications'] / 1e6:.3f} M"
+    for file, cost in figures["per_hour"].items():
+        yield f"  {file:<24} {cost['macs'] / 1e6:.3f} M, elementwise besides {cost['multiplications'] / 1e6:.3f} M"
     for name, times in figures["times_cheaper"].items():
         alone = figures["times_cheaper_network_alone"][name]
-        told = target("times_cheaper", f"{TIMES_CHEAPER} times")
-        yield f"the last hour anew ({name}): {figures['rerun_us'][name]:.0f} us, {times:.0f} times a step{told}"
+        verdict = target("times_cheaper", f"{TIMES_CHEAPER} times")
+        yield f"the last hour anew ({name}): {figures['rerun_us'][name]:.0f} us, {times:.0f} times a step{verdict}"
         yield f"  network alone: {figures['hour_us'][name]:.0f} us, {alone:.0f} times its step"
 
 

@@ -2,12 +2,12 @@
 
 import os
 
-from pipeline.cli import hushed
+from pipeline.quiet import native_stderr_silenced
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # no GPU is needed
 
-with hushed():  # its start-up noise says nothing to a user, and no setting silences all of it
+with native_stderr_silenced():  # its start-up noise says nothing to a user, and no setting silences all of it
     import tensorflow as tf
 tf.get_logger().setLevel("ERROR")

@@ -13,31 +13,40 @@ from models.recurrent import Recurrent
 
 @keras.saving.register_keras_serializable("wristsleep")
 class CoupledLSTMCell(layers.Layer):
-    """x [B, F], states [hidden [B, U], cell [B, U]] -> hidden, [hidden, cell]. The input gate is 1 - forget gate."""
+    """One step of the LSTM; the input gate is 1 - forget gate.
 
-    def __init__(self, units, **kwargs):
+    Input shape: x [B, F], states [hidden [B, U], cell [B, U]]. Output shape: hidden [B, U], [hidden, cell] after it.
+    """
+
+    def __init__(self, units: int, **kwargs):
+        """A cell of U = `units` values."""
         super().__init__(**kwargs)
-        self.units, self.state_size, self.output_size = units, [units, units], units
+        self.units = self.output_size = units
+        self.state_size = [units, units]
 
     def build(self, shape):
-        def remembering(shape, dtype=None):  # forget gate, output gate, value: begins by keeping what it has
+        """Make the weights of forget gate, output gate and value, side by side."""
+
+        def initial_bias(shape, dtype=None):  # 1 on the forget gate: at first, the cell remembers
             return ops.concatenate([ops.ones(self.units), ops.zeros(2 * self.units)])
 
         width = 3 * self.units
         self.kernel = self.add_weight(shape=(shape[-1], width), name="kernel")
         self.recurrent = self.add_weight(shape=(self.units, width), initializer="orthogonal", name="recurrent")
-        self.bias = self.add_weight(shape=(width,), initializer=remembering, name="bias")
+        self.bias = self.add_weight(shape=(width,), initializer=initial_bias, name="bias")
 
     def call(self, x, states):
+        """X [B, F], [hidden, cell] [B, U] -> hidden, [hidden, cell] after the window."""
         hidden, cell = states
         mixed = ops.matmul(x, self.kernel) + ops.matmul(hidden, self.recurrent) + self.bias  # (B, 3 U)
-        forget, output, value = ops.split(mixed, 3, axis=-1)
+        forget, output, value = ops.split(mixed, 3, axis=-1)  # (B, U) each
         value = ops.tanh(value)
         cell = value + ops.sigmoid(forget) * (cell - value)  # = forget * cell + (1 - forget) * value
         hidden = ops.sigmoid(output) * ops.tanh(cell)
         return hidden, [hidden, cell]
 
     def get_config(self):
+        """What Keras saves of the cell."""
         return {**super().get_config(), "units": self.units}
 
 
@@ -47,4 +56,5 @@ class LSTM(Recurrent):
     state_names = ("hidden", "cell")
 
     def recurrent_layer(self, hidden):
+        """keras.layers.RNN of CoupledLSTMCell."""
         return layers.RNN(CoupledLSTMCell(hidden), return_sequences=True, name="memory")

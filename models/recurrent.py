@@ -2,10 +2,10 @@
 
 from keras import layers
 
-from pipeline.options import STAGES
+from models.network import Network
 
 
-class Recurrent:
+class Recurrent(Network):
     """features -> dense -> recurrent layer -> dense -> stage probabilities.
 
     A subclass names its states and makes its Keras layer, whose `cell` is the step form.
@@ -13,21 +13,20 @@ class Recurrent:
 
     state_names = ("hidden",)
 
-    def __init__(self, features, hidden):
-        self.features = features
+    def make_body(self, hidden):
+        """One recurrent layer, and a state [B, hidden] for each of `state_names`."""
         self.states = dict.fromkeys(self.state_names, (hidden,))
-        self.noise = layers.GaussianNoise(0.3)  # both act in training only
-        self.drop = layers.Dropout(0.3)
-        self.squeeze = layers.Dense(hidden, "tanh", name="squeeze")
         self.memory = self.recurrent_layer(hidden)
-        self.stages = layers.Dense(len(STAGES), "softmax", name="stages")
 
-    def __call__(self, x, states=None):
-        """x: [B, T, F], or [B, F] with states {name: [B, hidden]} -> probabilities [B, (T,) 5], states."""
-        x = self.drop(self.squeeze(self.noise(x)))
-        if states is None:
-            x, after = self.memory(x), None
-        else:
-            x, after = self.memory.cell(x, [states[name] for name in self.state_names])
-            after = dict(zip(self.state_names, after, strict=True))
-        return self.stages(self.drop(x)), after
+    def recurrent_layer(self, hidden: int) -> layers.Layer:
+        """The Keras layer: [B, T, hidden] -> [B, T, hidden]; its `cell` takes one window and a list of states."""
+        raise NotImplementedError
+
+    def sequence(self, x):
+        """Features [B, T, F] -> probabilities [B, T, 5]."""
+        return self.stages(self.drop(self.memory(self.enter(x))))
+
+    def step(self, x, states):
+        """Features [B, F], states {name: [B, hidden]} -> probabilities [B, 5], states after the window."""
+        x, after = self.memory.cell(self.enter(x), [states[name] for name in self.state_names])
+        return self.stages(self.drop(x)), dict(zip(self.state_names, after, strict=True))

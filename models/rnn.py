@@ -9,4 +9,5 @@ class RNN(Recurrent):
     """One keras.layers.SimpleRNN over the night."""
 
     def recurrent_layer(self, hidden):
+        """keras.layers.SimpleRNN."""
         return layers.SimpleRNN(hidden, return_sequences=True, name="memory")

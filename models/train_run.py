@@ -1,80 +1,172 @@
 """From nights to trained models in a run folder: what train.py and every fold of an evaluation have in common."""
 
+from collections.abc import Callable, Mapping, Sequence
+
 import numpy as np
 import pandas as pd
 
-from models.operating import operating_points
-from models.run import GOLDEN, model_name
+from models.inner_folds import predict_out_of_fold
+from models.operating_points import operating_points
 from models.sensing import Sensing
-from models.training import best_epoch
-from models.training import train as fit_network
-from pipeline.augment import varied
-from pipeline.files import read_json, write_json, write_whole
-from pipeline.nights import write_night
-from pipeline.options import UserMistake
+from models.trained_run import TrainedRun
+from models.training import best_epoch, train_network
+from pipeline.align import Night
+from pipeline.augment import night_variants
+from pipeline.errors import UserMistake
+from pipeline.files import read_json, write_json
+from scoring.metrics import scores
+from scoring.predictions import PredictedNight, Result, write_predictions
+
+AS_RECORDED = 1 / 3  # how likely a training epoch takes a night as it is, not one of its variants
+
+Doing = Callable[..., None]
+Done = Callable[[str], None]
 
 
-def parts(nights, splits):
-    """Nights by the part of the split that their subject is in."""
-    return {name: [night for night in nights if night.subject in own] for name, own in splits.items()}
+def train_run(
+    run: TrainedRun,
+    parts: Mapping[str, Sequence[Night]],
+    doing: Doing = lambda what, cost=0: None,
+    done: Done = lambda what: None,
+    jobs: int = 1,
+) -> None:
+    """Fit sensing and train every network of a run. Writes all that export, parity and evaluation start from.
 
+    What a stopped run left in the folder is gone on from.
 
-def fit(run, part, doing=lambda what, cost=0: None, done=lambda what: None):
-    """Fit sensing and train every network of the run on `part`, {"train", "inner_validation", "validation"} -> nights.
+    Args:
+        run: The run.
+        parts: {"train", "inner_validation", "validation"} -> nights; the last two are empty where every subject is
+            trained on.
+        doing: Called as doing(what, cost) with the work that is under way, and its cost (s, roughly) once it is done.
+        done: Called as done(what) when a stage of the work is done.
+        jobs: Inner folds trained at a time.
 
-    Writes all of the run folder that export, parity and evaluation start from. doing(what, cost): a piece of work is
-    under way, or its cost done; done(what): a stage of it is.
+    Raises:
+        UserMistake: A part has no scored window.
     """
-    for name, own in part.items():
-        if not any((night.stages >= 0).any() for night in own):
+    for name, nights in parts.items():
+        if nights and not any((night.stages >= 0).any() for night in nights):
             raise UserMistake(f"no scored window in the {name.replace('_', ' ')} nights; with this --stride perhaps")
-    sensing, many = Sensing(run.options, run.channels), len(part["train"])
-    seeds = [[run.options.seed, i, j] for j in range(run.options.variants) for i in range(many)]
-    variants = [varied(part["train"][seed[1]], run.options, seed) for seed in seeds]
-    nights = [*part["train"], *variants, *part["inner_validation"], *part["validation"]]
-    values, known = sensing.measured(nights)  # in one go: it knows nothing of other nights
-    sensing.fit(values[:many], known[:many])
-    write_json(run.folder / "scaler.json", {"features": sensing.names, **sensing.scaler})
-    ends = np.cumsum([many, len(variants), len(part["inner_validation"])])
-    shown = list(zip(sensing.scaled(values, known), [night.stages for night in nights], strict=True))
-    own, extra, inner, held = (shown[i:j] for i, j in zip([0, *ends], [*ends, None], strict=True))
-    train = [[night, *extra[i::many]] for i, night in enumerate(own)]  # each night, then its variants
-    fullest = sorted(part["validation"], key=lambda night: (-sum(map(len, night.channels.values())), -len(night)))
-    for name, night in zip(GOLDEN, fullest, strict=False):
-        write_night(run.folder / name, night)
-    done(f"{len(sensing.names)} features")
-    data = {"train": train, "inner_validation": inner, "validation": held}
-    rows = [fit_one(run, architecture, data, doing, done) for architecture in run.options.architectures]
-    write_whole(run.folder / "model_accuracies.csv", pd.concat(rows).to_csv(index=False))
-    x, stages = zip(*inner, strict=True)
-    points = {name: operating_points(stages, run.probabilities(name, x)) for name in run.options.architectures}
-    write_json(run.folder / "operating_points.json", points)
-    run.write_calibration([x for x, _ in own])
+    data = features_of_parts(run, parts)
+    candidates = parts["validation"] or parts["train"]
+    fullest = sorted(candidates, key=lambda night: (-sum(map(len, night.channels.values())), -len(night)))
+    run.write_golden_nights(fullest)
+    done(f"{len(run.scaler['mean'])} features")
+    rows, points, left_out = [], {}, {}
+    for architecture in run.options.architectures:
+        epochs, stages, probabilities = choose_by_folds(run, architecture, parts, data, jobs, doing, done)
+        rows.append(train_architecture(run, architecture, data, doing, done, epochs))
+        if probabilities is None:
+            features, stages = zip(*data["inner_validation"], strict=True)
+            probabilities = run.probabilities(architecture, features)
+        points[architecture], left_out[architecture] = operating_points(stages, probabilities)
+        for name, reason in left_out[architecture].items():
+            done(f"{architecture}: no operating point {name!r}: {reason}")
+    run.write_accuracies(pd.concat(rows))
+    run.write_operating_points(points, left_out)
+    run.draw_calibration([variants[0][0] for variants in data["train"]])
 
 
-def fit_one(run, architecture, data, doing, done):
-    """Train one architecture, or take what a stopped run left of it; its accuracies as a DataFrame."""
-    partial = run.folder / "partial" / architecture
-    partial.mkdir(exist_ok=True)
-    log, model = partial / "accuracies.json", run.folder / model_name(architecture)
+def choose_by_folds(run: TrainedRun, architecture: str, parts, data, jobs: int, doing: Doing, done: Done):
+    """What inner cross-validation says of an architecture; its predictions are kept in the run.
+
+    Returns:
+        How many epochs to train where no subject is held out, else None; stages [windows] and probabilities
+        [windows, 5] of every training and inner validation night, None without inner folds.
+    """
+    if not run.options.inner_folds:
+        return None, None, None
+    nights = [*parts["train"], *parts["inner_validation"]]
+    pool = [*data["train"], *data["inner_variants"]]
+    doing(f"{architecture}: inner folds")
+    epochs, probabilities = predict_out_of_fold(
+        architecture,
+        pool,
+        run.options,
+        run.partial(architecture),
+        jobs,
+        lambda: doing(f"{architecture}: inner folds", run.options.epochs),
+    )
+    predicted = [
+        PredictedNight(night.subject, night.ends - run.options.stride, night.stages, p)
+        for night, p in zip(nights, probabilities, strict=True)
+    ]
+    result = Result(architecture, "float32", run.options.seed, 0, "default", predicted)
+    write_predictions(run.out_of_fold(architecture), result)
+    figures = scores(np.concatenate([n.stages for n in nights]), np.concatenate(probabilities))["5"]
+    done(f"{architecture}: {run.options.inner_folds} inner folds, κ {figures['kappa']:.2f}")
+    return (None if parts["validation"] else epochs), [night.stages for night in nights], probabilities
+
+
+def features_of_parts(run: TrainedRun, parts: Mapping[str, Sequence[Night]]) -> dict[str, list]:
+    """Features and stages of all nights, with the scaler fitted on the training nights and written to the run.
+
+    Args:
+        run: The run.
+        parts: {"train", "inner_validation", "validation"} -> nights.
+
+    Returns:
+        {"train" and, for inner folds, "inner_variants": per night a list of (features [windows, F], stages [windows]),
+        itself as often as AS_RECORDED asks and then its variants; "inner_validation" and "validation": per night one
+        such pair}.
+    """
+    sensing, options = Sensing(run.options, run.channels), run.options
+    varied = [*parts["train"], *(parts["inner_validation"] if options.inner_folds else ())]
+    variants = [night_variants(night, options, [options.seed, i], options.variants) for i, night in enumerate(varied)]
+    nights = [*parts["train"], *parts["inner_validation"], *parts["validation"]]
+    every = [*nights, *(variant for group in variants for variant in group)]
+    values, available = sensing.measure_nights(every)  # in one go: nothing passes from night to night
+    n_train = len(parts["train"])
+    sensing.fit(values[:n_train], available[:n_train])
+    run.write_scaler(sensing.feature_names, sensing.scaler)
+    pairs = list(zip(sensing.scale_nights(values, available), [night.stages for night in every], strict=True))
+    originals, rest = pairs[: len(nights)], iter(pairs[len(nights) :])
+    copies = max(1, round(options.variants * AS_RECORDED / (1 - AS_RECORDED)))
+    groups = [[originals[i]] * copies + [next(rest) for _ in group] for i, group in enumerate(variants)]
+    n_inner = n_train + len(parts["inner_validation"])
+    return {
+        "train": groups[:n_train],
+        "inner_variants": groups[n_train:],
+        "inner_validation": originals[n_train:n_inner],
+        "validation": originals[n_inner:],
+    }
+
+
+def train_architecture(
+    run: TrainedRun,
+    architecture: str,
+    data: Mapping[str, Sequence],
+    doing: Doing,
+    done: Done,
+    epochs: int | None = None,
+) -> pd.DataFrame:
+    """Train one architecture, or take what a stopped run left of it.
+
+    Args:
+        run: The run, which the model and the log of its epochs are written to.
+        architecture: One of the run's.
+        data: As `features_of_parts` returns it.
+        doing: As `train_run` takes it.
+        done: As `train_run` takes it.
+        epochs: How many of the schedule to train where there are no inner validation nights to choose by; else None.
+
+    Returns:
+        A row per training epoch: as models.training logs it, "architecture", and whether it is the "best" epoch.
+    """
+    run.partial(architecture).mkdir(parents=True, exist_ok=True)
+    log, model = run.accuracy_log(architecture), run.model_path(architecture)
     rows = read_json(log) if log.exists() else []
     if not model.exists():
 
-        def after(row):
-            rows.append(row)
+        def log_epoch(row):
             write_json(log, rows)
             doing(f"{architecture}: epoch {row['epoch']} of {run.options.epochs}", 1)
 
-        best = fit_network(architecture, data, run.options, list(rows), partial, after)
-        best.replace(model)
+        partial = run.partial(architecture)
+        train_network(architecture, data, run.options, rows, partial, log_epoch, stop_after=epochs).replace(model)
         row = best_epoch(rows, run.options)
-        done(f"{architecture}: best epoch {row['epoch']}, inner validation κ {row['inner_validation_kappa']:.2f}")
+        chosen = f"inner validation κ {row['inner_validation_kappa']:.2f}" if epochs is None else "by inner folds"
+        done(f"{architecture}: best epoch {row['epoch']}, {chosen}")
     best = best_epoch(rows, run.options)["epoch"]
     return pd.DataFrame(rows).assign(architecture=architecture, best=[row["epoch"] == best for row in rows])
-
-
-def write_sample(path, night, run):
-    """One window as the models are fed it: a column per channel, a line per value; shorter channels end earlier."""
-    middle = len(night) // 2
-    columns = {name: pd.Series(night.window(name, run.options)[middle]) for name in run.channels}
-    write_whole(path, pd.DataFrame(columns).to_csv(index=False))

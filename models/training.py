@@ -1,98 +1,173 @@
 """Training one network on whole nights."""
 
 import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from evaluation.metrics import kappa
-from models.assemble import padded, sequence_form
+from models.forms import padded, sequence_form
 from models.registry import NETWORKS
-from pipeline.windows import batches
+from pipeline.batches import batches
+from pipeline.options import Options
+from pipeline.run_folder import best_model, epoch_model
+from scoring.metrics import kappa
 
-WEIGHT_DECAY = 0.02
-WARM_UP = 0.1  # of all steps
+WEIGHT_DECAY = 0.02  # of AdamW
+WARM_UP = 0.1  # of all steps, in which the learning rate rises
+WARM_UP_RISE = 10  # times that it rises, to --lr
+DECAY_TO = 0.01  # of --lr, at the last step
+CLIP_NORM = 1.0  # of each weight's gradient
+LEAST_PROBABILITY = 1e-7  # in the loss, as Keras clips it
+
+Nights = Sequence[tuple[np.ndarray, np.ndarray]]  # per night features [windows, F], stages [windows], -1 unscored
 
 
-class Assess(keras.callbacks.Callback):
-    """After each epoch: accuracy and kappa on the inner validation subjects (and, only written down, on the held-out).
+class SeedNoise(keras.callbacks.Callback):
+    """Seeds input noise and dropout by seed and epoch: a training that goes on draws what it would have drawn."""
 
-    The model of the best late epoch is kept as best.keras.
-    """
-
-    def __init__(self, parts, rows, partial, options, done):
+    def __init__(self, seed: int):
+        """A callback of one training."""
         super().__init__()
-        self.parts, self.rows, self.partial, self.options, self.done = parts, rows, partial, options, done
-        self.batch = padded([x for part in parts.values() for x, _ in part])
+        self.seed = seed
 
     def on_epoch_begin(self, epoch, logs=None):
-        for i, layer in enumerate(self.model.layers):  # noise by seed and epoch: a training that goes on has the same
+        """Seed every layer that draws numbers, each in its own way."""
+        for i, layer in enumerate(self.model.layers):
             if getattr(layer, "seed_generator", None) is not None:
-                layer.seed_generator.state.assign([self.options.seed, epoch * len(self.model.layers) + i])
+                layer.seed_generator.state.assign([self.seed, epoch * len(self.model.layers) + i])
+
+
+class LogEpochs(keras.callbacks.Callback):
+    """After each epoch: scores it, keeps its model, and only then has its row written down, so that both are there."""
+
+    def __init__(self, rows: list, parts: Mapping[str, Nights], partial: Path, options: Options, after_epoch: Callable):
+        """Append to `rows`; the rest is as `train_network` takes it. parts: the nights to be scored."""
+        super().__init__()
+        self.rows, self.parts, self.partial, self.options = rows, parts, partial, options
+        self.after_epoch = after_epoch
 
     def on_epoch_end(self, epoch, logs=None):
-        said = iter(self.model.predict_on_batch(self.batch))
-        row = {"epoch": epoch + 1, "train_accuracy": float(logs["accuracy"])}
-        for part, nights in self.parts.items():
-            true = np.concatenate([stages for _, stages in nights])
-            p = np.concatenate([next(said)[: len(stages)] for _, stages in nights])[true >= 0]
-            true = true[true >= 0]
-            row[f"{part}_accuracy"] = float((p.argmax(1) == true).mean())
-            row[f"{part}_kappa"] = kappa(true, p.argmax(1))
-            row[f"{part}_loss"] = float(-np.log(np.maximum(p[np.arange(len(true)), true], 1e-7)).mean())
+        """Row, model, log; then the model of the epoch before is no longer needed."""
+        row = {"epoch": epoch + 1, "train_accuracy": float(logs["accuracy"])} | scores(self.model, self.parts)
         self.rows.append(row)
-        self.model.save(kept_epoch(self.partial, epoch + 1))  # before the row is written down, so that both are there
-        if best_epoch(self.rows, self.options) is row:
-            shutil.copyfile(kept_epoch(self.partial, epoch + 1), self.partial / "best.keras")
-        self.done(row)
-        kept_epoch(self.partial, epoch).unlink(missing_ok=True)
+        keep_model(self.model, self.rows, self.partial, self.options)
+        self.after_epoch(row)
+        epoch_model(self.partial, epoch).unlink(missing_ok=True)
 
 
-def kept_epoch(partial, epoch):
-    """Where the model as it is after an epoch is kept, with its optimizer."""
-    return partial / f"epoch_{epoch}.keras"
+def scores(model: keras.Model, parts: Mapping[str, Nights]) -> dict[str, float]:
+    """{"<part>_accuracy", "<part>_kappa", "<part>_loss"} of a model, sequence form, on the scored windows of parts."""
+    if not parts:
+        return {}
+    predicted = iter(model.predict_on_batch(padded([features for part in parts.values() for features, _ in part])))
+    row = {}
+    for part, nights in parts.items():
+        scored = np.concatenate([stages for _, stages in nights])
+        p = np.concatenate([next(predicted)[: len(stages)] for _, stages in nights])[scored >= 0]
+        scored = scored[scored >= 0]
+        row[f"{part}_accuracy"] = float((p.argmax(1) == scored).mean())
+        row[f"{part}_kappa"] = kappa(scored, p.argmax(1))
+        likelihood = np.maximum(p[np.arange(len(scored)), scored], LEAST_PROBABILITY)
+        row[f"{part}_loss"] = float(-np.log(likelihood).mean())
+    return row
 
 
-def best_epoch(rows, options):
-    """The row of the epoch whose model is kept: of the last third the best kappa on inner validation, of equals
-    the last.
+def keep_model(model: keras.Model, rows: Sequence[Mapping], partial: Path, options: Options) -> None:
+    """Save the model of the newest epoch, the last of `rows`, and as best.keras where it is the best late one."""
+    newest = epoch_model(partial, rows[-1]["epoch"])
+    model.save(newest)
+    if best_epoch(rows, options) is rows[-1]:
+        shutil.copyfile(newest, best_model(partial))
+
+
+def first_late_epoch(options: Options) -> int:
+    """The first epoch, from 1, whose model may be kept: the last third begins with it."""
+    return options.epochs * 2 // 3 + 1
+
+
+def best_epoch(rows: Sequence[Mapping], options: Options) -> Mapping | None:
+    """The row of the best epoch: of the last third that of the best kappa on inner validation, of equals the last.
 
     Before, the learning rate is still high and the figures of a few nights jump: the best of all epochs would be luck.
-    (Not the least loss: on few nights one that is far off decides it.) None until the last third begins.
+    (Not the least loss: on few nights one that is far off decides it.) None until the last third begins. Without inner
+    validation nights, the last.
     """
-    late = [row for row in rows if row["epoch"] > options.epochs * 2 // 3]
+    late = [row for row in rows if row["epoch"] >= first_late_epoch(options)]
+    if late and "inner_validation_kappa" not in late[-1]:
+        return late[-1]
     return max(late, key=lambda row: (row["inner_validation_kappa"], row["epoch"]), default=None)
 
 
-def train(architecture, data, options, rows, partial, done):
-    """Train a network; returns the path of the best epoch's model, in the folder `partial`.
+def train_network(
+    architecture: str,
+    data: Mapping[str, Sequence],
+    options: Options,
+    rows: list[dict],
+    partial: Path | None,
+    after_epoch: Callable[[dict], None],
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    stop_after: int | None = None,
+) -> Path | None:
+    """Train a network, or go on with a training that was stopped.
 
-    data: of "inner_validation" and "validation" per night (features [windows, F], stages [windows]); of "train" per
-    night a list of such, itself and its variants. rows: what earlier epochs gave, where a stopped training goes on from
-    what it kept in `partial`. done(row): after each epoch.
+    Args:
+        architecture: A name of models.registry.
+        data: "train": per night a list of (features [windows, F], stages [windows]), itself and its variants;
+            "inner_validation", which chooses the best epoch, and "validation", which is only scored: per night one such
+            pair; either may be left out or empty.
+        options: Options of the run.
+        rows: Of the epochs that were trained before; the new ones are appended.
+        partial: The folder of what is under way, with the models of these epochs; None to keep and score no epoch.
+        after_epoch: Called with the row of each epoch: "epoch", from 1, "train_accuracy" and what `scores` returns.
+        callbacks: Further Keras callbacks.
+        stop_after: Train this many epochs of the schedule only, and keep the last.
+
+    Returns:
+        Path of the best epoch's model, in `partial`, if that is given.
     """
     keras.backend.clear_session()
     keras.utils.set_random_seed(options.seed)
     tf.config.experimental.enable_op_determinism()
-    steps = -(-len(data["train"]) // options.batch_size)
-    if rows:
-        model = keras.models.load_model(kept_epoch(partial, len(rows)))
+    steps = -(-len(data["train"]) // options.batch_size)  # per epoch
+    if rows and partial:
+        model = keras.models.load_model(epoch_model(partial, len(rows)))
     else:
-        model = sequence_form(NETWORKS[architecture](data["train"][0][0][0].shape[1], options.hidden_dim))
-        warm = max(1, int(WARM_UP * steps * options.epochs))
-        rate = keras.optimizers.schedules.CosineDecay(
-            options.lr / 10,
-            max(1, steps * options.epochs - warm),
-            alpha=0.01,
-            warmup_target=options.lr,
-            warmup_steps=warm,
-        )
-        optimizer = keras.optimizers.AdamW(rate, weight_decay=WEIGHT_DECAY, clipnorm=1.0)
-        model.compile(optimizer, "sparse_categorical_crossentropy", weighted_metrics=["accuracy"])
-    watched = {part: data[part] for part in ("inner_validation", "validation")}
-    assess = Assess(watched, rows, partial, options, done)
-    shown = batches(data["train"], options, first_epoch=len(rows))
-    known = {"epochs": options.epochs, "initial_epoch": len(rows), "steps_per_epoch": steps}
-    model.fit(shown, **known, callbacks=[assess], shuffle=False, verbose=0)
-    return partial / "best.keras"
+        model = new_model(architecture, data["train"][0][0][0].shape[1], options, steps)
+    parts = {part: data[part] for part in ("inner_validation", "validation") if data.get(part)}
+    log = [LogEpochs(rows, parts, partial, options, after_epoch)] if partial else []
+    model.fit(
+        batches(data["train"], options, first_epoch=len(rows)),
+        epochs=stop_after or options.epochs,
+        initial_epoch=len(rows),
+        steps_per_epoch=steps,
+        callbacks=[SeedNoise(options.seed), *log, *callbacks],
+        shuffle=False,
+        verbose=0,
+    )
+    return best_model(partial) if partial else None
+
+
+def new_model(architecture: str, features: int, options: Options, steps: int) -> keras.Model:
+    """An untrained network in sequence form, ready to fit: AdamW, with warm-up and cosine decay.
+
+    Args:
+        architecture: A name of models.registry.
+        features: F, the number of features.
+        options: Options of the run.
+        steps: Per epoch.
+    """
+    model = sequence_form(NETWORKS[architecture](features, options.hidden_dim))
+    warm_up = max(1, int(WARM_UP * steps * options.epochs))
+    rate = keras.optimizers.schedules.CosineDecay(
+        options.lr / WARM_UP_RISE,
+        max(1, steps * options.epochs - warm_up),
+        alpha=DECAY_TO,
+        warmup_target=options.lr,
+        warmup_steps=warm_up,
+    )
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=WEIGHT_DECAY, clipnorm=CLIP_NORM)
+    model.compile(optimizer, "sparse_categorical_crossentropy", weighted_metrics=["accuracy"])
+    return model

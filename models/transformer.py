@@ -1,20 +1,23 @@
 """Transformer encoder, strictly causal: each window attends to the last W, itself included.
 
-The step form keeps a cache of the last W keys and values per layer; no mask is needed there. The sequence form attends
-in blocks of W windows to their own and the block before, with all but the last W of each masked out. Before the night
-both see keys and values of zero. Positions are relative: one learned bias per head and distance. In place of a norm
-stands tanh (Zhu et al. 2025, "Transformers without Normalization"): it is bounded, so 8 and 16 bits suffice, and needs
-no RSQRT, which older runtimes lack in 16 bits.
+The step form keeps a cache of the last W keys and values per block; no mask is needed there. The sequence form cuts the
+night into chunks of W windows, which attend to their own chunk and the one before, with all but the last W windows
+masked out. Before the night both see keys and values of zero. Positions are relative: one learned bias per head and
+distance. In place of a norm stands tanh (Zhu et al. 2025, "Transformers without Normalization"): it is bounded, so 8
+and 16 bits suffice, and needs no RSQRT, which older runtimes lack in 16 bits.
+
+Shapes in comments: B nights, T windows, W = WINDOW, D hidden values, H = HEADS, C chunks of W windows.
 """
 
 import keras
 from keras import layers, ops
 
-from pipeline.options import STAGES
+from models.network import Network
 
 WINDOW = 60  # W, windows attended to
-HEADS = 4
-BLOCKS = 2
+HEADS = 4  # of each attention
+BLOCKS = 2  # of attention and feed-forward
+MASKED = -1e9  # added to the score of what is not attended to
 
 
 @keras.saving.register_keras_serializable("wristsleep")
@@ -22,94 +25,124 @@ class DynamicTanh(layers.Layer):
     """tanh(alpha x) * gain, both learned, in place of a norm. Shape unchanged."""
 
     def build(self, shape):
+        """Make alpha, one number, and gain, one per value."""
         self.alpha = self.add_weight(shape=(), initializer=keras.initializers.Constant(0.5), name="alpha")
         self.gain = self.add_weight(shape=(shape[-1],), initializer="ones", name="gain")
 
     def call(self, x):
+        """[..., D] -> [..., D]."""
         return ops.tanh(self.alpha * x) * self.gain
 
 
 @keras.saving.register_keras_serializable("wristsleep")
 class Attention(layers.Layer):
-    """Banded causal self-attention, before its output projection.
-
-    q, k, v: [B, T, D] -> [B, T, D], the sequence form. q: [B, 1, D] with keys and values [B, W, D], the newest last,
-    is the step form. Both go through `attend`.
-    """
+    """Banded causal self-attention over the last W windows, before its output projection; two forms of one `attend`."""
 
     def build(self, shape):
-        self.near = self.add_weight(shape=(HEADS, WINDOW), initializer="zeros", name="near")  # oldest first
+        """Make the bias of each head and distance, the farthest first."""
+        self.near = self.add_weight(shape=(HEADS, WINDOW), initializer="zeros", name="near")
 
-    def call(self, q, k, v):
-        if q.shape[1] == 1 and k.shape[1] == WINDOW:
-            return self.attend(q, k, v, self.near[:, None, :])
-        length, width = ops.shape(q)[1], q.shape[2]
-        blocks = -(-length // WINDOW)
-        q, k, v = (ops.pad(x, [[0, 0], [0, blocks * WINDOW - length], [0, 0]]) for x in (q, k, v))
-        q, k, v = (ops.reshape(x, (-1, blocks, WINDOW, width)) for x in (q, k, v))  # (B, blocks, W, D)
-        k, v = (ops.concatenate([ops.pad(x, [[0, 0], [1, 0], [0, 0], [0, 0]])[:, :-1], x], 2) for x in (k, v))
-        # query i of a block sees keys i+1 .. i+W of the 2 W: the band's bias, shifted by one from row to row
-        band = ops.concatenate(
-            [ops.full((HEADS, WINDOW + 1), -1e9)[:, :1], self.near, ops.full((HEADS, WINDOW), -1e9)], 1
+    def call(self, query, key, value, cached=False):
+        """`sequence`, or with `cached` the `step`: a Keras layer has one entrance."""
+        return (self.step if cached else self.sequence)(query, key, value)
+
+    def step(self, query, keys, values):
+        """The newest window: query [B, 1, D], keys and values [B, W, D], the newest last -> [B, 1, D]."""
+        return self.attend(query, keys, values, self.near[:, None, :])
+
+    def sequence(self, query, key, value):
+        """Whole nights, each [B, T, D] -> [B, T, D]."""
+        length, width = ops.shape(query)[1], query.shape[2]
+        chunks = -(-length // WINDOW)  # the last one is filled up
+
+        def chunked(x):  # (B, T, D) -> (B, C, W, D)
+            x = ops.pad(x, [[0, 0], [0, chunks * WINDOW - length], [0, 0]])
+            return ops.reshape(x, (-1, chunks, WINDOW, width))
+
+        def with_chunk_before(x):  # (B, C, W, D) -> (B C, 2 W, D); before the first chunk all is zero
+            before = ops.pad(x, [[0, 0], [1, 0], [0, 0], [0, 0]])[:, :-1]
+            return ops.reshape(ops.concatenate([before, x], 2), (-1, 2 * WINDOW, width))
+
+        query = ops.reshape(chunked(query), (-1, WINDOW, width))  # (B C, W, D)
+        key, value = with_chunk_before(chunked(key)), with_chunk_before(chunked(value))
+        x = self.attend(query, key, value, self.band())  # (B C, W, D)
+        return ops.reshape(x, (-1, chunks * WINDOW, width))[:, :length]  # (B, T, D)
+
+    def band(self):
+        """[H, W, 2 W]: the bias of query i and key j of a chunk and the one before; MASKED but for j = i+1 .. i+W."""
+        row = ops.concatenate([ops.full((HEADS, 1), MASKED), self.near, ops.full((HEADS, WINDOW), MASKED)], 1)
+        rows = ops.tile(row, (1, WINDOW))  # (H, W (2 W + 1)): cut into rows of 2 W, each begins one place earlier
+        return ops.reshape(rows[:, : 2 * WINDOW * WINDOW], (HEADS, WINDOW, 2 * WINDOW))
+
+    def attend(self, query, key, value, bias):
+        """Scaled dot-product attention (Vaswani et al. 2017), for both forms.
+
+        query: [N, Lq, D]; key, value: [N, Lk, D]; bias: [H, Lq, Lk] -> [N, Lq, D].
+        """
+        width = query.shape[-1]
+
+        def heads(x):  # (N, L, D) -> (N, H, L, D/H)
+            return ops.swapaxes(ops.reshape(x, (-1, x.shape[1], HEADS, width // HEADS)), 1, 2)
+
+        scores = ops.matmul(heads(query), ops.swapaxes(heads(key), 2, 3)) * (width // HEADS) ** -0.5  # (N, H, Lq, Lk)
+        x = ops.matmul(ops.softmax(scores + bias), heads(value))  # (N, H, Lq, D/H)
+        return ops.reshape(ops.swapaxes(x, 1, 2), (-1, query.shape[1], width))  # (N, Lq, D)
+
+
+class Block:
+    """Attention, then feed-forward, each behind a DynamicTanh and with a residual."""
+
+    def __init__(self, hidden: int, number: int):
+        """Make the layers of one block, whose names end in its number."""
+        self.norm = DynamicTanh(name=f"norm_{number}")
+        self.query, self.key, self.value = (
+            layers.Dense(hidden, use_bias=False, name=f"{name}_{number}") for name in ("query", "key", "value")
         )
-        band = ops.tile(band, (1, WINDOW))[:, : 2 * WINDOW * WINDOW]
-        x = self.attend(q, k, v, ops.reshape(band, (HEADS, WINDOW, 2 * WINDOW)))
-        return ops.reshape(x, (-1, blocks * WINDOW, width))[:, :length]
+        self.attention = Attention(name=f"attention_{number}")
+        self.merge = layers.Dense(hidden, name=f"merge_{number}")
+        self.norm_wide = DynamicTanh(name=f"norm_wide_{number}")
+        self.wide = layers.Dense(2 * hidden, "relu", name=f"wide_{number}")
+        self.narrow = layers.Dense(hidden, name=f"narrow_{number}")
 
-    def attend(self, q, k, v, bias):
-        """q: (..., Lq, D), k and v: (..., Lk, D), bias: (heads, Lq, Lk) -> (..., Lq, D)."""
+    def project(self, x):
+        """[..., D] -> query, key and value, each [..., D]."""
+        x = self.norm(x)
+        return self.query(x), self.key(x), self.value(x)
 
-        def split(x):  # (..., L, D) -> (..., heads, L, D/heads)
-            x = ops.reshape(
-                x, (*([-1] if len(x.shape) == 3 else [-1, ops.shape(x)[1]]), x.shape[-2], HEADS, x.shape[-1] // HEADS)
-            )
-            return ops.swapaxes(x, -2, -3)
-
-        width = q.shape[-1]
-        scores = ops.matmul(split(q), ops.swapaxes(split(k), -1, -2)) * (width // HEADS) ** -0.5  # (..., heads, Lq, Lk)
-        x = ops.matmul(ops.softmax(scores + bias), split(v))
-        x = ops.swapaxes(x, -2, -3)
-        return ops.reshape(x, (*([-1] if len(q.shape) == 3 else [-1, ops.shape(q)[1]]), q.shape[-2], width))
+    def finish(self, x, attended, drop):
+        """Input of the block and what was attended to, [..., D] -> output [..., D]. drop: the network's dropout."""
+        x = x + drop(self.merge(attended))
+        return x + drop(self.narrow(self.wide(self.norm_wide(x))))
 
 
-class Transformer:
-    """features -> dense -> 2 x (attention, feed-forward), each behind a norm with a residual -> dense."""
+class Transformer(Network):
+    """features -> dense -> BLOCKS x (attention, feed-forward) -> dense -> stage probabilities."""
 
-    def __init__(self, features, hidden):
-        self.features = features
-        hidden = -(-hidden // HEADS) * HEADS  # a whole number per head
+    def __init__(self, features: int, hidden: int):
+        """Make the layers; `hidden` is rounded up to a whole number per head."""
+        super().__init__(features, -(-hidden // HEADS) * HEADS)
+
+    def make_body(self, hidden):
+        """The blocks, and for each a cache of the last W keys and values [B, W, D]."""
         self.states = {f"{kind}_{i}": (WINDOW, hidden) for i in range(BLOCKS) for kind in ("keys", "values")}
-        self.noise, self.drop = layers.GaussianNoise(0.3), layers.Dropout(0.3)  # both act in training only
-        self.squeeze = layers.Dense(hidden, "tanh", name="squeeze")
-        self.blocks = [
-            {
-                "norm": DynamicTanh(name=f"norm_{i}"),
-                **{
-                    name: layers.Dense(hidden, use_bias=False, name=f"{name}_{i}") for name in ("query", "key", "value")
-                },
-                "attention": Attention(name=f"attention_{i}"),
-                "merge": layers.Dense(hidden, name=f"merge_{i}"),
-                "norm_wide": DynamicTanh(name=f"norm_wide_{i}"),
-                "wide": layers.Dense(2 * hidden, "relu", name=f"wide_{i}"),
-                "narrow": layers.Dense(hidden, name=f"narrow_{i}"),
-            }
-            for i in range(BLOCKS)
-        ]
+        self.blocks = [Block(hidden, i) for i in range(BLOCKS)]
         self.norm = DynamicTanh(name="norm_out")
-        self.stages = layers.Dense(len(STAGES), "softmax", name="stages")
 
-    def __call__(self, x, states=None):
-        """x: [B, T, F], or [B, F] with states {name: [B, W, D]} -> probabilities [B, (T,) 5], states."""
-        after = {}
-        x = self.drop(self.squeeze(self.noise(x)))
+    def sequence(self, x):
+        """Features [B, T, F] -> probabilities [B, T, 5]."""
+        x = self.enter(x)  # (B, T, D)
+        for block in self.blocks:
+            x = block.finish(x, block.attention(*block.project(x)), self.drop)
+        return self.stages(self.norm(x))
+
+    def step(self, x, states):
+        """Features [B, F], states {name: [B, W, D]} -> probabilities [B, 5], states after the window."""
+        x, after = self.enter(x), {}  # (B, D)
         for i, block in enumerate(self.blocks):
-            y = block["norm"](x)
-            query, key, value = (block[name](y) for name in ("query", "key", "value"))
-            if states is not None:  # time only here: an older runtime's 16-bit products give but the first of [1, 1, n]
-                query, key, value = query[:, None], key[:, None], value[:, None]  # (B, 1, D)
-                key = after[f"keys_{i}"] = ops.concatenate([states[f"keys_{i}"][:, 1:], key], 1)
-                value = after[f"values_{i}"] = ops.concatenate([states[f"values_{i}"][:, 1:], value], 1)
-            y = block["attention"](query, key, value)
-            x = x + self.drop(block["merge"](y if states is None else y[:, 0]))
-            x = x + self.drop(block["narrow"](block["wide"](block["norm_wide"](x))))
+            # the time axis is added here only: an older runtime's 16-bit products give but the first of [1, 1, n]
+            query, key, value = (projected[:, None] for projected in block.project(x))  # (B, 1, D)
+            keys = after[f"keys_{i}"] = ops.concatenate([states[f"keys_{i}"][:, 1:], key], 1)  # (B, W, D)
+            values = after[f"values_{i}"] = ops.concatenate([states[f"values_{i}"][:, 1:], value], 1)
+            attended = block.attention(query, keys, values, cached=True)[:, 0]  # (B, D)
+            x = block.finish(x, attended, self.drop)
         return self.stages(self.norm(x)), after

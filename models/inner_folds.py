@@ -1,0 +1,114 @@
+"""Inner cross-validation: what models predict of training subjects that they were not trained on.
+
+It chooses operating points on all training subjects rather than a few, and, where no subject is held out at all, the
+number of training epochs and the figures that the model card quotes.
+"""
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+from joblib import Parallel, delayed
+
+from models.forms import padded
+from models.training import first_late_epoch, train_network
+from pipeline.files import write_whole
+from pipeline.options import Options
+from pipeline.run_folder import inner_fold
+from scoring.metrics import kappa
+
+Variants = Sequence[tuple[np.ndarray, np.ndarray]]  # features [windows, F] and stages [windows], the night itself first
+
+
+class PredictLateEpochs(keras.callbacks.Callback):
+    """Predicts some nights after each late epoch: one of these epochs will be chosen once all folds are done."""
+
+    def __init__(self, nights: Sequence[tuple[np.ndarray, np.ndarray]], options: Options):
+        """Nights to predict, (features [windows, F], stages [windows])."""
+        super().__init__()
+        self.batch = padded([features for features, _ in nights])
+        self.first = first_late_epoch(options)
+        self.predicted: list[np.ndarray] = []
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Keep the probabilities [nights, windows, 5]."""
+        if epoch + 1 >= self.first:
+            self.predicted.append(self.model.predict_on_batch(self.batch).astype(np.float32))
+
+
+def fold_members(nights: int, options: Options) -> list[np.ndarray]:
+    """Which nights each inner fold holds out, by the run's seed; every night once."""
+    order = np.random.default_rng([options.seed, nights]).permutation(nights)
+    return np.array_split(order, min(options.inner_folds, nights))
+
+
+def predict_fold(
+    architecture: str, nights: Sequence[Variants], members: np.ndarray, options: Options, partial: Path
+) -> np.ndarray:
+    """Train on all nights but those of a fold, and predict these.
+
+    Args:
+        architecture: Of the network.
+        nights: Of every training subject the night and its variants.
+        members: Indices of the nights held out.
+        options: Of the run.
+        partial: Where the fold is kept once it is done: what is there already is not trained again.
+
+    Returns:
+        Probabilities [late epochs, members, longest, 5].
+    """
+    file = inner_fold(partial, int(members.min()))
+    if file.exists():
+        return np.load(file, allow_pickle=False)
+    held_out = [nights[i][0] for i in members]
+    data = {"train": [night for i, night in enumerate(nights) if i not in members]}
+    callback = PredictLateEpochs(held_out, options)
+    train_network(architecture, data, options, [], None, lambda row: None, [callback])
+    predicted = np.stack(callback.predicted)
+    write_whole(file, lambda f: np.save(f, predicted))
+    return predicted
+
+
+def _predict_in_child(*args):
+    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+        os.environ[name] = "1"  # folds, not operations, run in parallel
+    return predict_fold(*args)
+
+
+def predict_out_of_fold(
+    architecture: str,
+    nights: Sequence[Variants],
+    options: Options,
+    partial: Path,
+    jobs: int = 1,
+    progress: Callable[[], None] = lambda: None,
+) -> tuple[int, list[np.ndarray]]:
+    """Predict every training night by a network that was not trained on it.
+
+    Args:
+        architecture: Of the networks.
+        nights: Of every training subject the night and its variants.
+        options: Of the run; inner_folds networks are trained.
+        partial: Where folds are kept until the run is complete.
+        jobs: Folds at a time.
+        progress: Called after each fold.
+
+    Returns:
+        The late epoch of the best kappa over all nights together, from 1, and its probabilities [windows, 5] of each
+        night.
+    """
+    folds = fold_members(len(nights), options)
+    call = predict_fold if jobs == 1 else _predict_in_child
+    work = (delayed(call)(architecture, nights, members, options, partial) for members in folds)
+    by_night: dict[int, np.ndarray] = {}  # night -> [late epochs, windows, 5]
+    for members, predicted in zip(folds, Parallel(jobs, return_as="generator")(work), strict=True):
+        by_night |= {int(i): predicted[:, k, : len(nights[i][0][1])] for k, i in enumerate(members)}
+        progress()
+    stages = np.concatenate([nights[i][0][1] for i in range(len(nights))])
+    pooled = np.concatenate([by_night[i] for i in range(len(nights))], 1)  # [late epochs, windows, 5]
+    scored = stages >= 0
+    kappas = [kappa(stages[scored], p[scored].argmax(1)) for p in pooled]
+    best = int(np.argmax(kappas))
+    return first_late_epoch(options) + best, [by_night[i][best] for i in range(len(nights))]
