@@ -1,23 +1,25 @@
 """One command: nights -> four trained models -> TFLite bundles -> parity verdict, in one run folder."""
 
-import shutil
+import os
 import sys
 import time
 from pathlib import Path
 
 import click
 
-from evaluation.results import walch_valid
-from pipeline.begin import begin
-from pipeline.checks import write_findings
-from pipeline.cli import console, made, must_be_new, new_folder, option, options_of_run, progress_bar
-from pipeline.files import read_hparams
-from pipeline.nights import load_nights, split
-from pipeline.options import ARTIFACTS, Options, UserMistake
+from pipeline.command_line import console, make_folder, must_be_new, new_folder, option, options_of_run, progress_bar
+from pipeline.constants import ARTIFACTS, PRECISIONS
+from pipeline.errors import UserMistake
+from pipeline.nights import load_nights
+from pipeline.options import Options
 from pipeline.recordings import subjects
+from pipeline.run_folder import RunFolder, begun, stopped_runs
+from pipeline.splits import nights_by_part, split_subjects
 from pipeline.synthetic import synthesize
+from scoring.predictions import walch_valid
 
 SYNTHETIC = ARTIFACTS / "synthetic"
+SYNTHETIC_NIGHTS = 20
 COST = {"night": 1, "epoch": 1, "file": 5, "parity": 1}  # s, roughly: the share of the progress bar
 
 
@@ -27,28 +29,22 @@ COST = {"night": 1, "epoch": 1, "file": 5, "parity": 1}  # s, roughly: the share
 @option("out", type=Path, default=None, help="The run folder. [artifacts/<date>/run_<n>]")
 @option("resume", is_flag=True, help="Go on with the stopped run in --out, or else with the newest one.")
 @click.pass_context
-def main(context, dataset_dir, out, resume, **given):
+def main(context, dataset_dir, out, resume, **fields):
     """Train, export and check models of sleep stages; ends with the path of the run folder."""
-    options = Options(**given)
+    options = Options(**fields)
     if resume:
-        out = out or newest_stopped()
-        explicit = {n for n in given if context.get_parameter_source(n).name == "COMMANDLINE"}
-        options, dataset_dir = stopped_run(out, options, explicit, dataset_dir)
+        out = out or newest_stopped_run()
+        explicit = [name for name in fields if context.get_parameter_source(name).name == "COMMANDLINE"]
+        options, dataset_dir = settings_of_stopped_run(out, options, explicit, dataset_dir)
     elif out:
         must_be_new(out)
-    if dataset_dir is None:
-        dataset_dir = SYNTHETIC
-        if not dataset_dir.exists():
-            with progress_bar() as bar:
-                task = bar.add_task("making synthetic nights", total=20)
-                synthesize(dataset_dir, progress=lambda *_: bar.advance(task))
-    found = subjects(dataset_dir)
-    out = made(out) if out else new_folder("run")
+    dataset_dir = dataset_dir or synthetic_nights()
+    recorded = subjects(dataset_dir)
+    out = make_folder(out) if out else new_folder("run")
     try:
-        passed = run_all(out.resolve(), dataset_dir.resolve(), found, options)
+        passed = run_all(out.resolve(), dataset_dir.resolve(), recorded, options)
     except KeyboardInterrupt:
-        begun = (out / "hparams.json").exists()
-        console.print(f"stopped; to go on: python train.py --resume --out {out}" if begun else "stopped")
+        console.print(f"stopped; to go on: python train.py --resume --out {out}" if begun(out) else "stopped")
         sys.exit(130)
     except UserMistake:
         if out.is_dir() and not any(out.iterdir()):
@@ -58,88 +54,119 @@ def main(context, dataset_dir, out, resume, **given):
     sys.exit(0 if passed else 1)
 
 
-def newest_stopped():
+def synthetic_nights():
+    """The folder of the synthetic nights, written the first time."""
+    if not SYNTHETIC.exists():
+        with progress_bar() as bar:
+            task = bar.add_task("making synthetic nights", total=SYNTHETIC_NIGHTS)
+            synthesize(SYNTHETIC, progress=lambda *_: bar.advance(task))
+    return SYNTHETIC
+
+
+def newest_stopped_run():
     """The newest run folder whose training did not end."""
-    stopped = [path.parent for path in ARTIFACTS.glob("*/run_*/partial")]
+    stopped = stopped_runs(ARTIFACTS)
     if not stopped:
         raise UserMistake(f"--resume: no stopped run under {ARTIFACTS}; name its folder with --out")
-    return max(stopped, key=lambda folder: (folder / "partial").stat().st_mtime)
+    return stopped[-1]
 
 
-def stopped_run(out, options, explicit, dataset_dir):
-    """(options, data set) of a stopped run, as it was started."""
-    hparams, kept = read_hparams(out, ": no run to go on with")
-    if not (out / "partial").exists():
+def settings_of_stopped_run(out, options, explicit, dataset_dir):
+    """(Options, data set) of a stopped run. explicit: names of options on the command line, which must agree."""
+    if not begun(out):
+        raise UserMistake(f"--resume: {out}: no run to go on with")
+    run = RunFolder(out)
+    if not run.stopped:
         raise UserMistake(f"--resume: the run in {out} is complete")
+    asked = run.requested_options
     for name in explicit:
-        if getattr(kept, name) != getattr(options, name):
-            raise UserMistake(f"--{name} {getattr(options, name)}: the stopped run has {getattr(kept, name)}")
-    if dataset_dir and str(dataset_dir.resolve()) != hparams["dataset_dir"]:
-        raise UserMistake(f"--dataset_dir {dataset_dir}: the stopped run has {hparams['dataset_dir']}")
-    return kept, Path(hparams["dataset_dir"])
+        if getattr(asked, name) != getattr(options, name):
+            raise UserMistake(f"--{name} {getattr(options, name)}: the stopped run has {getattr(asked, name)}")
+    if dataset_dir and dataset_dir.resolve() != run.dataset_dir:
+        raise UserMistake(f"--dataset_dir {dataset_dir}: the stopped run has {run.dataset_dir}")
+    return asked, run.dataset_dir
 
 
-def run_all(out, dataset_dir, found, options):
-    """Everything from nights to verdict, into the folder `out`; what is there already is not made again."""
-    total = COST["night"] * len(found) + len(options.architectures) * (
-        COST["epoch"] * options.epochs + 5 * COST["file"] + 5 * COST["parity"] * max(1, len(found) // 10)
+def run_all(out, dataset_dir, recorded, options):
+    """Everything from nights to verdict, into the folder `out`; what a stopped run finished is not done again.
+
+    recorded: the data set's subjects. Returns whether all parity gates hold.
+    """
+    held_out = max(1, len(recorded) // 10)  # roughly
+    trainings = 1 + options.inner_folds
+    per_architecture = COST["epoch"] * options.epochs * trainings + len(PRECISIONS) * (
+        COST["file"] + COST["parity"] * held_out
     )
+    total = COST["night"] * len(recorded) + len(options.architectures) * per_architecture
     with progress_bar() as bar:
-        task, begun = bar.add_task("reading nights", total=total), time.monotonic()
+        task, stage_began = bar.add_task("reading nights", total=total), time.monotonic()
 
         def doing(what, cost=0):
             bar.update(task, description=what, advance=cost)
 
         def done(what):
-            nonlocal begun
-            console.print(f"{what}, {time.monotonic() - begun:.0f} s")
-            begun = time.monotonic()
+            nonlocal stage_began
+            console.print(f"{what}, {time.monotonic() - stage_began:.0f} s")
+            stage_began = time.monotonic()
 
         nights, findings = load_nights(
-            dataset_dir, options, progress=lambda s: doing(f"reading night {s}", COST["night"])
+            dataset_dir, options, progress=lambda subject: doing(f"reading night {subject}", COST["night"])
         )
-        walch_valid(dataset_dir, nights)  # what is wrong with it is said now, not after the training
-        splits = split([night.subject for night in nights], options)
-        channels = begin(out, nights, splits, options, dataset_dir)
-        write_findings(out / "data_check_failures.txt", findings)
-        done(f"{len(nights)} usable nights, {len(findings)} findings; channels {', '.join(channels)}")
+        walch_valid(dataset_dir, nights)  # a mistake in that file is found now, not after the training
+        splits = split_subjects([night.subject for night in nights], options)
+        run = RunFolder.create(out, nights, splits, options, dataset_dir)
+        run.write_findings(findings)
+        done(f"{len(nights)} usable nights, {len(findings)} findings; channels {', '.join(run.channels)}")
         doing("starting TensorFlow")
         return train_and_check(out, nights, doing, done)
 
 
 def train_and_check(out, nights, doing, done):
-    """Features, training, export, parity and evaluation; returns whether all parity gates hold."""
-    import pandas as pd
-
-    from evaluation.plots import plot_accuracies
-    from evaluation.report import report
-    from evaluation.run import score, write_tables
+    """Training, export, evaluation and parity; returns whether all parity gates hold."""
     from export.build import build_bundles
-    from models.fitting import fit, parts, write_sample
-    from models.run import Run
-    from watch_sim.report import check_run
+    from models.train_run import train_run
+    from models.trained_run import TrainedRun
+    from scoring.plots import plot_accuracies
+    from watch_sim.parity_report import check_training
 
-    run = Run(out)
-    part = parts(nights, run.splits)
-    held = part["validation"]
-    write_sample(out / "validation_sample.csv", held[0], run)
-    fit(run, part, doing, done)
-    plot_accuracies(pd.read_csv(out / "model_accuracies.csv"), out / "model_accuracies_plot.png")
-
-    build_bundles(run, run.options.architectures, out / "bundles", lambda what: doing(what, COST["file"]))
+    run = TrainedRun(out)
+    parts = nights_by_part(nights, run.splits)
+    run.write_validation_sample((parts["validation"] or parts["train"])[0])
+    train_run(run, parts, doing, done, jobs=os.cpu_count() or 1)
+    plot_accuracies(run.accuracies(), run.accuracies_plot)
+    build_bundles(run, run.options.architectures, run.bundles, lambda what: doing(what, COST["file"]))
     done("exported")
-    results = score(run, run.hparams["dataset_dir"], held, run.options.architectures, "float32")
-    write_tables(out, results)
-    protocol = {"name": "holdout", "train_split": run.options.train_split, "subjects": run.splits}
-    for result in report(out, protocol, results, run.options.stride)["results"][: len(run.options.architectures)]:
-        five = result["scored"]["all"]["5"]
-        text = f"κ {five['kappa']:.2f}, accuracy {five['accuracy']:.2f}"
-        floor = f"(largest class alone {five['majority_accuracy']:.2f})"
-        console.print(f"{result['architecture']} on held-out subjects, 5 stages: {text} {floor}")
-    passed = check_run(run, progress=lambda what: doing(what, COST["parity"] / 2))
+    evaluate(run, parts["validation"])
+    passed = check_training(run, progress=lambda what: doing(what, COST["parity"]))
     done("parity")
-    shutil.rmtree((out / "partial").rename(out / ".partial"))  # at once: what is half gone could not be gone on with
+    run.finish()
     return passed
+
+
+def evaluate(run, nights):
+    """Score the full models on the held-out nights: evaluation.json, report.md, and a line for each.
+
+    Where none was held out, what is scored is what inner cross-validation predicted of the training nights.
+    """
+    from evaluation.crossvalidation import out_of_fold_results, score, write_tables
+    from evaluation.report import report
+
+    protocol = {"name": "holdout", "train_split": run.options.train_split, "subjects": run.splits}
+    if nights:
+        results = score(run, run.dataset_dir, nights, run.options.architectures, ["float32"])
+    else:
+        results = out_of_fold_results(run)
+        protocol |= {"name": "inner cross-validation", "folds": run.options.inner_folds}
+        console.print(
+            "no subject was held out: figures are of inner cross-validation, of models trained on fewer nights"
+        )
+    write_tables(run.path, results)
+    entries = report(run.path, protocol, results, run.options.stride)["results"]
+    for entry in entries[: len(run.options.architectures)]:  # others are at operating points
+        scores = entry["scored"]["all"]["5"]
+        text = f"κ {scores['kappa']:.2f}, accuracy {scores['accuracy']:.2f}"
+        floor = f"(largest class alone {scores['majority_accuracy']:.2f})"
+        console.print(f"{entry['architecture']} on subjects not trained on, 5 stages: {text} {floor}")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The watch simulator: `Watch` takes sensor events and says the sleep stage, live, through the exported files."""
+"""The watch simulator: `Watch` takes sensor events and gives the sleep stage, live, through the exported files."""
 
 from watch_sim.watch import Epoch, Watch
 

@@ -5,10 +5,17 @@ from pathlib import Path
 
 import click
 
-from pipeline.cli import CommaList, option, progress_bar
-from pipeline.options import ARCHITECTURES, PRECISIONS, one_of
+from pipeline.command_line import CommaList, option, progress_bar
+from pipeline.constants import ARCHITECTURES, PRECISIONS
+from pipeline.errors import one_of
 
 run_argument = click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+
+
+def list_option(name, alias, shown, **settings):
+    """A click option that takes a list by comma. alias: another spelling. shown: what holds by default."""
+    settings = {"type": CommaList(), "default": None, "help": f"By comma. [{shown}]"} | settings
+    return click.option(f"--{name}", f"--{alias}", name, **settings)
 
 
 @click.group()
@@ -20,49 +27,54 @@ def main():
 @run_argument
 @option("dataset_dir", type=Path, default=None, help="Recordings to compare on. [those of the run]")
 @option("nights", type=CommaList(), default=None, help="Subjects, by comma. [those the run was not trained on]")
-@option("architectures", type=CommaList(), default=None, help="By comma. [all of the run]")
-@option("precisions", type=CommaList(), default=None, help="By comma. [all in the bundles]")
-@option("json", "report", type=Path, default=None, help="Write the report here. [RUN/parity.json]")
+@list_option("architectures", "architecture", "all of the run")
+@list_option("precisions", "precision", "all in the bundles")
+@option("json", "report", type=Path, default=None, help="Write the report here. [RUN/parity_checks/parity_<n>.json]")
 def parity(run, dataset_dir, nights, architectures, precisions, report):
-    """Does what runs on the watch say what the full model says? Exit code 0 only if every gate holds."""
+    """Check that the watch predicts what the full model predicts. Exit code 0 only if every gate holds."""
     if architectures is not None:
         one_of("--architectures", architectures, ARCHITECTURES)
     if precisions is not None:
         one_of("--precisions", precisions, PRECISIONS)
     with progress_bar() as bar:
         task = bar.add_task("starting TensorFlow", total=None)
-        from models.run import Run
-        from watch_sim.report import check_run
+        from models.trained_run import TrainedRun
+        from watch_sim.parity_report import check_again
 
-        asked = {"folder": dataset_dir, "wanted": nights, "architectures": architectures, "precisions": precisions}
-        passed = check_run(
-            Run(run), report, report and report.parent, reject_failed=False,
-            progress=lambda what: bar.update(task, description=what), **asked,
-        )  # fmt: skip
+        passed = check_again(
+            TrainedRun(run),
+            report,
+            dataset_dir=dataset_dir,
+            subjects=nights,
+            architectures=architectures,
+            precisions=precisions,
+            progress=lambda message: bar.update(task, description=message),
+        )
     sys.exit(0 if passed else 1)
 
 
 @main.command()
 @run_argument
 @option("dataset_dir", type=Path, required=True, help="Recordings; labels are not read.")
-@option("architecture", default=None, help="[gru, or the first there is]")
-@option("precision", default="int8", show_default=True)
+@list_option("architectures", "architecture", "gru, or the first that has a bundle")
+@list_option("precisions", "precision", "int8", default=("int8",))
 @option("operating_point", default=None, help="Of the contract's, such as rem. [none]")
 @option("out", type=Path, default=None, help="CSV of all nights. [RUN/predictions/<architecture>.<precision>.csv]")
-def predict(run, dataset_dir, architecture, precision, operating_point, out):
-    """Stages of nights: heart rate, motion and steps in, a line per window out, with plot and sleep statistics."""
+def predict(run, dataset_dir, architectures, precisions, operating_point, out):
+    """Predict the stages of nights: a CSV with a row per window, plots and sleep statistics, for each model."""
     from watch_sim.predict import predict_nights
 
+    one_of("--precisions", precisions, PRECISIONS)
     with progress_bar() as bar:
         task = bar.add_task("predicting", total=None)
         written = predict_nights(
             run,
             dataset_dir,
-            architecture,
-            precision,
+            architectures,
+            precisions,
             operating_point,
             out,
-            lambda what: bar.update(task, description=what),
+            lambda message: bar.update(task, description=message),
         )
     click.echo("\n".join(map(str, written)))
 
@@ -70,11 +82,11 @@ def predict(run, dataset_dir, architecture, precision, operating_point, out):
 @main.command()
 @run_argument
 @option("dataset_dir", type=Path, default=None, help="Recordings to play. [those of the run]")
-@option("host", default="127.0.0.1", show_default=True)
+@option("host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @option("port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any that is free.")
 def serve(run, dataset_dir, host, port):
-    """A page that plays nights in the browser through the exported files, and a service for programs."""
-    from watch_sim.serve import serve
+    """Serve a page that plays nights in the browser through the exported files, and an API for programs."""
+    from watch_sim.service.app import serve
 
     serve(run, dataset_dir, host, port)
 

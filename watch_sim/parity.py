@@ -1,120 +1,222 @@
-"""Parity, four rungs: does what runs on the watch say what the full model says, window by window?
+"""Parity, four rungs: does the watch predict what the full model predicts, window by window?
 
-1. online alignment = offline alignment; 2. step form = sequence form in Keras; 3. the .tflite on the pipeline's windows
-= Keras; 4. sensor events through the watch = files through the pipeline and the full model.
+1. online alignment = offline alignment, and the stage is unknown in the same windows; 2. step form = sequence form in
+Keras; 3. the .tflite on the pipeline's windows = Keras; 4. sensor events through the watch = files through the pipeline
+and the full model. Probabilities are compared on every window, unknown or not.
 """
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from export.bundle import read_contract
+from export.bundle import read_bundle
 from export.contract import stager_path
-from export.verify import golden_rows
-from models.assemble import padded, roll_network
-from pipeline.align import Aligner, extent
+from export.gates import compare, divergence
+from export.golden import replay_golden
+from export.runner import Runner
+from models.forms import padded, roll_network
+from models.trained_run import TrainedRun
+from pipeline.align import Aligner, Night, extent
+from pipeline.constants import UNKNOWN
+from pipeline.coverage import unknown_windows
 from pipeline.nights import load_nights
-from pipeline.options import one_of
+from pipeline.options import Options
 from pipeline.recordings import read_recording
-from watch_sim.compare import compare, place
 from watch_sim.stream import stream
-from watch_sim.watch import Runner, Watch
+from watch_sim.watch import Epoch, Watch
 
-STEP_GATE = 1e-5  # rung 2
+STEP_GATE = 1e-5  # rung 2: largest difference of a probability
+
+Model = tuple[str, str]  # architecture, precision
+Nights = list[np.ndarray]  # probabilities [windows, 5] of each night
+
+
+class ParityCheck(NamedTuple):
+    """Outcome of a parity check.
+
+    Attributes:
+        report: As parity.json has it.
+        nights: The nights that were compared.
+        reference: {architecture: probabilities of the full model}.
+        live: {(architecture, precision): probabilities of the watch}.
+    """
+
+    report: dict
+    nights: list[Night]
+    reference: dict[str, Nights]
+    live: dict[Model, Nights]
 
 
 class Online:
-    """An aligner that is fed like a watch, to see its windows."""
+    """An aligner that is fed as a watch is, to see its windows."""
 
-    def __init__(self, *args):
-        self.aligner = Aligner(*args)
+    def __init__(self, *args, **settings):
+        self.aligner = Aligner(*args, **settings)
 
     def feed(self, sensor, t, values):
+        """Take samples; the windows that they close."""
         self.aligner.feed(sensor, t, values)
         return self.aligner.before(np.max(t))
 
     def advance(self, t):
+        """Close every window that ends by t (s)."""
         return self.aligner.advance(t)
 
 
-def check_alignment(online, night, options):
-    """Rung 1 on one night: None, or where the windows that closed online first differ from the night's."""
-    for name in online[0][1]:
-        windows, wanted = np.concatenate([closed[name] for _, closed in online]), night.window(name, options)
-        if len(windows) != len(wanted):
-            return {"night": night.subject, "window": min(len(windows), len(wanted)), "channel": name}
-        wrong = np.flatnonzero((windows != wanted).any(1))
-        if len(wrong):
-            return {"night": night.subject, "window": int(wrong[0]), "channel": name}
+def check_alignment(closed: list[tuple[np.ndarray, dict]], night: Night, options: Options) -> dict | None:
+    """Rung 1 on one night.
+
+    Args:
+        closed: (ends, {channel: [n, values_per_window]}) that each call of an Online aligner returned.
+        night: As the pipeline aligned it.
+        options: Of the run.
+
+    Returns:
+        None, or {"night", "window", "channel"} where the two first differ.
+    """
+    for name in closed[0][1]:
+        online, offline = np.concatenate([windows[name] for _, windows in closed]), night.values(name, options)
+        if len(online) != len(offline):
+            return {"night": night.subject, "window": min(len(online), len(offline)), "channel": name}
+        different = np.flatnonzero((online != offline).any(1))
+        if len(different):
+            return {"night": night.subject, "window": int(different[0]), "channel": name}
     return None
 
 
-def check_step(network, features, reference, nights):
-    """Rung 2 of one architecture: {"passed", "max_abs_dp", "first_divergence"}."""
+def check_unknown(epochs: Sequence[Epoch], night: Night, options: Options, channels: Sequence[str]) -> dict | None:
+    """Rung 1 on one night: is the stage unknown in the same windows?
+
+    Args:
+        epochs: Of the watch.
+        night: As the pipeline aligned it.
+        options: Of the run.
+        channels: Of the run.
+
+    Returns:
+        None, or {"night", "window", "unknown": {"watch", "pipeline"}} where the two first differ.
+    """
+    live = np.array([epoch.stage == UNKNOWN for epoch in epochs], bool)
+    offline = unknown_windows(night, options, channels)
+    different = np.flatnonzero(live[: len(offline)] != offline[: len(live)])  # `check_alignment` compares the lengths
+    if not len(different):
+        return None
+    window = int(different[0])
+    flags = {"watch": bool(live[window]), "pipeline": bool(offline[window])}
+    return {"night": night.subject, "window": window, "unknown": flags}
+
+
+def check_step(network, features: Nights, reference: Nights, nights: Sequence[Night]) -> dict:
+    """Rung 2 of one architecture.
+
+    Args:
+        network: With the trained weights.
+        features: [windows, F] of each night.
+        reference: Probabilities of the sequence form.
+        nights: To name the first difference by.
+
+    Returns:
+        {"passed", "max_abs_dp", "first_divergence"}.
+    """
     worst, first = 0.0, None
-    rolled = roll_network(network, padded(features))[0]
-    for p, q, night in zip(reference, rolled, nights, strict=True):
-        away = np.abs(q[: len(p)] - p).max(1)
-        worst = max(worst, float(away.max()))
-        wrong = np.flatnonzero(~(away <= STEP_GATE))
-        first = first or (place(night, wrong[0], away) if len(wrong) else None)
+    stepped = roll_network(network, padded(features))[0]
+    for p, q, night in zip(reference, stepped, nights, strict=True):
+        apart = np.abs(q[: len(p)] - p).max(1)
+        worst = max(worst, float(apart.max()))
+        different = np.flatnonzero(~(apart <= STEP_GATE))  # what is not a number differs, too
+        if first is None and len(different):
+            first = divergence(night, different[0], apart)
     return {"passed": first is None, "max_abs_dp": worst, "first_divergence": first}
 
 
-def check(run, folder=None, wanted=None, architectures=None, precisions=None, progress=lambda what: None):
-    """The parity report (parity.json) of a run, and what is needed to draw it.
+def check(
+    run: TrainedRun,
+    dataset_dir: Path | None = None,
+    subjects: Sequence[str] | None = None,
+    architectures: Sequence[str] | None = None,
+    precisions: Sequence[str] | None = None,
+    progress: Callable[[str], None] = lambda message: None,
+) -> ParityCheck:
+    """Check all four rungs of a run.
 
-    folder, wanted: nights to compare, by default those of the run's data set that it was not trained on. progress:
-    called with a word for each piece of work. Returns (report, nights, {architecture: (Keras probabilities per night,
-    {precision: those of the watch})}).
+    Args:
+        run: With its bundles.
+        dataset_dir: Recordings to compare on; by default those of the run.
+        subjects: Whose nights; by default all that the run was not trained on.
+        architectures: By default all of the run.
+        precisions: By default all in the bundles.
+        progress: Called with what is under way: once for each architecture, then for each file and night.
+
+    Returns:
+        The report, and what is needed to draw it.
+
+    Raises:
+        UserMistake: A model, a night or a file of the run is missing or damaged.
     """
-    folder = Path(folder or run.hparams["dataset_dir"])
-    architectures = one_of("--architectures", architectures or run.options.architectures, run.options.architectures)
-    bundles = {name: run.path(f"bundles/{name}") for name in architectures}
-    asked = {name: list(precisions or read_contract(path)["precisions"]) for name, path in bundles.items()}
-    nights, _ = load_nights(
-        folder, run.options, wanted or run.held_out(folder, "; name some with --nights"), labelled=None
-    )
-    features = run.sensing().nights(nights)
+    dataset_dir = Path(dataset_dir or run.dataset_dir)
+    architectures = run.chosen_architectures(architectures)
+    bundles = {name: run.bundle(name) for name in architectures}
+    models = [(name, p) for name, bundle in bundles.items() for p in precisions or read_bundle(bundle).precisions]
+    chosen = subjects or run.parity_subjects(dataset_dir)
+    nights, _ = load_nights(dataset_dir, run.options, chosen, require_labels=False)
+    features = run.sensing().sense_nights(nights)
     reference, step = {}, {}
     for name in architectures:
         progress(f"{name}: step form")
         reference[name] = run.probabilities(name, features)
         step[name] = check_step(run.network(name), features, reference[name], nights)
-
-    models = [(name, precision) for name in architectures for precision in asked[name]]
-    direct, live = {model: [] for model in models}, {model: [] for model in models}
-    astray = None
-    for night in nights:  # a recording's raw samples are in memory one night at a time
-        recording = read_recording(folder, night.subject, run.options.negative_times)
-        start, counts = extent(recording, run.options)[0], "activity" in recording.samples
-        # the events are aligned once for all watches: each would do just the same
-        online = list(stream(recording, run.options, Online(run.options, run.channels, start, not counts)))
-        astray = astray or check_alignment(online, night, run.options)
-        for name, precision in models:
-            progress(f"{name} {precision}: night {night.subject}")
-            direct[name, precision].append(Runner(bundles[name], precision).night(night, run.options))
-            watch = Watch(bundles[name], precision, start, counts)
-            epochs = [epoch for closed in online for epoch in watch.say(*closed)]
-            live[name, precision].append(np.stack([epoch.probabilities for epoch in epochs]))
-
-    golden, rows = {name: golden_rows(bundles[name], asked[name]) for name in architectures}, []
-    for name, precision in models:
-        third = compare(reference[name], direct[name, precision], nights, precision)
-        fourth = compare(reference[name], live[name, precision], nights, precision)
-        size = stager_path(bundles[name], name, precision).stat().st_size
-        row = {
-            "architecture": name,
-            "precision": precision,
-            "bytes": size,
-            **fourth,
-            "rungs": {"3": third, "4": fourth},
-        }
-        row["golden"] = golden[name][precision]
-        rows.append(row | {"passed": all(each["passed"] for each in (third, fourth, row["golden"]))})
-    alignment = {"passed": astray is None, "windows": sum(map(len, nights)), "first_divergence": astray}
-    passed = alignment["passed"] and all(each["passed"] for each in [*step.values(), *rows])
+    direct, live, difference = run_files(run, dataset_dir, nights, models, progress)
+    unknown = sum(int(unknown_windows(night, run.options, run.channels).sum()) for night in nights)
+    alignment = {"passed": difference is None, "windows": sum(map(len, nights)), "unknown_windows": unknown}
+    alignment["first_divergence"] = difference
+    golden = {name: replay_golden(bundles[name], [p for a, p in models if a == name]) for name in architectures}
+    rows = []
+    for model in models:
+        name, precision = model
+        rung_3 = compare(reference[name], direct[model], nights, precision)
+        rung_4 = compare(reference[name], live[model], nights, precision)
+        rows.append(model_row(bundles[name], model, rung_3, rung_4, golden[name][precision]))
+    passed = all(rung["passed"] for rung in (alignment, *step.values(), *rows))
     named = [night.subject for night in nights]
     report = {"passed": passed, "nights": named, "models": rows, "alignment": alignment, "step": step}
-    said = {name: (reference[name], {p: live[name, p] for p in asked[name]}) for name in architectures}
-    return report, nights, said
+    return ParityCheck(report, nights, reference, live)
+
+
+def run_files(
+    run: TrainedRun, dataset_dir: Path, nights: Sequence[Night], models: Sequence[Model], progress: Callable
+) -> tuple[dict[Model, Nights], dict[Model, Nights], dict | None]:
+    """Run the exported files in both ways, on the pipeline's windows (rung 3) and on sensor events (rung 4).
+
+    Returns:
+        Probabilities of both, and where the events' windows or unknown stages first differ from the pipeline's (rung
+        1), or None.
+    """
+    direct, live = {model: [] for model in models}, {model: [] for model in models}
+    difference = None
+    for night in nights:  # a recording's raw samples are in memory one night at a time
+        recording = read_recording(dataset_dir, night.subject, run.options.negative_times)
+        start, counts = extent(recording, run.options)[0], "activity" in recording.samples
+        # the events are aligned once for all watches, whose own aligners would do just the same
+        online = Online(run.options, run.channels, start, count_motion=not counts)
+        closed = list(stream(recording, run.options, online))
+        difference = difference or check_alignment(closed, night, run.options)
+        for model in models:
+            architecture, precision = model
+            progress(f"{architecture} {precision}: night {night.subject}")
+            direct[model].append(Runner(run.bundle(architecture), precision).night(night, run.options))
+            watch = Watch(run.bundle(architecture), precision, start, counts)
+            epochs = [epoch for windows in closed for epoch in watch.stage_windows(*windows)]
+            difference = difference or check_unknown(epochs, night, run.options, run.channels)
+            live[model].append(np.stack([epoch.probabilities for epoch in epochs]))
+    return direct, live, difference
+
+
+def model_row(bundle: Path, model: Model, rung_3: dict, rung_4: dict, golden: dict) -> dict:
+    """The report's entry of one file: figures of rung 4, with those of rung 3 and of the golden night."""
+    architecture, precision = model
+    size = stager_path(bundle, architecture, precision).stat().st_size
+    row = {"architecture": architecture, "precision": precision, "bytes": size, **rung_4}
+    row |= {"rungs": {"3": rung_3, "4": rung_4}, "golden": golden}
+    return row | {"passed": all(figures["passed"] for figures in (rung_3, rung_4, golden))}

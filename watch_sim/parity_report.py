@@ -1,62 +1,110 @@
-"""The parity verdict of a run: table, plots, parity.json, and what becomes of files whose gate fails."""
+"""The parity report of a run: table, plots and JSON, and what becomes of files whose gate fails."""
 
 from pathlib import Path
 
 import click
+from rich.console import Console
 from rich.table import Table
 
-from evaluation.plots import plot_parity
-from export.bundle import read_contract, reject
+from export.bundle import read_bundle, reject_precisions
 from export.contract import stager_path
-from export.report import MEASURED, measured, write_report
+from export.report import measurements, write_report
+from models.trained_run import TrainedRun
 from pipeline.files import write_json
-from watch_sim.parity import check
+from scoring.plots import plot_parity
+from watch_sim.parity import ParityCheck, check
+
+TABLE_WIDTH = 160  # characters, wherever it is printed
 
 
-def check_run(run, report_path=None, draw_to=None, reject_failed=True, **asked):
-    """Check a run, print the verdict, write parity.json and a plot per architecture. Returns whether all gates hold.
+def check_training(run: TrainedRun, **settings) -> bool:
+    """The check that ends a training.
 
-    asked: as of watch_sim.parity.check. reject_failed: the check that ends a training. Files whose gate
-    fails go to <run>/rejected/<architecture>, and the bundles' reports are written, from what is kept as measured.json.
+    Writes parity.json, a plot per architecture and the bundles' reports; files whose gate fails go to `rejected`.
+
+    Args:
+        run: With its bundles.
+        settings: As `watch_sim.parity.check` takes them.
+
+    Returns:
+        Whether all gates hold.
     """
-    report, nights, said = check(run, **asked)
-    bundles = {architecture: run.folder / "bundles" / architecture for architecture in said}
-    for model in report["models"]:
+    parity = check(run, **settings)
+    report = parity.report
+    add_measurements(run, parity)
+    draw_nights(run.parity_report, run, parity)
+    for architecture in parity.reference:
+        failed = [m["precision"] for m in report["models"] if m["architecture"] == architecture and not m["passed"]]
+        if failed:
+            reject_precisions(run.bundle(architecture), failed, run.rejected(architecture))
+    for model in report["models"]:  # a bundle that lost a file has a shorter contract in the others
         architecture, precision = model["architecture"], model["precision"]
-        plan = read_contract(bundles[architecture], [precision])["precisions"][precision]
-        model["measured"] = measured(bundles[architecture], plan, nights, said[architecture][1][precision])
-    for architecture, (reference, watch) in said.items():
-        path = (draw_to or run.folder) / f"parity_{architecture}.png"
-        plot_parity(nights[0], run.options.stride, reference[0], {p: x[0] for p, x in watch.items()}, path)
-    if reject_failed:
-        for architecture in said:
-            failed = [m["precision"] for m in report["models"] if m["architecture"] == architecture and not m["passed"]]
-            if failed:
-                reject(bundles[architecture], failed, run.folder / "rejected" / architecture)
-        for model in report["models"]:  # a bundle that lost a file has a shorter contract in the others
-            home = "bundles" if model["passed"] else "rejected"
-            model["bytes"] = stager_path(run.folder / home / model["architecture"], **model).stat().st_size
-    write_json(report_path or run.folder / "parity.json", report)
-    if reject_failed:
-        write_json(run.folder / MEASURED, report)
-        for bundle in filter(Path.is_dir, bundles.values()):
-            write_report(bundle, run.folder)
-    show(report)
+        folder = run.bundles / architecture if model["passed"] else run.rejected(architecture)
+        model["bytes"] = stager_path(folder, architecture, precision).stat().st_size
+    write_json(run.parity_report, report)
+    for architecture in parity.reference:
+        if (run.bundles / architecture).is_dir():
+            write_report(run.bundles / architecture, run)
+    print_report(report)
     return report["passed"]
 
 
-def show(report):
-    """Print a parity report: a table of the models, then the rungs below them."""
-    table = Table("architecture", "precision", title=f"watch against full model, {len(report['nights'])} night(s)")
-    for name in (
-        "file KB",
-        "p99 |Δp|",
-        "max |Δp|",
-        "same stage",
-        "|Δκ|",
-        "drift |Δp|, first to last hour",
-        "first divergence",
+def check_again(run: TrainedRun, report_path: Path | None = None, **settings) -> bool:
+    """A later check: its report and plots stand beside those of the training and of other checks, and replace none.
+
+    Args:
+        run: With its bundles.
+        report_path: Where to write instead.
+        settings: As `watch_sim.parity.check` takes them.
+
+    Returns:
+        Whether all gates hold.
+    """
+    parity = check(run, **settings)
+    add_measurements(run, parity)
+    path = report_path or run.new_parity_check()
+    draw_nights(path, run, parity)
+    write_json(path, parity.report)
+    print_report(parity.report)
+    click.echo(str(path))
+    return parity.report["passed"]
+
+
+def add_measurements(run: TrainedRun, parity: ParityCheck) -> None:
+    """Add to each model of a report how good it is on these nights, and the digests of its files."""
+    for model in parity.report["models"]:
+        architecture, precision = model["architecture"], model["precision"]
+        bundle = run.bundle(architecture)
+        plan = read_bundle(bundle, [precision]).precisions[precision]
+        model["measured"] = measurements(bundle, plan, parity.nights, parity.live[architecture, precision])
+
+
+def draw_nights(report_path: Path, run: TrainedRun, parity: ParityCheck) -> None:
+    """Draw the first night of each architecture beside a report."""
+    for architecture, reference in parity.reference.items():
+        live = {precision: nights[0] for (name, precision), nights in parity.live.items() if name == architecture}
+        path = run.parity_plot(report_path, architecture)
+        plot_parity(parity.nights[0], run.options.stride, reference[0], live, path)
+
+
+def print_report(report: dict) -> None:
+    """Print a parity report: a table of the models, then rungs 1 and 2 below it."""
+    click.echo(as_text(models_table(report)))
+    step, alignment = max(report["step"].values(), key=lambda rung: rung["max_abs_dp"]), report["alignment"]
+    windows = f"{alignment['windows']} windows, {alignment['unknown_windows']} of them unknown"
+    for name, rung, size in (
+        ("online = offline alignment", alignment, windows),
+        ("step = sequence form in Keras", step, f"max |Δp| {step['max_abs_dp']:.1e}"),
     ):
+        click.echo(f"{name}: {'pass' if rung['passed'] else 'FAIL at ' + str(rung['first_divergence'])} ({size})")
+    click.echo("all gates hold" if report["passed"] else "a gate FAILED")
+
+
+def models_table(report: dict) -> Table:
+    """A row per model: figures of rung 4 and the verdict."""
+    table = Table("architecture", "precision", title=f"watch against full model, {len(report['nights'])} night(s)")
+    figures = ("file KB", "p99 |Δp|", "max |Δp|", "same stage", "|Δκ|", "drift |Δp|, first to last hour")
+    for name in (*figures, "first divergence"):
         table.add_column(name, justify="right")
     table.add_column("verdict")
     for model in report["models"]:
@@ -73,19 +121,12 @@ def show(report):
             f"{first['night']} epoch {first['window']}" if first else "none",
             "pass" if model["passed"] else "FAIL",
         )
-    click.echo(rendered(table))
-    step = max(report["step"].values(), key=lambda each: each["max_abs_dp"])
-    for what, rung in (("online = offline alignment", report["alignment"]), ("step = sequence form in Keras", step)):
-        size = f"max |Δp| {rung['max_abs_dp']:.1e}" if "max_abs_dp" in rung else f"{rung['windows']} windows"
-        click.echo(f"{what}: {'pass' if rung['passed'] else 'FAIL at ' + str(rung['first_divergence'])} ({size})")
-    click.echo("all gates hold" if report["passed"] else "a gate FAILED")
+    return table
 
 
-def rendered(table):
-    """A table as text, wide enough wherever it is printed."""
-    from rich.console import Console
-
-    wide = Console(width=160, color_system=None)
-    with wide.capture() as text:
-        wide.print(table)
+def as_text(table: Table) -> str:
+    """A table as plain text."""
+    console = Console(width=TABLE_WIDTH, color_system=None)
+    with console.capture() as text:
+        console.print(table)
     return text.get().rstrip()

@@ -1,71 +1,175 @@
-"""Nights in, stages out, through the watch: a table, a plot and sleep statistics for each. No TensorFlow needed."""
+"""Stages of nights, streamed through the watch: a table, a plot and sleep statistics. No TensorFlow needed."""
 
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import click
+import numpy as np
 import pandas as pd
 
-from evaluation.plots import plot_night
-from evaluation.results import PROBABILITY_COLUMNS
-from evaluation.sleep import statistics
 from pipeline.align import extent
 from pipeline.checks import UnusableNight
-from pipeline.cli import console
-from pipeline.files import read_hparams, write_whole
-from pipeline.options import ARCHITECTURES, STAGES, UserMistake, one_of
-from pipeline.recordings import read_recording, subjects
+from pipeline.command_line import console
+from pipeline.constants import STAGES, UNKNOWN
+from pipeline.errors import UserMistake, one_of
+from pipeline.files import write_whole
+from pipeline.options import Options
+from pipeline.recordings import Recording, read_recording, subjects
+from pipeline.run_folder import RunFolder
+from scoring.plots import plot_night
+from scoring.predictions import PROBABILITY_COLUMNS, PredictedNight, predictions_table
+from scoring.sleep_statistics import hypnogram, sleep_statistics
 from watch_sim.stream import stream
-from watch_sim.watch import Watch
+from watch_sim.watch import Epoch, Watch
 
-SHOWN = ("TST", "SE", "SOL", "WASO", "N1", "N2", "N3", "REM", "Lat_REM")
-
-
-def predict_night(bundle, precision, recording, options, operating_point=None):
-    """DataFrame of one recording, a row per window: time (s, when its stride begins), stage, p_wake .. p_rem."""
-    watch = Watch(
-        bundle,
-        precision,
-        extent(recording, options)[0],
-        counts="activity" in recording.samples,
-        operating_point=operating_point,
-    )
-    epochs = [epoch for said in stream(recording, options, watch) for epoch in said]
-    rows = [(epoch.time, epoch.stage, *map(float, epoch.probabilities)) for epoch in epochs]
-    return pd.DataFrame(rows, columns=["time", "stage", *PROBABILITY_COLUMNS])
+PRINTED = ("TST", "SE", "SOL", "WASO", "N1", "N2", "N3", "REM", "REM latency")  # of the sleep statistics
 
 
-def predict_nights(run, folder, architecture, precision, operating_point, out, progress):
-    """Predict every usable night of a folder. Writes the CSV `out` (with a subject column if there are more nights
-    than one), and beside it a plot per night and the sleep statistics of all. Returns the paths written.
+def stage_recording(
+    bundle: Path, precision: str, recording: Recording, options: Options, operating_point: str | None = None
+) -> tuple[Watch, list[Epoch]]:
+    """Stream a recording through a watch.
+
+    Args:
+        bundle: Folder of one model.
+        precision: One of the bundle's.
+        recording: Its labels are not looked at, but for the end of the night.
+        options: Of the run.
+        operating_point: One of the contract's, or None.
+
+    Returns:
+        The watch, with what it dropped and its findings, and the epochs of all windows.
     """
-    bundles, found = Path(run) / "bundles", subjects(folder)
-    there = [name for name in ("gru", *ARCHITECTURES) if (bundles / name).is_dir()]
-    if not there:
-        raise UserMistake(f"{bundles}: no bundle there; not a run folder, or an incomplete one")
-    (architecture,) = one_of("--architecture", [architecture or there[0]], there)
-    _, options = read_hparams(run)
-    name = ".".join(filter(None, (architecture, precision, operating_point, "csv")))
-    out = Path(out or Path(run) / "predictions" / name)
-    tables, sleep, plots = {}, {}, []
-    for subject in found:
+    start, counts = extent(recording, options)[0], "activity" in recording.samples
+    watch = Watch(bundle, precision, start, counts, operating_point)
+    return watch, [epoch for closed in stream(recording, options, watch) for epoch in closed]
+
+
+def epochs_table(subject: str, epochs: Sequence[Epoch]) -> pd.DataFrame:
+    """A row per epoch with scoring.predictions.COLUMNS: scored_stage is empty, unknown epochs keep their numbers."""
+    probabilities = np.array([epoch.probabilities for epoch in epochs], np.float64).reshape(-1, len(STAGES))
+    times = np.array([epoch.time for epoch in epochs])
+    unknown = np.array([epoch.coverage.unknown for epoch in epochs], bool)
+    return predictions_table(PredictedNight(subject, times, np.full(len(epochs), -1), probabilities, unknown=unknown))
+
+
+def predict_night(
+    bundle: Path, precision: str, recording: Recording, options: Options, operating_point: str | None = None
+) -> pd.DataFrame:
+    """The `epochs_table` of a recording; arguments as `stage_recording` has them."""
+    _, epochs = stage_recording(bundle, precision, recording, options, operating_point)
+    return epochs_table(recording.subject, epochs)
+
+
+def table_for_people(subject: str, epochs: Sequence[Epoch]) -> pd.DataFrame:
+    """The `epochs_table` without the numbers of unknown epochs, and with <sensor>_coverage (share of the last ten
+    minutes) and <sensor>_seconds_since (empty if never sensed) of each sensor.
+    """
+    table = epochs_table(subject, epochs)
+    table.loc[table.predicted_stage == UNKNOWN, [*PROBABILITY_COLUMNS]] = np.nan
+    for sensor in epochs[0].coverage.sensors if epochs else ():
+        coverage = [epoch.coverage.sensors[sensor] for epoch in epochs]
+        table[f"{sensor}_coverage"] = [entry.share for entry in coverage]
+        table[f"{sensor}_seconds_since"] = [entry.seconds_since for entry in coverage]
+    return table
+
+
+def report_input(subject: str, watch: Watch, epochs: Sequence[Epoch]) -> None:
+    """Print to standard error what seems wrong with a night's input: units, dropped samples, no stage at all."""
+    lines = [*watch.findings]
+    for sensor, dropped in watch.dropped.items():
+        reasons = [f"{count} {reason.replace('_', ' ')}" for reason, count in dropped.items() if count]
+        if reasons:
+            lines.append(f"{sensor}: samples dropped: {', '.join(reasons)}")
+    if epochs and all(epoch.coverage.unknown for epoch in epochs):
+        lines.append("warning: the stage is unknown all night: too little was sensed")
+    for line in lines:
+        console.print(f"night {subject}: {line}")
+
+
+def predict_nights(
+    run: Path,
+    dataset_dir: Path,
+    architectures: Sequence[str] | None = None,
+    precisions: Sequence[str] = ("int8",),
+    operating_point: str | None = None,
+    out: Path | None = None,
+    progress: Callable[[str], None] = lambda message: None,
+) -> list[Path]:
+    """Predict every usable night of a folder with one or more models of a run.
+
+    Writes of each model a CSV with a row per window, and beside it a plot per night and the sleep statistics of all;
+    a window without a stage counts neither as sleep nor as wake. What is wrong with the input goes to standard error.
+
+    Args:
+        run: Folder of the run.
+        dataset_dir: Recordings; labels are not read.
+        architectures: Of the run; by default the first that has a bundle.
+        precisions: Of the bundles.
+        operating_point: One of the contracts', or None.
+        out: The CSV; with several models their names are added to its own. By default in RUN/predictions.
+        progress: Called with what is under way.
+
+    Returns:
+        The paths written.
+
+    Raises:
+        UserMistake: The run lacks a model, or no night can be used; nothing was written.
+    """
+    folder = RunFolder(run)
+    options, bundles = folder.options, folder.bundle_folders()
+    available = subjects(dataset_dir)
+    if architectures is None:
+        architectures = [next(iter(bundles))]
+    one_of("--architectures", architectures, bundles)
+    models = [(architecture, precision) for architecture in architectures for precision in precisions]
+    for architecture, precision in models:  # a mistake is found before anything is written
+        Watch(bundles[architecture], precision, operating_point=operating_point)
+    tables = {model: {} for model in models}
+    for recording in readable_recordings(dataset_dir, available, options, progress):
+        for architecture, precision in models:
+            watch, epochs = stage_recording(bundles[architecture], precision, recording, options, operating_point)
+            tables[architecture, precision][recording.subject] = table_for_people(recording.subject, epochs)
+        report_input(recording.subject, watch, epochs)  # the same for every model
+    written = []
+    for (architecture, precision), nights in tables.items():
+        if not nights:
+            raise UserMistake(f"{dataset_dir}: no usable night")
+        path = Path(out or folder.predictions(architecture, precision, operating_point))
+        if out and len(models) > 1:
+            path = path.with_name(f"{path.stem}.{architecture}.{precision}{path.suffix}")
+        if len(models) > 1:
+            click.echo(f"{architecture} {precision}")
+        written += write_nights(path, nights, options.stride)
+    return written
+
+
+def readable_recordings(
+    dataset_dir: Path, chosen: Sequence[str], options: Options, progress: Callable[[str], None]
+) -> Iterator[Recording]:
+    """The recordings that can be used, one in memory at a time; findings go to standard error."""
+    for subject in chosen:
         progress(f"night {subject}")
         try:
-            recording = read_recording(folder, subject, options.negative_times, want_labels=False)
+            recording = read_recording(dataset_dir, subject, options.negative_times, want_labels=False)
         except UnusableNight as unusable:
             console.print(*map(str, unusable.findings), sep="\n")
             continue
         if recording.findings:
             console.print(*map(str, recording.findings), sep="\n")
-        table = tables[subject] = predict_night(bundles / architecture, precision, recording, options, operating_point)
-        plots.append(out.with_name(f"{out.stem}_{subject}.png"))
-        plot_night(subject, table, options.stride, plots[-1])
-        sleep[subject] = statistics([STAGES.index(stage) for stage in table.stage], options.stride)
-    if not tables:
-        raise UserMistake(f"{folder}: no usable night")
-    whole = pd.concat([table.assign(subject=subject) for subject, table in tables.items()])
-    whole = whole[["subject", *table.columns]] if len(tables) > 1 else table
-    write_whole(out, whole.to_csv(index=False, float_format="%.6g"))
-    sleep = pd.DataFrame(sleep).T.rename_axis("subject")
-    write_whole(out.with_name(f"{out.stem}_statistics.csv"), sleep.to_csv())
-    click.echo(sleep[[name for name in SHOWN if name in sleep]].to_string())
-    return [out, out.with_name(f"{out.stem}_statistics.csv"), *plots]
+        yield recording
+
+
+def write_nights(path: Path, nights: dict[str, pd.DataFrame], stride: int) -> list[Path]:
+    """Write the predictions {subject: table} of one model, with plots and sleep statistics; returns the paths."""
+    plots, sleep = [], {}
+    for subject, table in nights.items():
+        plots.append(path.with_name(f"{path.stem}_{subject}.png"))
+        plot_night(subject, table, stride, plots[-1])
+        sleep[subject] = hypnogram([STAGES.index(s) if s in STAGES else -1 for s in table.predicted_stage], stride)
+    write_whole(path, pd.concat(nights.values()).to_csv(index=False, float_format="%.9g"))
+    statistics_path = path.with_name(f"{path.stem}_statistics.csv")
+    sleep_table = sleep_statistics(sleep).round(2).rename_axis("subject")
+    write_whole(statistics_path, sleep_table.to_csv())
+    click.echo(sleep_table[[name for name in PRINTED if name in sleep_table]].to_string())
+    return [path, statistics_path, *plots]

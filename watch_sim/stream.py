@@ -1,32 +1,45 @@
 """A recording as the sensor events that a watch would get."""
 
+from collections.abc import Iterator
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 
 from pipeline.align import extent
-from pipeline.options import GRACE_S
+from pipeline.constants import GRACE_S
+from pipeline.options import Options
+from pipeline.recordings import Recording
+
+BATCHES = 3  # of motion in a stride
 
 
-def events(recording, options):
-    """Yield (sensor, t, values) in time order, up to the end of the night.
+def events(recording: Recording, options: Options) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Samples in time order, up to the end of the night.
 
-    Motion comes in batches, as watches deliver it, three a stride; each lies before or past a window's grace, as its
-    samples do. All else comes sample by sample.
+    Motion comes in batches, as watches deliver it; each lies before or past a window's grace, as its samples do. All
+    else comes sample by sample.
+
+    Args:
+        recording: Its samples.
+        options: Of the run.
+
+    Yields:
+        (sensor, t [n] s, values [n] or [n, 3]).
     """
     _, end = extent(recording, options)
     pieces = []
     for sensor, (t, values) in recording.samples.items():
         n = int(np.searchsorted(t, end + GRACE_S, "right"))
-        batch = np.ceil((t[:n] - GRACE_S) / (options.stride / 3)) if sensor == "motion" else t[:n]
+        batch = np.ceil((t[:n] - GRACE_S) / (options.stride / BATCHES)) if sensor == "motion" else t[:n]
         cuts = np.append(np.flatnonzero(np.diff(batch, prepend=-np.inf)), n)
         pieces += [(t[b - 1], sensor, t[a:b], values[a:b]) for a, b in pairwise(cuts)]
     for _, sensor, t, values in sorted(pieces, key=lambda piece: piece[0]):
         yield sensor, t, values
 
 
-def stream(recording, options, watch):
-    """Run a Watch (or anything with `feed` and `advance`) over a recording; yields what each call returns."""
+def stream(recording: Recording, options: Options, watch: Any) -> Iterator[Any]:
+    """Run a Watch, or anything with `feed` and `advance`, over a recording; yields what each call returns."""
     for sensor, t, values in events(recording, options):
         yield watch.feed(sensor, t, values)
     yield watch.advance(extent(recording, options)[1])

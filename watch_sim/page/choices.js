@@ -12,7 +12,7 @@ let bundles = [];
 const choice = (which, name) => document.querySelector(`#${which} [name="${name}"]`);
 const bundle = (which) => bundles.find(({ architecture }) => architecture === choice(which, "architecture").value);
 
-/** As chosen for "model" or "other": {architecture, precision, point, weights, bytes}, "" or null for none. */
+/** The choice for "model" or "other": {architecture, precision, point, weights, bytes}, "" or null for none. */
 export function chosen(which) {
   const value = (name) => choice(which, name).value;
   const [architecture, precision, point] = ["architecture", "precision", "point"].map(value);
@@ -20,9 +20,9 @@ export function chosen(which) {
   return { architecture, precision, point, weights, bytes: bundle(which)?.precisions[precision] };
 }
 
-/** Fill the lists. opened(which): another file is to be run; weighed(which): another operating point holds. */
-export function prepare(known, data, opened, weighed) {
-  bundles = known;
+/** Fill the lists. open(which) is called where another file is chosen, weigh(which) for another operating point. */
+export function prepare(models, data, open, weigh) {
+  bundles = models;
   const groups = Object.entries(PARTS).map(([part, words]) => [
     words,
     data.filter((night) => String(night.part) === part).map(({ id }) => [id, `${id} · ${words.toLowerCase()}`]),
@@ -30,28 +30,28 @@ export function prepare(known, data, opened, weighed) {
   fill(nights, groups.filter(([, members]) => members.length));
   for (const which of ["model", "other"]) {
     const names = bundles.map(({ architecture }) => [architecture, architecture]);
-    fill(choice(which, "architecture"), which === "other" ? [["", "nothing"], ...names] : names);
+    fill(choice(which, "architecture"), which === "other" ? [["", "None"], ...names] : names);
     fillRest(which);
     choice(which, "architecture").addEventListener("change", () => {
       fillRest(which);
-      opened(which);
+      open(which);
     });
-    choice(which, "precision").addEventListener("change", () => opened(which));
-    choice(which, "point").addEventListener("change", () => weighed(which));
+    choice(which, "precision").addEventListener("change", () => open(which));
+    choice(which, "point").addEventListener("change", () => weigh(which));
   }
 }
 
-/** Precisions and operating points of the architecture that is chosen; a precision that it has, too, stays. */
+/** Precisions and operating points of the chosen architecture; the chosen precision stays if it has it. */
 function fillRest(which) {
   const { precisions = {}, operating_points: points = {} } = bundle(which) ?? {};
-  const kept = [choice(which, "precision").value, USUAL].find((name) => name in precisions);
+  const precision = [choice(which, "precision").value, USUAL].find((name) => name in precisions);
   fill(choice(which, "precision"), Object.keys(precisions).map((name) => [name, name]));
-  if (kept) choice(which, "precision").value = kept;
+  if (precision) choice(which, "precision").value = precision;
   fill(choice(which, "point"), [["", "default"], ...Object.keys(points).map((name) => [name, name])]);
   for (const name of ["precision", "point"]) choice(which, name).disabled = !bundle(which);
 }
 
-/** Shows a night of one's own as the chosen one. */
+/** Show the user's own night as the chosen one. */
 export function addOwn(name) {
   nights.querySelector("[value='']")?.remove();
   nights.prepend(element("option", { value: "" }, name));

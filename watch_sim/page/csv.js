@@ -1,18 +1,16 @@
-// Reads a night of one's own: CSV with a line of column names, time and heart_rate, activity or both.
+// Reads the user's own night: CSV with a line of column names, time and heart_rate, activity or both.
 
 const COLUMNS = ["time", "heart_rate", "activity"];
-const RANGE = { heart_rate: [20, 250], activity: [0, 100000] };
-const LONGEST = 24 * 3600; // s
 const ISO = /^(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::(\d\d(?:\.\d+)?))?\s*(Z|[+-]\d\d:?\d\d)?$/;
 
 /**
- * The text of a file -> {events: [[sensor, t, value]], end, clock, ignored}.
+ * The text of a file, within the limits of the catalog -> {events: [[sensor, t, value]], end, clock, ignored}.
  *
  * t: s from the first line. end: s of the last. clock: {local: "2026-01-31T23:10:00", offset: "+01:00" or ""} of the
  * first line where times are ISO 8601, else null. ignored: values out of range, which count as not sensed.
  * Throws an Error that names line and field.
  */
-export function parse(text) {
+export function parse(text, { sensors, longest_night_seconds: longest }) {
   const lines = text.replace(/^\uFEFF/, "").split(/\r\n|\n|\r/);
   const names = lines[0].split(",").map((name) => unquoted(name).toLowerCase());
   checkNames(names);
@@ -30,17 +28,19 @@ export function parse(text) {
       throw new Error(`line ${line}, time: “${row.time}”; seconds and ISO 8601 are mixed`);
     }
     if (first === null) {
-      [first, iso, night.clock] = [time.clock || time.t > LONGEST ? time.t : 0, Boolean(time.clock), time.clock];
+      [first, iso, night.clock] = [time.clock || time.t > longest ? time.t : 0, Boolean(time.clock), time.clock];
     }
     const t = time.t - first;
     if (t < last) throw new Error(`line ${line}, time: “${row.time}” is earlier than the line before`);
     if (t < 0) throw new Error(`line ${line}, time: “${row.time}” is before the start of the night, 0`);
-    if (t > LONGEST) throw new Error(`line ${line}, time: “${row.time}” is more than 24 hours after the first`);
+    if (t > longest) {
+      throw new Error(`line ${line}, time: “${row.time}” is more than ${longest / 3600} hours after the first`);
+    }
     last = night.end = t;
     for (const sensor of COLUMNS.slice(1)) {
       if (!row[sensor]) continue; // not sensed
       const value = numberOf(row[sensor], line, sensor);
-      const [low, high] = RANGE[sensor];
+      const [low, high] = sensors[sensor].range;
       if (low <= value && value <= high) night.events.push([sensor, t, value]);
       else night.ignored++;
     }
@@ -52,7 +52,7 @@ export function parse(text) {
 function checkNames(names) {
   for (const name of names) {
     if (!COLUMNS.includes(name)) {
-      throw new Error(`line 1: column “${name.slice(0, 40)}” is not known; expected ${COLUMNS.join(", ")}`);
+      throw new Error(`line 1: column “${name.slice(0, 40)}” is unknown; expected ${COLUMNS.join(", ")}`);
     }
   }
   if (new Set(names).size < names.length) throw new Error("line 1: a column is named twice");
@@ -71,7 +71,7 @@ function numberOf(text, line, field) {
   return value;
 }
 
-/** {t in s, clock: null or what an ISO 8601 time says of the place's clock}. */
+/** {t in s, clock: null or the local clock of an ISO 8601 time}. */
 function timeOf(text, line) {
   const parts = ISO.exec(text);
   if (!parts) {
@@ -85,7 +85,7 @@ function timeOf(text, line) {
   const local = Date.UTC(year, month - 1, day, hour, minute) / 1000;
   const date = new Date(local * 1000).toISOString().slice(0, 16);
   if (date !== `${year}-${month}-${day}T${hour}:${minute}` || Number(second) >= 60) {
-    throw new Error(`line ${line}, time: “${text}” is no date and time of the calendar`);
+    throw new Error(`line ${line}, time: “${text}” is not a date and time of the calendar`);
   }
   const ahead = offset ? Number(`${offset[0]}1`) * (3600 * offset.slice(1, 3) + 60 * offset.slice(4)) : 0;
   const seconds = String(Math.floor(Number(second))).padStart(2, "0");

@@ -1,4 +1,4 @@
-// A night taken home: HealthKit, Health Connect, EDF+ or CSV, as the service writes them.
+// Exports a night: HealthKit, Health Connect, EDF+ or CSV, as the service writes them.
 
 import { element } from "./panel.js";
 import * as service from "./service.js";
@@ -7,24 +7,24 @@ const $ = (id) => document.getElementById(id);
 const ENDINGS = { healthkit: "healthkit.json", health_connect: "health-connect.json", edf: "edf", csv: "csv" };
 
 /**
- * Prepares the form. whole: async () => {night, name, epochs}, all of the night. tell(words), fail(error): where to say
- * what became of it.
+ * Prepare the form. predictNight: async () => {night, name, epochs} of the whole night. tell(text) and fail(error) show
+ * the outcome.
  */
-export function prepare(whole, tell, fail) {
+export function prepare(predictNight, tell, fail) {
   $("zones").append(...Intl.supportedValuesOf("timeZone").map((value) => element("option", { value })));
   $("zone").value = Intl.DateTimeFormat().resolvedOptions().timeZone;
   const evening = new Date();
   evening.setDate(evening.getDate() - 1);
   const two = (n) => String(n).padStart(2, "0");
   $("start").value = `${evening.getFullYear()}-${two(evening.getMonth() + 1)}-${two(evening.getDate())}T23:00:00`;
-  $("take").addEventListener("submit", async (event) => {
+  $("export").addEventListener("submit", async (event) => {
     event.preventDefault();
     const kind = event.submitter.value;
     try {
-      const { night, name, epochs } = await whole();
+      const { night, name, epochs } = await predictNight();
       const blob = await service.exported(kind, {
         stages: epochs.map(({ stage }) => stage),
-        probabilities: epochs.map(({ probabilities }) => Array.from(probabilities)),
+        probabilities: epochs.map(({ probabilities }) => probabilities && Array.from(probabilities)),
         start: $("start").value, zone: $("zone").value.trim(), subject: night.subject.slice(0, 80), model: name,
       });
       const file = `${night.subject}.${name.replaceAll(" ", ".")}.${ENDINGS[kind]}`;
@@ -36,7 +36,7 @@ export function prepare(whole, tell, fail) {
   });
 }
 
-/** The clock of a night of one's own, where its file tells it. */
+/** Set the clock of the user's own night. */
 export function setClock({ local, offset }) {
   $("start").value = local;
   if (offset) $("zone").value = offset;

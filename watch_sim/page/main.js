@@ -1,39 +1,39 @@
-// The page: playing, and what is shown of the night so far.
+// The page: plays a night, and shows what the models predict of it so far.
 
+import { catalog, loadCatalog, STAGES, UNKNOWN } from "./catalog.js";
 import * as choices from "./choices.js";
+import * as exporting from "./export.js";
 import { fromCsv, fromService } from "./nights.js";
-import { clockText, percent, said, STAGES } from "./numbers.js";
+import { clockText, percent } from "./numbers.js";
 import * as panel from "./panel.js";
 import { Track } from "./player.js";
 import * as plots from "./plots.js";
 import * as service from "./service.js";
-import * as take from "./take.js";
 
 const $ = (id) => document.getElementById(id);
-const FRAME_MS = 12; // of a frame, for the models
+const FRAME_MS = 12; // that the models may take of a frame
 const LONGEST_FRAME_S = 0.25; // a page in the background does not jump ahead
 const STATISTICS_MS = 1500; // between two questions while playing
 const MOST_BYTES = 5e7; // of a CSV
 const steady = matchMedia("(prefers-reduced-motion: reduce)");
 
-let catalog; // of the run's models, from the service
 let night = null, opening = 0, range = null, highest = 1;
 const slots = { model: emptySlot(), other: emptySlot() };
 let position = 0; // windows played, with what has passed of the next
 let playing = false, awake = false, loading = 0, pointed = null;
 let lastFrame = 0, lastStatistics = 0; // ms of performance.now
 
-/** A model that is shown: its track, and the epochs that it said, weighed by an operating point. */
+/** A model that is shown: its track, and its epochs, weighed by an operating point. */
 function emptySlot() {
-  return { track: null, name: "", weights: null, epochs: [], asked: 0 };
+  return { track: null, name: "", weights: null, epochs: [], opening: 0 };
 }
 
 const loaded = () => Object.values(slots).filter((slot) => slot.track);
 
-/** What a slot said of the first n windows, as far as it is. */
-function known(slot, n = Math.floor(position)) {
-  const raw = slot.track?.epochs ?? [];
-  while (slot.epochs.length < Math.min(n, raw.length)) slot.epochs.push(said(raw[slot.epochs.length], slot.weights));
+/** A slot's epochs of the first n windows, as far as they are predicted. */
+function epochsOf(slot, n = Math.floor(position)) {
+  const predicted = Math.min(n, slot.track?.windows.length ?? 0);
+  while (slot.epochs.length < predicted) slot.epochs.push(slot.track.epoch(slot.epochs.length, slot.weights));
   return slot.epochs.slice(0, n);
 }
 
@@ -62,51 +62,51 @@ function showBusy() {
 // nights and models
 
 async function begin() {
-  const [models, data] = await Promise.all([service.bundles(), service.nights()]);
-  catalog = models;
-  $("run").textContent = `${models.run} · ${data.dataset_dir.split(/[\\/]/).pop()}`;
-  choices.prepare(models.bundles, data.nights, (which) => during(() => openTrack(which)), weigh);
+  const [data] = await Promise.all([service.nights(), loadCatalog()]);
+  $("run").textContent = `${catalog.run} · ${data.dataset_dir.split(/[\\/]/).pop()}`;
+  choices.prepare(catalog.bundles, data.nights, (which) => during(() => openTrack(which)), weigh);
   await openNight($("night").value);
 }
 
-/** Take up a night of the service, or one's own. */
+/** Show a night of the service. */
 async function openNight(id) {
-  const mine = ++opening;
-  const found = fromService(await service.night(id), catalog);
-  if (mine === opening) await takeUp(found);
+  const request = ++opening;
+  const opened = fromService(await service.night(id), catalog);
+  if (request === opening) await show(opened);
 }
 
+/** Show the user's own night. */
 async function openCsv(file) {
-  const mine = ++opening;
+  const request = ++opening;
   try {
     if (file.size > MOST_BYTES) throw new Error(`larger than ${MOST_BYTES / 1e6} MB`);
     const own = fromCsv(await file.text(), file.name, catalog);
-    if (mine !== opening) return;
+    if (request !== opening) return;
     choices.addOwn(own.name);
-    if (own.clock) take.setClock(own.clock);
-    await takeUp(own);
+    if (own.clock) exporting.setClock(own.clock);
+    await show(own);
   } catch (error) {
     fail(new Error(`${file.name}: ${error.message}`));
   }
 }
 
-async function takeUp(chosen) {
+async function show(chosen) {
   setPlaying(false);
   [night, position, pointed, range] = [chosen, 0, null, plots.heartRange(chosen)];
   highest = chosen.movement.reduce((most, [, value]) => Math.max(most, value), 1e-3);
   $("movement-unit").textContent = chosen.movementOf;
   $("place").max = chosen.windows;
   $("overlay").disabled = !chosen.stages;
-  const flatters = chosen.part === "train" ? ["The run was trained on this night: agreement flatters."] : [];
-  $("note").textContent = [...flatters, ...chosen.notes].join(" ");
+  const trained = chosen.part === "train" ? ["The run was trained on this night: agreement flatters."] : [];
+  $("note").textContent = [...trained, ...chosen.notes].join(" ");
   $("note").hidden = !$("note").textContent;
   panel.noStatistics();
   await Promise.all(Object.keys(slots).map(openTrack));
 }
 
-/** Load the model that is chosen, and have it say the night up to the place that is played. */
+/** Load the chosen model, and have it predict the night up to the place that is played. */
 async function openTrack(which) {
-  const slot = slots[which], asked = ++slot.asked, { architecture, precision } = choices.chosen(which);
+  const slot = slots[which], request = ++slot.opening, { architecture, precision } = choices.chosen(which);
   slot.track?.close();
   slot.track = null;
   $("problem").hidden = true;
@@ -114,11 +114,11 @@ async function openTrack(which) {
   if (!architecture) return wake();
   try {
     const track = await Track.open(night, architecture, precision);
-    if (asked !== slot.asked) return track.close(); // another was chosen meanwhile
+    if (request !== slot.opening) return track.close(); // another was chosen meanwhile
     slot.track = track;
     weigh(which);
   } catch (error) {
-    if (asked === slot.asked) fail(new Error(`${architecture} ${precision}: ${error.message}`));
+    if (request === slot.opening) fail(new Error(`${architecture} ${precision}: ${error.message}`));
   }
   ready();
 }
@@ -151,16 +151,16 @@ function wake() {
   requestAnimationFrame(frame);
 }
 
-/** One picture: the models go on for a moment, then all is drawn. */
+/** One frame: the models run on for a moment, then everything is drawn. */
 async function frame() {
   const now = performance.now(), passed = Math.min((now - lastFrame) / 1000, LONGEST_FRAME_S);
   lastFrame = now;
-  const from = position, mine = night, goes = playing && !loading;
-  const wanted = goes ? Math.min(from + ahead(passed), night.windows) : from;
+  const from = position, played = night, advances = playing && !loading;
+  const target = advances ? Math.min(from + ahead(passed), night.windows) : from;
   for (const slot of loaded()) {
     const track = slot.track;
     try {
-      await track.upTo(Math.floor(wanted), performance.now() + FRAME_MS / loaded().length);
+      await track.upTo(Math.floor(target), performance.now() + FRAME_MS / loaded().length);
     } catch (error) {
       track.close();
       if (slot.track === track) slot.track = null;
@@ -168,9 +168,9 @@ async function frame() {
       fail(error);
     }
   }
-  const reached = Math.min(...loaded().map(({ track }) => track.epochs.length));
-  if (goes && playing && position === from && night === mine) { // nobody has moved it meanwhile
-    position = reached < Math.floor(wanted) ? Math.max(from, reached) : wanted;
+  const reached = Math.min(...loaded().map(({ track }) => track.windows.length));
+  if (advances && playing && position === from && night === played) { // nobody has moved it meanwhile
+    position = reached < Math.floor(target) ? Math.max(from, reached) : target;
     if (position >= night.windows) setPlaying(false);
   }
   render();
@@ -180,27 +180,27 @@ async function frame() {
   else settled();
 }
 
-/** Windows that pass in so many seconds of the player's. */
+/** Windows that pass in so many seconds of playing. */
 function ahead(passed) {
   const speed = Number($("speed").value);
   return Number.isFinite(speed) ? (passed * speed) / night.stride : night.windows;
 }
 
-/** When nothing moves any more. */
+/** Announce what is shown, once nothing moves any more. */
 function settled() {
-  const epoch = known(slots.model).at(-1);
+  const epoch = epochsOf(slots.model).at(-1);
   if (epoch) panel.speak(epoch.stage, endOf(slots.model), true);
   askStatistics();
 }
 
-/** When the last window ended that a slot said something of, s. */
-const endOf = (slot) => night.start + known(slot).length * night.stride;
+/** When the last predicted window of a slot ended, s. */
+const endOf = (slot) => night.start + epochsOf(slot).length * night.stride;
 
 // what is shown
 
 function render() {
   const now = night.start + (steady.matches ? Math.floor(position) : position) * night.stride, marks = { now, pointed };
-  const scored = $("overlay").checked ? night.stages : null, epochs = known(slots.model), epoch = epochs.at(-1);
+  const scored = $("overlay").checked ? night.stages : null, epochs = epochsOf(slots.model), epoch = epochs.at(-1);
   plots.drawHeart($("heart"), night, now, range);
   plots.drawMovement($("movement"), night, now, highest);
   plots.drawProbabilities($("probabilities"), night, epochs, marks);
@@ -209,6 +209,7 @@ function render() {
   if (slots.other.track) showHypnogram("hypnogram-2", slots.other, scored, marks);
   $("probabilities-of").textContent = slots.model.name;
   $("key").hidden = !scored;
+  $("unknown-key").hidden = !loaded().some((slot) => epochsOf(slot).some(({ stage }) => stage === UNKNOWN));
   panel.showNow(epoch, endOf(slots.model));
   panel.showAgreement(columns(epochs.length));
   $("place").value = Math.floor(position);
@@ -220,40 +221,43 @@ function render() {
 }
 
 function showHypnogram(id, slot, scored, marks) {
-  const stages = known(slot).map(({ stage }) => stage), minutes = Math.round((stages.length * night.stride) / 60);
+  const stages = epochsOf(slot).map(({ stage }) => stage), minutes = Math.round((stages.length * night.stride) / 60);
   plots.drawHypnogram($(id), night, stages, scored, marks);
   $(`${id}-of`).textContent = slot.track ? `${slot.name}, ${Math.round(slot.bytes / 1000)} kB` : "";
   const now = stages.length ? `, now ${stages.at(-1)}` : "";
   $(id).setAttribute("aria-label", `Hypnogram of ${slot.name}: ${minutes} minutes${now}. As a table below.`);
 }
 
-/** {name: stages} of the models and of the scoring that is laid over, of the first n windows. */
+/** {name: stages} of the first n windows: of the models and, if it is shown, of the scoring. */
 function columns(n) {
   const out = {};
   for (const slot of loaded()) {
     const name = slot.name in out ? `${slot.name} again` : slot.name;
-    out[name] = known(slot, n).map(({ stage }) => stage);
+    out[name] = epochsOf(slot, n).map(({ stage }) => stage);
   }
   return $("overlay").checked && night.stages ? { ...out, scored: night.stages.slice(0, n) } : out;
 }
 
 function showPointed(epoch, scored) {
-  const each = epoch && STAGES.map((stage, i) => `${stage} ${percent(epoch.probabilities[i])}`).join(", ");
+  const share = (stage, i) => `${stage} ${percent(epoch.probabilities[i])}`;
+  const shares = epoch?.probabilities ? ` (${STAGES.map(share).join(", ")})` : "";
   const at = clockText(night.start + pointed * night.stride);
-  $("readout").textContent = epoch ? `${at} · ${epoch.stage} (${each})${scored ? ` · scored ${scored}` : ""}` : "";
+  $("readout").textContent = epoch ? `${at} · ${epoch.stage}${shares}${scored ? ` · scored ${scored}` : ""}` : "";
 }
 
-/** Sleep statistics; where the scoring is laid over, of the epochs that are scored, in every column. */
+/** Sleep statistics; where the scoring is shown, of the scored epochs only, in every column. */
 async function askStatistics() {
   lastStatistics = performance.now();
-  const n = Math.min(...loaded().map((slot) => known(slot).length));
+  const n = Math.min(...loaded().map((slot) => epochsOf(slot).length));
   const all = columns(n), scored = all.scored ?? Array(loaded().length && n).fill("all");
   if (!scored.some(Boolean)) return panel.noStatistics(n ? "Nothing is scored so far." : undefined);
   const first = scored.findIndex(Boolean), last = scored.findLastIndex(Boolean) + 1;
   const counted = (stages) => stages.map((stage, k) => (scored[k] ? stage : null)).slice(first, last);
+  const withStages = Object.entries(all).map(([name, stages]) => [name, counted(stages)])
+    .filter(([, stages]) => stages.some((stage) => STAGES.includes(stage)));
+  if (!withStages.length) return panel.noStatistics("The stage is unknown so far.");
   try {
-    const each = Object.entries(all).map(([name, stages]) => [name, counted(stages)]);
-    await panel.showStatistics(Object.fromEntries(each));
+    await panel.showStatistics(Object.fromEntries(withStages));
   } catch (error) {
     fail(error);
   }
@@ -299,11 +303,11 @@ function moveTo(window) {
   wake();
 }
 
-take.prepare(async () => {
+exporting.prepare(async () => {
   const slot = slots.model;
   if (!slot.track) throw new Error("no model is loaded yet");
   await slot.track.finish();
-  return { night, name: slot.name, epochs: known(slot, night.windows) };
+  return { night, name: slot.name, epochs: epochsOf(slot, night.windows) };
 }, panel.tell, fail);
 
 during(begin).catch(fail);

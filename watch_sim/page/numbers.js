@@ -1,21 +1,10 @@
-// What the page works out of stages and probabilities.
+// Agreement and runs of stages, and numbers as text.
 
-export const STAGES = ["Wake", "N1", "N2", "N3", "REM"];
+import { STAGES } from "./catalog.js";
 
-/** Probabilities weighed by an operating point (weights, or null), and the likeliest stage; as the watch does it. */
-export function said(probabilities, weights) {
-  let p = probabilities;
-  if (weights) {
-    const weighed = p.map((x, i) => x * Math.fround(weights[i]));
-    const sum = weighed.reduce((a, b) => a + b, 0);
-    p = weighed.map((x) => x / sum);
-  }
-  return { probabilities: p, stage: STAGES[p.indexOf(Math.max(...p))] };
-}
-
-/** {n, same (share), kappa} of two lists of stages, over the windows where neither is null; null where none is. */
+/** {n, same (share), kappa} of two lists of stages, over the windows with a stage in both; null where there is none. */
 export function agreement(one, other) {
-  const both = one.map((stage, i) => [stage, other[i]]).filter(([a, b]) => a && b);
+  const both = one.map((stage, i) => [stage, other[i]]).filter((pair) => pair.every((stage) => STAGES.includes(stage)));
   const n = both.length;
   if (!n) return null;
   const share = (side, stage) => both.filter((pair) => pair[side] === stage).length / n;

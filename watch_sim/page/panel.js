@@ -1,6 +1,7 @@
-// The words and tables beside the drawings.
+// The texts and tables beside the drawings.
 
-import { agreement, clockText, percent, runs, STAGES } from "./numbers.js";
+import { catalog, STAGES } from "./catalog.js";
+import { agreement, clockText, percent, runs } from "./numbers.js";
 import * as service from "./service.js";
 
 const $ = (id) => document.getElementById(id);
@@ -9,43 +10,44 @@ const TERMS = {
   Wake: "Wake", N1: "N1", N2: "N2", N3: "N3", REM: "REM", "REM latency": "REM latency",
 };
 
-const SPEAK_MS = 3000; // between two stages said aloud
+const SENSORS = { heart_rate: "Heart rate", motion: "Motion", steps: "Steps", activity: "Activity" };
+
+const SPEAK_MS = 3000; // between two stages that a screen reader announces
 let lastSpoken = 0, spoken = "";
 
-/** Have a screen reader say it. */
-export function tell(words) {
-  $("said").textContent = words;
+/** Have a screen reader announce a text. */
+export function tell(text) {
+  $("status").textContent = text;
   lastSpoken = performance.now();
 }
 
-/** Say a stage aloud when it changes, and not all too often; atOnce: whatever was said last. seconds: the time. */
+/** Announce a stage when it changes, but not too often; atOnce: however recent the last one is. seconds: the time. */
 export function speak(stage, seconds, atOnce) {
-  const words = `${stage} at ${clockText(seconds)}`;
+  const text = `${stage} at ${clockText(seconds)}`;
   const again = spoken.startsWith(`${stage} `) || performance.now() - lastSpoken < SPEAK_MS;
-  if (words !== spoken && (atOnce || !again)) tell((spoken = words));
+  if (text !== spoken && (atOnce || !again)) tell((spoken = text));
 }
 
 /** An element with attributes and children (nodes or text). */
 export function element(name, attributes = {}, ...children) {
-  const made = document.createElement(name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, value);
-  made.append(...children);
-  return made;
+  const node = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) node.setAttribute(key, value);
+  node.append(...children);
+  return node;
 }
 
 /** Replace the options of a select: [value, text] each, or [group, [[value, text]]]. */
 export function fill(select, options) {
-  const option = ([value, words]) =>
-    Array.isArray(words) ? group(value, words) : element("option", { value }, words);
+  const option = ([value, text]) => (Array.isArray(text) ? group(value, text) : element("option", { value }, text));
   const group = (label, members) => {
-    const made = element("optgroup", {}, ...members.map(option));
-    made.label = label;
-    return made;
+    const node = element("optgroup", {}, ...members.map(option));
+    node.label = label;
+    return node;
   };
   select.replaceChildren(...options.map(option));
 }
 
-/** The stage now (null: none yet), when it began, and its probabilities. */
+/** The stage now (undefined: none yet), when its window ended, its probabilities, and what it rests on. */
 export function showNow(epoch, seconds) {
   $("stage").textContent = epoch?.stage ?? "–";
   $("stage").dataset.stage = epoch?.stage ?? "";
@@ -57,21 +59,38 @@ export function showNow(epoch, seconds) {
     )));
   }
   for (const item of $("bars").children) {
-    const p = epoch?.probabilities[STAGES.indexOf(item.dataset.stage)] ?? 0;
+    const p = epoch?.probabilities?.[STAGES.indexOf(item.dataset.stage)] ?? null;
     item.querySelector("b").style.width = `${100 * p}%`;
-    item.lastChild.textContent = epoch ? `${Math.round(100 * p)} %` : "";
+    item.lastChild.textContent = p === null ? "" : `${Math.round(100 * p)} %`;
   }
+  showCoverage(epoch?.coverage ?? {});
 }
 
+/** Of each sensor: its share of the last minutes, and how long ago its newest value is. */
+function showCoverage(coverage) {
+  const minutes = catalog.unknown.coverage_seconds / 60;
+  const rows = Object.entries(coverage).map(([sensor, { share, seconds_since: since }]) => element(
+    "li", { "data-sensor": sensor, ...(share ? {} : { class: "absent" }) },
+    element("span", {}, SENSORS[sensor]), element("span", {}, `${Math.round(100 * share)} %`),
+    element("span", {}, since === null ? "never sensed" : `${agoText(since)} ago`),
+  ));
+  $("coverage").replaceChildren(...rows);
+  $("coverage-title").textContent = `Sensed in the last ${minutes} min`;
+  for (const id of ["coverage", "coverage-title"]) $(id).hidden = !rows.length;
+}
+
+/** Seconds as 12 s or, from two minutes on, 12 min. */
+const agoText = (seconds) => (seconds < 120 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`);
+
 /** Agreement between each two of {name: stages}. */
-export function showAgreement(said) {
-  const names = Object.keys(said), rows = [];
+export function showAgreement(stages) {
+  const names = Object.keys(stages), rows = [];
   names.forEach((one, i) => names.slice(i + 1).forEach((other) => {
-    const found = agreement(said[one], said[other]);
-    if (found) {
+    const result = agreement(stages[one], stages[other]);
+    if (result) {
       rows.push(element(
-        "tr", {}, element("th", { scope: "row" }, `${one} – ${other}`), element("td", {}, percent(found.same)),
-        element("td", {}, found.kappa.toFixed(2)),
+        "tr", {}, element("th", { scope: "row" }, `${one} – ${other}`), element("td", {}, percent(result.same)),
+        element("td", {}, result.kappa.toFixed(2)),
       ));
     }
   }));
@@ -79,11 +98,11 @@ export function showAgreement(said) {
   $("agreement").querySelector("tbody").replaceChildren(...rows);
 }
 
-/** The table of the night so far, a line for each time in which all of {name: stages} stay what they are. */
-export function showRuns(said, { start, stride }) {
-  const names = Object.keys(said), n = Math.min(...names.map((name) => said[name].length));
+/** The table of the night so far, a row for each run of windows over which all of {name: stages} stay the same. */
+export function showRuns(stages, { start, stride }) {
+  const names = Object.keys(stages), n = Math.min(...names.map((name) => stages[name].length));
   const head = ["from", "to", "minutes", ...names].map((name) => element("th", { scope: "col" }, name));
-  const together = Array.from({ length: n }, (_, k) => names.map((name) => said[name][k] ?? "–").join());
+  const together = Array.from({ length: n }, (_, k) => names.map((name) => stages[name][k] ?? "–").join());
   const rows = runs(together).map(({ stage, first, last }) => [
     ...[first, last].map((k) => clockText(start + k * stride)), ((last - first) * stride) / 60, ...stage.split(","),
   ]);
@@ -91,25 +110,25 @@ export function showRuns(said, { start, stride }) {
   $("runs").replaceChildren(element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows.map(cells)));
 }
 
-let asked = 0;
-/** The sleep statistics of each of {name: stages (null: unscored)}, as the service works them out. */
-export async function showStatistics(said) {
-  const mine = ++asked, names = Object.keys(said);
-  const found = await Promise.all(names.map((name) => service.statistics(said[name])));
-  if (mine !== asked) return; // newer ones are on their way
+let latest = 0; // number of the latest request
+/** The sleep statistics of each of {name: stages (null: unscored)}, as the service computes them. */
+export async function showStatistics(stages) {
+  const request = ++latest, names = Object.keys(stages);
+  const results = await Promise.all(names.map((name) => service.statistics(stages[name])));
+  if (request !== latest) return; // newer ones are on their way
   const head = [element("td"), ...names.map((name) => element("th", { scope: "col" }, name))];
-  const rows = found[0].map(({ name, unit }, i) => element(
+  const rows = results[0].map(({ name, unit }, i) => element(
     "tr", {}, element("th", { scope: "row", title: name }, TERMS[name]),
-    ...found.map((one) => element("td", {}, amount(one[i].value, unit))),
+    ...results.map((result) => element("td", {}, amount(result[i].value, unit))),
   ));
   $("statistics").replaceChildren(element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows));
 }
 
 /** Empties the statistics, and drops those on their way. */
-export function noStatistics(words = "Play a night to see its statistics.") {
-  asked++;
+export function noStatistics(text = "Play a night to see its statistics.") {
+  latest++;
   $("statistics").replaceChildren(
-    element("tbody", {}, element("tr", {}, element("td", {}, words))),
+    element("tbody", {}, element("tr", {}, element("td", {}, text))),
   );
 }
 

@@ -1,57 +1,55 @@
-// Runs models over a night: LiteRT.js loaded once, a Track for each model, as far ahead as it is asked for.
+// Runs models over a night: a Track for each model, as far ahead as is needed.
 
-import * as litert from "./litert/litert.js";
+import { STAGES, UNKNOWN } from "./catalog.js";
+import { loadLitert } from "./litert/ready.js";
 
-const WASM = new URL("./litert/litert_wasm_compat_internal.js", import.meta.url).href;
-let loaded = null;
-
-function load() {
-  globalThis.Module = { // what the runtime tells of itself is no error
-    printErr: (words) => (/^(INFO|WARNING)/.test(words) ? console.debug(words) : console.error(words)),
-  };
-  return litert.loadLiteRt(WASM).catch((error) => {
-    loaded = null; // so that it is tried again
-    throw error;
-  });
-}
-
-/** A model's answers to a night, so far: probabilities, window by window. The bundle's own app code runs it. */
+/** What a model makes of a night so far, window by window. The bundle's own app code runs it. */
 export class Track {
   static async open(night, architecture, precision) {
-    loaded ??= load();
     const base = `/bundles/${architecture}/`;
-    const [{ SleepStager }] = await Promise.all([import(`${base}sleep-stager.js`), loaded]);
+    const [{ SleepStager }, litert] = await Promise.all([import(`${base}sleep-stager.js`), loadLitert()]);
     const stager = await SleepStager.create({ litert, base, precision, start: night.start });
-    return new Track(night, stager);
+    return new Track(night, stager, SleepStager.weigh);
   }
 
-  constructor(night, stager) {
-    Object.assign(this, { night, stager, epochs: [], closed: false });
-    this.window = night.open(stager);
+  constructor(night, stager, weigh) {
+    Object.assign(this, { night, stager, weigh, windows: [], closed: false }); // windows: as night.open gives them
+    this.predict = night.open(stager);
     this.busy = Promise.resolve();
   }
 
-  /** Work on until `n` windows are known, or until the time `until` (of performance.now). One call after the other. */
-  upTo(n, until = Infinity) {
-    const go = async () => {
-      while (!this.closed && this.epochs.length < Math.min(n, this.night.windows) && performance.now() < until) {
-        this.epochs.push(await this.window(this.epochs.length));
-      }
-    };
-    const gone = this.busy.then(go);
-    this.busy = gone.catch(() => {});
-    return gone;
+  /**
+   * {stage, probabilities, coverage} of window k, weighed by an operating point unless weights is null. Where the stage
+   * is unknown there are no probabilities (null).
+   */
+  epoch(k, weights) {
+    const { probabilities: p, unknown, coverage } = this.windows[k];
+    if (unknown) return { stage: UNKNOWN, probabilities: null, coverage };
+    const probabilities = weights ? this.weigh(p, weights) : p;
+    return { stage: STAGES[probabilities.indexOf(Math.max(...probabilities))], probabilities, coverage };
   }
 
-  /** Know the whole night; the page stays alive meanwhile. */
+  /** Run on until `n` windows are predicted, or until the time `until` (of performance.now). One call at a time. */
+  upTo(n, until = Infinity) {
+    const run = async () => {
+      while (!this.closed && this.windows.length < Math.min(n, this.night.windows) && performance.now() < until) {
+        this.windows.push(await this.predict(this.windows.length));
+      }
+    };
+    const done = this.busy.then(run);
+    this.busy = done.catch(() => {});
+    return done;
+  }
+
+  /** Predict the whole night; the page stays responsive meanwhile. */
   async finish() {
-    while (!this.closed && this.epochs.length < this.night.windows) {
+    while (!this.closed && this.windows.length < this.night.windows) {
       await this.upTo(Infinity, performance.now() + 30);
       await new Promise((resolve) => setTimeout(resolve));
     }
   }
 
-  /** Give back what the model holds, when it is done with what it is at. */
+  /** Free the model once the window under way is done. */
   close() {
     this.closed = true;
     this.busy.then(() => this.stager.delete());

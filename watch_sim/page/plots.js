@@ -1,8 +1,9 @@
 // Drawings: the last hour of heart rate and movement, and the whole night's probabilities and hypnogram.
 
-import { clockText, runs, STAGES } from "./numbers.js";
+import { STAGES, UNKNOWN } from "./catalog.js";
+import { clockText, runs } from "./numbers.js";
 
-export const ROWS = ["Wake", "REM", "N1", "N2", "N3"]; // of a hypnogram, from the top
+const ROWS = ["Wake", "REM", "N1", "N2", "N3"]; // of a hypnogram, from the top
 const LAYERS = ["N3", "N2", "N1", "REM", "Wake"]; // of probabilities, from the bottom
 const LEFT = 44, RIGHT = 8, AXIS = 17; // px
 const HOUR = 3600, GAP = 120; // s: a heart rate line does not cross a longer gap
@@ -155,7 +156,18 @@ function nightAxis(ctx, x, night, bottom) {
   timeAxis(ctx, x, night.start, night.start + span, bottom, step);
 }
 
-/** Stage probabilities as layers, deep sleep at the bottom. epochs: {probabilities}, those to show. */
+/** Grey bands, with their name where there is room for it, where the stage is unknown. */
+function drawUnknown(ctx, at, stages, bottom) {
+  for (const { stage, first, last } of runs(stages)) {
+    if (stage !== UNKNOWN) continue;
+    const wide = at(last) - at(first);
+    ctx.fillStyle = colour("unknown");
+    ctx.fillRect(at(first), 1, Math.max(wide, 1), bottom - 2);
+    if (wide > ctx.measureText(UNKNOWN).width + 6) text(ctx, UNKNOWN, (at(first) + at(last)) / 2, 9, "center", "ink");
+  }
+}
+
+/** Stage probabilities as layers, deep sleep at the bottom; none where the stage is unknown. epochs: those to show. */
 export function drawProbabilities(canvas, night, epochs, marks) {
   const { ctx, width, height: bottom } = cleared(canvas), { x } = scale(canvas, night);
   nightAxis(ctx, x, night, bottom);
@@ -164,7 +176,7 @@ export function drawProbabilities(canvas, night, epochs, marks) {
   const at = (k) => x(night.start + k * night.stride);
   ctx.globalAlpha = 0.8;
   for (const stage of LAYERS) {
-    const index = STAGES.indexOf(stage), top = base.map((sum, k) => sum + epochs[k].probabilities[index]);
+    const index = STAGES.indexOf(stage), top = base.map((sum, k) => sum + (epochs[k].probabilities?.[index] ?? 0));
     ctx.beginPath();
     for (let k = 0; k < epochs.length; k++) {
       ctx.lineTo(at(k), y(top[k]));
@@ -180,18 +192,23 @@ export function drawProbabilities(canvas, night, epochs, marks) {
     base.set(top);
   }
   ctx.globalAlpha = 1;
+  drawUnknown(ctx, at, epochs.map(({ stage }) => stage), bottom);
   for (const share of [0, 0.5, 1]) text(ctx, `${100 * share}%`, LEFT - 7, Math.min(Math.max(y(share), 7), bottom - 6));
   line(ctx, LEFT, bottom - 1, width - RIGHT, bottom - 1);
   drawMarks(ctx, x, night, marks, bottom);
 }
 
-/** A hypnogram: Wake on top, REM below it and set off, N1 to N3 downwards; what is scored as broad bands behind. */
+/**
+ * A hypnogram: Wake on top, REM below it and set off, N1 to N3 downwards; what is scored as broad bands behind. Unknown
+ * stages are a gap in it, in grey.
+ */
 export function drawHypnogram(canvas, night, stages, scored, marks) {
   const { ctx, width, height } = cleared(canvas), { x } = scale(canvas, night);
   const bottom = height - AXIS, floor = bottom - 8, room = floor / ROWS.length;
   const y = (stage) => 2 + (ROWS.indexOf(stage) + 0.5) * room;
   const at = (k) => x(night.start + k * night.stride);
   nightAxis(ctx, x, night, bottom);
+  drawUnknown(ctx, at, stages, bottom);
   for (const stage of ROWS) {
     line(ctx, LEFT, y(stage), width - RIGHT, y(stage));
     text(ctx, stage, LEFT - 7, y(stage), "right", "ink");
@@ -204,18 +221,20 @@ export function drawHypnogram(canvas, night, stages, scored, marks) {
     }
     ctx.fillStyle = colour("wrong");
     stages.forEach((stage, k) => {
-      if (scored[k] && scored[k] !== stage) ctx.fillRect(at(k), floor + 2, Math.max(at(k + 1) - at(k), 1), 4);
+      if (scored[k] && scored[k] !== stage && stage !== UNKNOWN) ctx.fillRect(at(k), floor + 2, Math.max(at(k + 1) - at(k), 1), 4);
     });
   }
   const all = runs(stages);
   [ctx.lineWidth, ctx.strokeStyle] = [1, colour("muted")];
   ctx.beginPath();
   for (let i = 1; i < all.length; i++) {
+    if (all[i - 1].stage === UNKNOWN || all[i].stage === UNKNOWN) continue;
     ctx.moveTo(at(all[i].first), y(all[i - 1].stage));
     ctx.lineTo(at(all[i].first), y(all[i].stage));
   }
   ctx.stroke();
   for (const { stage, first, last } of all) {
+    if (stage === UNKNOWN) continue;
     const thick = stage === "REM" ? 7 : 4;
     ctx.fillStyle = colour(stage.toLowerCase());
     ctx.fillRect(at(first) - 0.5, y(stage) - thick / 2, Math.max(at(last) - at(first) + 1, 1.5), thick);

@@ -2,21 +2,21 @@
 "use strict";
 {
   const system = matchMedia("(prefers-color-scheme: dark)");
-  const kept = localStorage.getItem("theme");
-  if (kept) document.documentElement.dataset.theme = kept;
+  const chosen = localStorage.getItem("theme");
+  if (chosen) document.documentElement.dataset.theme = chosen;
 
   const dark = () => (document.documentElement.dataset.theme ?? (system.matches ? "dark" : "light")) === "dark";
-  const changed = () => {
+  const announce = () => {
     document.getElementById("theme").setAttribute("aria-pressed", String(dark()));
     dispatchEvent(new Event("theme"));
   };
-  system.addEventListener("change", changed);
+  system.addEventListener("change", announce);
   addEventListener("DOMContentLoaded", () => {
-    changed();
+    announce();
     document.getElementById("theme").addEventListener("click", () => {
       document.documentElement.dataset.theme = dark() ? "light" : "dark";
       localStorage.setItem("theme", document.documentElement.dataset.theme);
-      changed();
+      announce();
     });
   });
 }

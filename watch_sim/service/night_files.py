@@ -1,125 +1,153 @@
-"""A night's stages taken home: HealthKit and Health Connect samples, EDF+ annotations, a table."""
+"""Files of a night's stages: HealthKit and Health Connect samples, EDF+ annotations, a table.
+
+Epochs whose stage is unknown have no probabilities; what is given for them, or None, is not looked at.
+"""
 
 import re
-from datetime import UTC, datetime, timedelta, timezone
-from itertools import groupby
-from zoneinfo import ZoneInfo
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta, tzinfo
 
 import numpy as np
 import pandas as pd
 from edfio import Edf, EdfAnnotation, EdfSignal, Patient
 from edfio import Recording as Header
 
-from evaluation.results import PROBABILITY_COLUMNS
-from pipeline.options import STAGES
+from export.contract import Contract
+from export.health_segments import equal_runs, iso_time
+from pipeline.constants import STAGES, UNKNOWN
+from scoring.predictions import PROBABILITY_COLUMNS
 
-ANNOTATIONS = {stage: f"Sleep stage {text}" for stage, text in zip(STAGES, ("W", "N1", "N2", "N3", "R"), strict=True)}
+EDF_YEARS = (1985, 2084)  # that its header can tell
+EDF_FIELD = 20  # characters of a field of the header, at most
+STAGE_TEXTS = dict(zip((*STAGES, UNKNOWN), ("W", "N1", "N2", "N3", "R", "?"), strict=True))  # of EDF+ annotations
 
-
-def zone_of(name):
-    """tzinfo of an IANA name, such as Europe/Berlin, or of an offset such as +02:00. Raises ValueError."""
-    offset = re.fullmatch(r"([+-])(\d\d):([0-5]\d)", name)
-    try:
-        if not offset:
-            return ZoneInfo(name)
-        sign, hours, minutes = offset.groups()
-        ahead = timedelta(hours=int(hours), minutes=int(minutes))
-        return timezone(-ahead if sign == "-" else ahead, f"GMT{sign}{hours}{minutes}")
-    except (KeyError, ValueError, OSError):  # no such zone, or nothing that could name one
-        raise ValueError(f"zone {name!r} is neither an IANA name, such as Europe/Berlin, nor like +02:00") from None
+Probabilities = Sequence[Sequence[float] | None]  # [windows] of [5]
 
 
-def clock_start(text, zone):
-    """The instant at which a night starts, in its zone. text: ISO 8601 local time, such as 2026-01-31T23:10:00.
+def clock_start(text: str, zone: tzinfo) -> datetime:
+    """The instant at which a night starts, in its zone.
 
-    Raises ValueError for anything else, and for a time that the zone's clocks skip.
+    Args:
+        text: ISO 8601 local time, such as 2026-01-31T23:10:00.
+        zone: Of the place.
+
+    Returns:
+        An aware datetime.
+
+    Raises:
+        ValueError: It is no such time, or one that the zone's clocks skip.
     """
     try:
         local = datetime.fromisoformat(text)
     except ValueError:
         local = None
-    if local is None or local.tzinfo or not 1985 <= local.year <= 2084:  # the years that EDF can tell
-        raise ValueError(f"start {text!r} is no local time like 2026-01-31T23:10:00 of the years 1985 to 2084")
+    first, last = EDF_YEARS
+    if local is None or local.tzinfo or not first <= local.year <= last:
+        raise ValueError(f"start {text!r} is no local time like 2026-01-31T23:10:00 of the years {first} to {last}")
     start = local.replace(tzinfo=zone)
     if start.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != local:
         raise ValueError(f"start {text!r} does not exist in {zone}: its clocks skip that time")
     return start
 
 
-def later(start, seconds):
-    """The instant `seconds` after start, as start's zone has it then (clocks may change in the night)."""
-    return (start.astimezone(UTC) + timedelta(seconds=seconds)).astimezone(start.tzinfo)
+def segments(
+    stages: Sequence[str], seconds: float, start: datetime, codes: dict[str, int]
+) -> list[tuple[str, str, int]]:
+    """Runs of equal code, as health stores take them; unknown epochs are a gap.
 
+    Args:
+        stages: Names, one per `seconds`.
+        seconds: Length of an epoch.
+        start: Aware; times keep its zone.
+        codes: {stage: code}; stages of equal code merge (N1 and N2).
 
-def segments(stages, seconds, start, codes):
-    """Runs of equal code: [(start, end, code)], each ending where the next begins.
-
-    stages: names, one per `seconds`. start: aware datetime. codes: {stage: code}, equal codes merge (N1 and N2).
+    Returns:
+        (start, end, code) of each, in ISO 8601 with the zone's offset then.
     """
-    found, first = [], 0
-    for code, run in groupby(codes[stage] for stage in stages):
-        last = first + len(list(run))
-        found.append((later(start, first * seconds), later(start, last * seconds), code))
-        first = last
-    return found
+    epochs = ((i * seconds, codes[stage]) for i, stage in enumerate(stages) if stage != UNKNOWN)
+    runs = equal_runs(epochs, seconds, start.timestamp())
+    return [(iso_time(begin, start.tzinfo), iso_time(end, start.tzinfo), code) for begin, end, code in runs]
 
 
-def healthkit(stages, seconds, start, contract):
-    """HKCategorySamples of sleep analysis, for JSON; times in ISO 8601 with the zone's offset."""
-    codes = {stage["name"]: stage["healthkit"] for stage in contract["stages"]}
+def healthkit(stages: Sequence[str], seconds: float, start: datetime, contract: Contract) -> dict:
+    """HKCategorySamples of sleep analysis, for JSON. Arguments as of `segments`; the contract has the codes."""
+    runs = segments(stages, seconds, start, {stage.name: stage.healthkit for stage in contract.stages})
     return {
         "type": "HKCategoryTypeIdentifierSleepAnalysis",
         "metadata": {"HKTimeZone": str(start.tzinfo)},
-        "samples": [
-            {"start": begin.isoformat(), "end": end.isoformat(), "value": code}
-            for begin, end, code in segments(stages, seconds, start, codes)
-        ],
+        "samples": [{"start": begin, "end": end, "value": code} for begin, end, code in runs],
     }
 
 
-def health_connect(stages, seconds, start, contract):
-    """A SleepSessionRecord, for JSON; times in ISO 8601 with the zone's offset."""
-    codes = {stage["name"]: stage["health_connect"] for stage in contract["stages"]}
-    runs = segments(stages, seconds, start, codes)
-    begin, end = runs[0][0].isoformat(), runs[-1][1].isoformat()
+def health_connect(stages: Sequence[str], seconds: float, start: datetime, contract: Contract) -> dict:
+    """A SleepSessionRecord, for JSON, from the first stage to the last; one at least is not unknown. Arguments as of
+    `segments`; the contract has the codes.
+    """
+    runs = segments(stages, seconds, start, {stage.name: stage.health_connect for stage in contract.stages})
+    begin, end = runs[0][0], runs[-1][1]
     return {
         "recordType": "SleepSessionRecord",
         "startTime": begin,
-        "startZoneOffset": begin[-6:],
+        "startZoneOffset": begin[-len("+00:00") :],
         "endTime": end,
-        "endZoneOffset": end[-6:],
-        "stages": [
-            {"startTime": begin.isoformat(), "endTime": end.isoformat(), "stage": code} for begin, end, code in runs
-        ],
+        "endZoneOffset": end[-len("+00:00") :],
+        "stages": [{"startTime": begin, "endTime": end, "stage": code} for begin, end, code in runs],
     }
 
 
-def edf(stages, probabilities, seconds, start, subject, model):
-    """EDF+ as bytes: an annotation per window ("Sleep stage N2"), and the probabilities as signals of one value each.
+def edf(
+    stages: Sequence[str], probabilities: Probabilities, seconds: float, start: datetime, subject: str, model: str
+) -> bytes:
+    """EDF+: an annotation per window ("Sleep stage N2"), and the probabilities as signals of one value each.
 
-    probabilities: [windows, 5]. Written with edfio, mne's own writer: mne cannot export less than one value a second.
+    Where the stage is unknown the annotation is "Sleep stage ?", and all signals are 0, as EDF has no missing values.
+    Written with edfio, mne's own writer: mne cannot export less than one value a second.
+
+    Args:
+        stages: Names, one per `seconds`.
+        probabilities: [windows] of [5].
+        seconds: Length of a window.
+        start: Its local time goes into the header, which has no zone.
+        subject: Patient code.
+        model: Equipment code.
+
+    Returns:
+        The file's bytes.
     """
     signals = [
         EdfSignal(p, 1 / seconds, label=f"P({stage})", physical_range=(0, 1))
-        for stage, p in zip(STAGES, np.float64(probabilities).T, strict=True)
+        for stage, p in zip(STAGES, np.nan_to_num(shown_probabilities(stages, probabilities)).T, strict=True)
     ]
-    notes = [EdfAnnotation(i * seconds, seconds, ANNOTATIONS[stage]) for i, stage in enumerate(stages)]
-    header = Header(startdate=start.date(), equipment_code=plain(model))
-    whole = Edf(
-        signals, patient=Patient(code=plain(subject)), recording=header, starttime=start.time(), annotations=notes
-    )
-    return whole.to_bytes()
+    annotations = [
+        EdfAnnotation(i * seconds, seconds, f"Sleep stage {STAGE_TEXTS[stage]}") for i, stage in enumerate(stages)
+    ]
+    header = Header(startdate=start.date(), equipment_code=edf_text(model))
+    patient = Patient(code=edf_text(subject))
+    return Edf(signals, patient=patient, recording=header, starttime=start.time(), annotations=annotations).to_bytes()
 
 
-def plain(text):
-    """What a field of EDF's header may hold: ASCII without white space; X for nothing."""
-    return re.sub(r"[^\w.+-]", "_", text, flags=re.ASCII)[:20] or "X"
+def edf_text(text: str) -> str:
+    """Text as a field of EDF's header takes it: ASCII without white space; X for nothing."""
+    return re.sub(r"[^\w.+-]", "_", text, flags=re.ASCII)[:EDF_FIELD] or "X"
 
 
-def table(stages, probabilities, seconds, start):
-    """CSV, a line per window: time (s), clock (ISO 8601 with offset), stage, p_wake .. p_rem."""
-    frame = pd.DataFrame(probabilities, columns=PROBABILITY_COLUMNS)
-    frame.insert(0, "time", seconds * np.arange(len(frame)))
-    frame.insert(1, "clock", [later(start, t).isoformat() for t in frame.time.tolist()])
+def shown_probabilities(stages: Sequence[str], probabilities: Probabilities) -> np.ndarray:
+    """[windows, 5] probabilities, NaN where the stage is unknown."""
+    nothing = [np.nan] * len(STAGES)
+    rows = [nothing if stage == UNKNOWN or p is None else p for stage, p in zip(stages, probabilities, strict=True)]
+    return np.array(rows, np.float64)
+
+
+def table(stages: Sequence[str], probabilities: Probabilities, seconds: float, start: datetime) -> str:
+    """CSV, a line per window: time (s), clock (ISO 8601 with offset), stage, p_wake .. p_rem (empty if unknown)."""
+    frame = pd.DataFrame(shown_probabilities(stages, probabilities), columns=PROBABILITY_COLUMNS)
+    times = [seconds * i for i in range(len(frame))]
+    frame.insert(0, "time", times)
+    frame.insert(1, "clock", [later(start, t).isoformat() for t in times])
     frame.insert(2, "stage", stages)
     return frame.to_csv(index=False, float_format="%.9g")
+
+
+def later(start: datetime, seconds: float) -> datetime:
+    """The instant `seconds` after start, as start's zone has it then: clocks may change in the night."""
+    return (start.astimezone(UTC) + timedelta(seconds=seconds)).astimezone(start.tzinfo)

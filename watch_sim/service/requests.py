@@ -1,24 +1,32 @@
-"""What the service may be sent, checked by pydantic before anything is done with it; sizes are bounded."""
+"""Bodies of the service's requests: pydantic checks them before anything is done with them; sizes are bounded."""
 
+from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from pipeline.options import LEAD_S, LONGEST_NIGHT_S, PRECISIONS, STAGES
-from watch_sim.exports import clock_start, zone_of
+from export.health_segments import zone_of
+from pipeline.constants import LEAD_S, LONGEST_NIGHT_S, PRECISIONS, STAGES, UNKNOWN
+from watch_sim.service.night_files import clock_start
 
 MOST_SAMPLES = 100 * LONGEST_NIGHT_S  # of one sensor in one body: a day at 100 Hz
 MOST_WINDOWS = LONGEST_NIGHT_S  # a day at one a second
+MOST_LIVE_SAMPLES = 100_000  # of all sensors in one body
+FARTHEST_START_S = 1e11  # of a live session, before or after 1970
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Time = Annotated[Number, Field(ge=-LEAD_S, le=LONGEST_NIGHT_S)]  # s from the start of the recording
 Probability = Annotated[Number, Field(ge=0, le=1)]
+Probabilities = Annotated[list[Probability], Field(min_length=len(STAGES), max_length=len(STAGES))]
 Vector = Annotated[list[Number], Field(min_length=3, max_length=3)]  # x, y, z in g
 Windows = Annotated[list[list[Number]], Field(min_length=1, max_length=MOST_WINDOWS)]
-Stage = Literal[STAGES]
+Stage = Literal[(*STAGES, UNKNOWN)]
+ShortText = Annotated[str, Field(max_length=40)]
 
 
 class Body(BaseModel):
+    """A JSON object without other fields than those named."""
+
     model_config = ConfigDict(extra="forbid")
 
 
@@ -29,20 +37,22 @@ class Samples(Body):
     value: list[Number] = Field(max_length=MOST_SAMPLES)
 
     @field_validator("t")
-    def in_order(cls, t):
+    def _check_order(cls, t):
         back = next((i for i in range(1, len(t)) if t[i] < t[i - 1]), None)
         if back is not None:
             raise ValueError(f"entry {back}, {t[back]:g}, is earlier than the one before, {t[back - 1]:g}")
         return t
 
     @field_validator("value")
-    def one_each(cls, value, known):
-        if len(value) != len(known.data.get("t", value)):
-            raise ValueError(f"{len(value)} entries, but t has {len(known.data['t'])}")
+    def _check_length(cls, value, info: ValidationInfo):
+        if len(value) != len(info.data.get("t", value)):
+            raise ValueError(f"{len(value)} entries, but t has {len(info.data['t'])}")
         return value
 
 
 class Motion(Samples):
+    """Acceleration: value holds x, y and z in g of each t."""
+
     value: list[Vector] = Field(max_length=MOST_SAMPLES)
 
 
@@ -55,7 +65,7 @@ class Events(Body):
     activity: Samples | None = None
 
     @model_validator(mode="after")
-    def some(self):
+    def _check_content(self):
         if not any(samples and samples.t for _, samples in self):
             raise ValueError("holds no sample")
         return self
@@ -64,9 +74,9 @@ class Events(Body):
 class Model(Body):
     """Which of the run's models is meant."""
 
-    architecture: Annotated[str, Field(max_length=40)]
+    architecture: ShortText
     precision: Literal[PRECISIONS] = "int8"
-    operating_point: Annotated[str, Field(max_length=40)] | None = None
+    operating_point: ShortText | None = None
 
 
 class Prediction(Model):
@@ -76,7 +86,7 @@ class Prediction(Model):
     windows: Annotated[dict[str, Windows], Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
-    def either(self):
+    def _check_either(self):
         if (self.events is None) == (self.windows is None):
             raise ValueError("give either events or windows")
         return self
@@ -85,64 +95,67 @@ class Prediction(Model):
 class Opening(Model):
     """A live session. start: s, when its first window begins; counts: activity counts are fed, not raw motion."""
 
-    start: Annotated[Number, Field(ge=-1e11, le=1e11)] = 0.0
+    start: Annotated[Number, Field(ge=-FARTHEST_START_S, le=FARTHEST_START_S)] = 0.0
     counts: bool = False
 
 
 class Sample(Body):
-    """What a live session is fed. t: s, on the same clock as the session's start."""
+    """A sample for a live session. t: s, on the same clock as the session's start."""
 
     sensor: Literal["heart_rate", "motion", "steps", "activity"]
     t: Number
     value: Number | Vector
 
     @model_validator(mode="after")
-    def fit(self):
+    def _check_value(self):
         if isinstance(self.value, list) != (self.sensor == "motion"):
             raise ValueError("value is [x, y, z] for motion and one number for any other sensor")
         return self
 
 
 class Feed(Body):
-    """Samples in order of time, and then what the clock says."""
+    """Samples in order of time, and then what the clock shows, in s."""
 
-    samples: list[Sample] = Field(default=[], max_length=100_000)
+    samples: list[Sample] = Field(default=[], max_length=MOST_LIVE_SAMPLES)
     now: Number | None = None
 
 
 class Hypnogram(Body):
-    """Stages, one per stride of the run's models; null where nothing is scored."""
+    """Stages, one per stride of the run's models; null where nothing is scored, Unknown where nothing was sensed."""
 
     stages: list[Stage | None] = Field(min_length=1, max_length=MOST_WINDOWS)
 
 
 class Export(Body):
-    """A night to take home. start: local time in the zone."""
+    """A night to export. start: local time in the zone. probabilities: null where the stage is unknown."""
 
     stages: list[Stage] = Field(min_length=1, max_length=MOST_WINDOWS)
-    probabilities: list[Annotated[list[Probability], Field(min_length=len(STAGES), max_length=len(STAGES))]]
+    probabilities: list[Probabilities | None]
     zone: Annotated[str, Field(max_length=64)] = "UTC"
-    start: Annotated[str, Field(max_length=40)]
+    start: ShortText
     subject: Annotated[str, Field(max_length=80)] = ""
     model: Annotated[str, Field(max_length=80)] = ""
 
     @field_validator("probabilities")
-    def as_many(cls, probabilities, known):
-        if len(probabilities) != len(known.data.get("stages", probabilities)):
-            raise ValueError(f"{len(probabilities)} lines, but there are {len(known.data['stages'])} stages")
+    def _check_length(cls, probabilities, info: ValidationInfo):
+        if len(probabilities) != len(info.data.get("stages", probabilities)):
+            raise ValueError(f"{len(probabilities)} lines, but there are {len(info.data['stages'])} stages")
+        for i, (stage, p) in enumerate(zip(info.data.get("stages", ()), probabilities, strict=False)):
+            if p is None and stage != UNKNOWN:
+                raise ValueError(f"entry {i} is null, but its stage is {stage}")
         return probabilities
 
     @field_validator("zone")
-    def there(cls, zone):
+    def _check_zone(cls, zone):
         zone_of(zone)
         return zone
 
     @field_validator("start")
-    def told(cls, start, known):
-        if "zone" in known.data:
-            clock_start(start, zone_of(known.data["zone"]))
+    def _check_start(cls, start, info: ValidationInfo):
+        if "zone" in info.data:
+            clock_start(start, zone_of(info.data["zone"]))
         return start
 
-    def instant(self):
+    def instant(self) -> datetime:
         """The start as an aware datetime."""
         return clock_start(self.start, zone_of(self.zone))

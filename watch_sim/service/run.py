@@ -1,121 +1,176 @@
 """What of a run folder is served: its bundles, the nights of a data set, and predictions through the watch."""
 
 import threading
+from collections.abc import Collection
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 from fastapi import HTTPException
 
-from export.bundle import read_contract
-from pipeline.files import read_hparams, read_json
+from export.bundle import read_bundle
+from export.contract import ChannelEntry, OperatingPoint
+from pipeline.constants import LONGEST_NIGHT_S, STAGES
+from pipeline.coverage import Coverage, coverage_of_night
+from pipeline.errors import UserMistake
 from pipeline.nights import load_night
-from pipeline.options import ARCHITECTURES, LONGEST_NIGHT_S, STAGES, UserMistake
 from pipeline.recordings import Recording, paths, subjects
-from watch_sim.predict import predict_night
+from pipeline.run_folder import RunFolder
+from watch_sim.predict import stage_recording
+from watch_sim.service.requests import Model, Prediction
 from watch_sim.watch import Epoch, Watch
 
 APP_CODE = "sleep-stager.js"  # of a bundle: what the page plays it with
 
 
-class Served:
-    """What of a run folder is served. Raises UserMistake where the run has no bundles or the data set no recordings."""
+class ServedRun:
+    """A run folder and a data set, as the service answers from them.
 
-    def __init__(self, run, dataset_dir=None):
-        self.run = Path(run)
-        if not self.run.is_dir():
-            raise UserMistake(f"{run}: no such run folder")
-        hparams, self.options = read_hparams(self.run)
-        splits = read_json(self.run / "splits.json")
-        self.parts = {subject: part for part, members in splits.items() for subject in members}
-        order = [name for name in ("gru", *ARCHITECTURES) if (self.run / "bundles" / name).is_dir()]
-        self.folders = {name: self.run / "bundles" / name for name in order}
-        self.contracts = {name: read_contract(folder) for name, folder in self.folders.items()}
-        if not self.contracts:
-            raise UserMistake(f"{self.run / 'bundles'}: no bundle there; not a run folder, or an incomplete one")
+    Attributes:
+        run: The run folder.
+        options: Of the run.
+        parts: {subject: the part of the split it was in}.
+        folders: {architecture: bundle folder}.
+        contracts: {architecture: Contract}.
+        contract: One of them; stages, seconds and channels are the same in all.
+        dataset_dir: Folder of the recordings.
+        subjects: Of the recordings.
+        busy: Held while a model is loaded or a night read, which turns standard error away for a moment.
+    """
+
+    def __init__(self, run: Path, dataset_dir: Path | None = None):
+        """Open a run.
+
+        Args:
+            run: Folder of the run.
+            dataset_dir: Recordings; by default those of the run.
+
+        Raises:
+            UserMistake: The run has no bundles, one of them is not whole, or the data set has no recordings.
+        """
+        self.run = RunFolder(run)
+        self.options = self.run.options
+        self.parts = self.run.part_of_subject
+        self.folders = self.run.bundle_folders()
+        self.contracts = {name: read_bundle(folder) for name, folder in self.folders.items()}
         for folder in self.folders.values():
             if not (folder / APP_CODE).is_file():
                 raise UserMistake(f"{folder}: lacks {APP_CODE}; python -m export {run} makes its bundles anew")
-        self.dataset_dir = Path(dataset_dir or hparams["dataset_dir"])
-        self.nights = subjects(self.dataset_dir)
-        self.contract = next(iter(self.contracts.values()))  # stages, seconds and channels are the same in all
-        self.busy = threading.Lock()  # one at a time: loading a model turns standard error away for a moment
+        self.dataset_dir = Path(dataset_dir or self.run.dataset_dir)
+        self.subjects = subjects(self.dataset_dir)
+        self.contract = next(iter(self.contracts.values()))
+        self.busy = threading.Lock()
 
-    def check(self, model):
-        """The bundle folder of a bodies.Model; HTTP 422 for what the run lacks."""
-        for field, asked, known in (
-            ("architecture", model.architecture, self.contracts),
-            ("precision", model.precision, self.contracts.get(model.architecture, {}).get("precisions", ())),
-            ("operating_point", model.operating_point, self.points(model.architecture)),
-        ):
-            if asked not in known and (field, asked) != ("operating_point", None):
-                raise unfit(field, f"{asked!r} is not there; choose from {', '.join(known)}")
+    def bundle(self, model: Model) -> Path:
+        """The bundle folder of a model; HTTP 422 for what the run lacks."""
+        check_available("architecture", model.architecture, self.contracts)
+        check_available("precision", model.precision, self.contracts[model.architecture].precisions)
+        if model.operating_point is not None:
+            check_available("operating_point", model.operating_point, self.operating_points(model.architecture))
         return self.folders[model.architecture]
 
-    def points(self, architecture):
+    def operating_points(self, architecture: str) -> dict[str, OperatingPoint]:
         """The operating points of a model."""
-        return self.contracts.get(architecture, {}).get("operating_points", {})
+        return self.contracts[architecture].operating_points
 
-    def files(self, subject):
+    def sizes(self, architecture: str) -> dict[str, int]:
+        """{precision: bytes of the files that it calls}."""
+        folder = self.folders[architecture]
+        return {
+            precision: sum((folder / call.file).stat().st_size for call in plan.calls)
+            for precision, plan in self.contracts[architecture].precisions.items()
+        }
+
+    def files(self, subject: str) -> dict:
         """Which files a night has: its sensors, and whether it is labelled."""
-        there = [name for name, path in paths(self.dataset_dir, subject).items() if path.is_file()]
-        return {"sensors": [name for name in there if name != "labels"], "labels": "labels" in there}
+        names = [name for name, path in paths(self.dataset_dir, subject).items() if path.is_file()]
+        return {"sensors": [name for name in names if name != "labels"], "labels": "labels" in names}
 
-    def night(self, subject):
-        """A night as the aligner gives it, for the page to play window by window."""
-        if subject not in self.nights:
+    def night(self, subject: str) -> dict:
+        """A night as the aligner gives it, for the page to play window by window; HTTP 404 or 422 where it cannot."""
+        if subject not in self.subjects:
             raise HTTPException(404, f"no night {subject[:80]!r} in {self.dataset_dir}")
         with self.busy:
-            night, findings = load_night(self.dataset_dir, subject, self.options, labelled=None)
+            night, findings = load_night(self.dataset_dir, subject, self.options, require_labels=False)
         if night is None:
             raise HTTPException(422, f"night {subject} cannot be used: {findings[-1]}")
-        channels = [channel["name"] for channel in self.contract["channels"]]
+        channels = [channel.name for channel in self.contract.channels]
+        coverage = coverage_of_night(night, self.options, channels)
         return {
             "id": subject,
             "part": self.parts.get(subject),
             "start": float(night.ends[0] - self.options.stride) if len(night) else 0.0,
             "ends": night.ends.tolist(),
-            "channels": {name: decimals(night.window(name, self.options)) for name in channels},
+            "channels": {name: shortest_decimals(night.values(name, self.options)) for name in channels},
             "stages": [STAGES[stage] if stage >= 0 else None for stage in night.stages],
+            "unknown": [window.unknown for window in coverage],
+            "coverage": [sensors_as_dict(window) for window in coverage],
             "findings": [str(finding) for finding in findings],
         }
 
-    def predict(self, asked):
-        """Epochs of a bodies.Prediction, through the watch."""
-        folder = self.check(asked)
+    def predict(self, request: Prediction) -> tuple[Watch, list[Epoch]]:
+        """A watch and its epochs of a night; HTTP 422 for a model that the run lacks and windows that do not fit."""
+        bundle = self.bundle(request)
         with self.busy:
-            if asked.events is None:
-                watch = Watch(folder, asked.precision, operating_point=asked.operating_point)
-                return self.predict_windows(asked.windows, watch)
-            given = {name: (np.array(s.t), np.array(s.value)) for name, s in asked.events if s and s.t}
-            night = Recording("", given)
-            table = predict_night(folder, asked.precision, night, self.options, asked.operating_point)
-        return [Epoch(row[0], row[1], row[2:]) for row in table.to_numpy().tolist()]
-
-    def predict_windows(self, given, watch):
-        """As `predict`, of windows. A channel that is not given is missing, as are values out of its range."""
-        known = {channel["name"]: channel for channel in watch.runner.contract["channels"]}
-        n = len(next(iter(given.values())))
-        windows = {c["name"]: np.full((n, c["values_per_window"]), c["missing"], np.float32) for c in known.values()}
-        for name, rows in given.items():
-            if name not in known:
-                field = f"windows.{ascii(name)[1:-1]}"  # a lone surrogate cannot be answered with
-                raise unfit(field, f"no channel of this model; it has {', '.join(known)}")
-            values, (low, high) = known[name]["values_per_window"], known[name]["range"]
-            wrong = next((i for i, row in enumerate(rows) if len(row) != values), None)
-            if wrong is not None:
-                raise unfit(f"windows.{name}.{wrong}", f"{len(rows[wrong])} values, expected {values}")
-            if len(rows) != n or n > LONGEST_NIGHT_S // self.options.stride:
-                raise unfit(f"windows.{name}", f"{len(rows)} windows; all channels need as many, at most a day's")
-            rows = np.array(rows)
-            windows[name] = np.where((rows >= low) & (rows <= high), rows, known[name]["missing"]).astype(np.float32)
-        return watch.say(self.options.stride * np.arange(1.0, n + 1), windows)
+            if request.events is None:
+                watch = Watch(bundle, request.precision, operating_point=request.operating_point)
+                windows = fill_windows(request.windows, watch.runner.contract.channels, self.options.stride)
+                n = len(next(iter(windows.values())))
+                return watch, watch.stage_windows(self.options.stride * np.arange(1.0, n + 1), windows)
+            samples = {name: (np.array(s.t), np.array(s.value)) for name, s in request.events if s and s.t}
+            recording = Recording("", samples)
+            return stage_recording(bundle, request.precision, recording, self.options, request.operating_point)
 
 
-def unfit(field, message):
-    """HTTP 422 for a body whose field does not fit the run, in the form that pydantic's findings have."""
+def sensors_as_dict(coverage: Coverage) -> dict[str, dict]:
+    """{sensor: {"share", "seconds_since"}} for JSON."""
+    return {sensor: asdict(entry) for sensor, entry in coverage.sensors.items()}
+
+
+def fill_windows(
+    given: dict[str, list[list[float]]], channels: list[ChannelEntry], stride: int
+) -> dict[str, np.ndarray]:
+    """Windows as a model takes them: a channel that is not given is missing, as are values out of its range.
+
+    Args:
+        given: {channel: [windows, values_per_window]}.
+        channels: Of the contract.
+        stride: Seconds.
+
+    Returns:
+        {channel: [windows, values_per_window] float32} of all channels; HTTP 422 for windows that do not fit.
+    """
+    entries = {channel.name: channel for channel in channels}
+    n = len(next(iter(given.values())))
+    windows = {
+        name: np.full((n, entry.values_per_window), entry.missing, np.float32) for name, entry in entries.items()
+    }
+    for name, rows in given.items():
+        if name not in entries:
+            field = f"windows.{ascii(name)[1:-1]}"  # a lone surrogate cannot be answered with
+            raise unprocessable(field, f"no channel of this model; it has {', '.join(entries)}")
+        entry = entries[name]
+        for i, row in enumerate(rows):
+            if len(row) != entry.values_per_window:
+                raise unprocessable(f"windows.{name}.{i}", f"{len(row)} values, expected {entry.values_per_window}")
+        if len(rows) != n or n > LONGEST_NIGHT_S // stride:
+            raise unprocessable(f"windows.{name}", f"{len(rows)} windows; all channels need as many, at most a day's")
+        (low, high), values = entry.range, np.array(rows)
+        windows[name] = np.where((values >= low) & (values <= high), values, entry.missing).astype(np.float32)
+    return windows
+
+
+def check_available(field: str, name: str, available: Collection[str]) -> None:
+    """HTTP 422 where the run lacks what a field names."""
+    if name not in available:
+        raise unprocessable(field, f"{name!r} is not available; choose from {', '.join(available)}")
+
+
+def unprocessable(field: str, message: str) -> HTTPException:
+    """HTTP 422 for a body whose field does not fit the run, in the form that pydantic's errors have."""
     return HTTPException(422, [{"field": field, "message": message}])
 
 
-def decimals(values):
+def shortest_decimals(values: np.ndarray) -> list[list[float]]:
     """float32 values as the shortest decimals that give them back, nested as they are."""
     return [[float(str(x)) for x in row] for row in values]

@@ -1,6 +1,23 @@
-// LiteRT.js, loaded: import * as litert from "./litert/ready.js". All its notes come as errors; only its errors stay so.
-import { loadLiteRt } from "./litert.js";
+// LiteRT.js with its WebAssembly runtime loaded.
 
-globalThis.Module = { printErr: (line) => (line.startsWith("ERROR") ? console.error(line) : console.debug(line)) };
-await loadLiteRt(new URL("litert_wasm_compat_internal.js", import.meta.url).href);
-export * from "./litert.js";
+import * as litert from "./litert.js";
+
+const RUNTIME = new URL("litert_wasm_compat_internal.js", import.meta.url).href;
+let loading = null;
+
+/** The module litert.js, its runtime loaded once; after a failure the next call tries again. */
+export function loadLitert() {
+  loading ??= load().catch((error) => {
+    loading = null;
+    throw error;
+  });
+  return loading;
+}
+
+async function load() {
+  globalThis.Module = { // the runtime writes its notes, too, as errors
+    printErr: (line) => (/^(INFO|WARNING)/.test(line) ? console.debug(line) : console.error(line)),
+  };
+  await litert.loadLiteRt(RUNTIME);
+  return litert;
+}

@@ -1,0 +1,13 @@
+// What the service tells once: the run's models, and the constants that the page shares with it.
+
+import * as service from "./service.js";
+
+export let catalog; // as GET /api/bundles gives it
+export let STAGES = []; // names, in the order of the probabilities
+export let UNKNOWN; // stands in place of a stage where too little was sensed
+
+export async function loadCatalog() {
+  catalog = await service.bundles();
+  STAGES = catalog.stages.map(({ name }) => name);
+  UNKNOWN = catalog.unknown.stage;
+}
