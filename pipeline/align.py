@@ -4,27 +4,39 @@
 Sums run in float64 in time order, so both give the same windows to the last float32 digit.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from pipeline.activity import ActivityCounter
-from pipeline.options import CHANNELS, EPOCH_S, GRACE_S, LEAD_S, LONGEST_NIGHT_S
+from pipeline.constants import CHANNELS, DEFAULT_CHANNELS, EPOCH_S, GRACE_S, LEAD_S, LONGEST_NIGHT_S
+from pipeline.guard import InputGuard
+from pipeline.options import Options
+from pipeline.recordings import Recording
 
-SENSORS = {  # sensor -> the channels it fills
+Windows = tuple[np.ndarray, dict[str, np.ndarray]]  # ends [n] in s, {channel: [n, values_per_window] float32}
+
+CHANNELS_OF_SENSOR: dict[str, tuple[str, ...]] = {  # the channels that a sensor fills
     "heart_rate": ("heart_rate",),
     "motion": ("motion_x", "motion_y", "motion_z", "motion_magnitude"),
     "steps": ("steps",),
     "activity": ("activity",),
 }
+REASONS = ("not_a_number", "wrong_unit", "out_of_range", "late", "repeated")  # why a sample is not taken
 
 
 @dataclass
 class Night:
     """All windows of a recording in order.
 
-    ends: [windows], seconds, when each window ends. channels: name -> [windows, values_per_window] float32, a missing
-    value where nothing was sensed. stages: [windows] int8, index into STAGES, -1 where unscored or not counted.
+    Attributes:
+        subject: Id of the sleeper.
+        ends: When each window ends, s from the start of the recording, [windows] float64.
+        channels: {name: [windows, values_per_window] float32}, the channel's missing value where nothing was sensed.
+        stages: Scored stage, index into STAGES, [windows] int8; -1 where unscored or where the window does not end
+            with an epoch.
     """
 
     subject: str
@@ -32,142 +44,271 @@ class Night:
     channels: dict[str, np.ndarray]
     stages: np.ndarray
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.ends)
 
-    def window(self, channel, options):
-        """[windows, values_per_window] of a channel, all missing where the night lacks it."""
-        empty = (len(self), options.values(channel))
+    def values(self, channel: str, options: Options) -> np.ndarray:
+        """Values of a channel, [windows, values_per_window] float32, all missing where the night lacks it."""
+        empty = (len(self), options.values_per_window(channel))
         return self.channels.get(channel, np.full(empty, CHANNELS[channel].missing, np.float32))
 
 
 class Aligner:
-    """Sensor events to windows, online.
+    """Sensor events to windows, online: `feed` takes samples, `advance` and `before` close windows.
 
-    options: pipeline.options.Options. channels: names to fill. start: seconds, when the first stride begins.
-    count_motion: work `activity` out of raw motion; False where activity counts themselves are fed.
+    Attributes:
+        channels: Names of the channels that are filled.
+        start: When the first stride begins, s from the start of the recording.
+        closed: How many windows were closed so far.
+        dropped: {sensor: {reason of REASONS: samples}}, what was not taken and why.
+        guard: The InputGuard, with findings about units.
     """
 
-    def __init__(self, options, channels, start=0.0, count_motion=True):
-        self.options, self.channels, self.start = options, tuple(channels), float(start)
-        self.closed = 0  # windows given out so far
-        counted = count_motion and "activity" in self.channels
-        self.counter = ActivityCounter(start) if counted else None
-        before = options.window_size - options.stride  # the first window reaches this far back, to nothing
-        self.sums = {name: np.zeros(before // options.seconds(name)) for name in self.channels}
-        self.numbers = {name: np.zeros(len(sums), np.int64) for name, sums in self.sums.items()}
-        empty = {name: np.zeros((0, options.values(name)), np.float32) for name in self.channels}
-        self.nothing = np.zeros(0), empty  # no window is closed
+    def __init__(self, options: Options, channels: Iterable[str], start: float = 0.0, count_motion: bool = True):
+        """Begin a night.
 
-    def feed(self, sensor, t, values):
-        """Take samples of one sensor in time order. t: [n] s, a bin's is its end. values: [n], motion [n, 3].
-
-        Values outside the channel's range count as not sensed; so do those of windows that are closed.
-        Raises KeyError for an unknown sensor, ValueError for a time more than a night away.
+        Args:
+            options: Of the run; data_alignment, window_size and stride count here.
+            channels: Names of the channels to fill.
+            start: When the first stride begins, s from the start of the recording.
+            count_motion: Whether to work out `activity` from raw motion; False where activity counts are fed.
         """
-        names, t = SENSORS[sensor], np.atleast_1d(np.asarray(t, np.float64))
-        values = np.asarray(values, np.float64).reshape(len(t), 3 if sensor == "motion" else 1)
+        self.options, self.channels, self.start = options, tuple(channels), float(start)
+        self.closed = 0
+        self.counter = ActivityCounter() if count_motion and "activity" in self.channels else None
+        before = options.window_size - options.stride  # the first window reaches this far back, to nothing
+        self.sums = {name: np.zeros(before // options.seconds_per_value(name)) for name in self.channels}
+        self.numbers = {name: np.zeros(len(sums), np.int64) for name, sums in self.sums.items()}
+        self.taken = {sensor: np.empty(0) for sensor in CHANNELS_OF_SENSOR}  # s, times in windows that are open
+        self.dropped = {sensor: dict.fromkeys(REASONS, 0) for sensor in CHANNELS_OF_SENSOR}
+        self.guard = InputGuard()
+        empty = {name: np.zeros((0, options.values_per_window(name)), np.float32) for name in self.channels}
+        self.no_windows = np.zeros(0), empty
+
+    def feed(self, sensor: str, t: ArrayLike, values: ArrayLike) -> None:
+        """Take samples of one sensor. What is dropped is counted in `dropped`.
+
+        Args:
+            sensor: One of CHANNELS_OF_SENSOR.
+            t: Times in s from the start of the recording, [n]; that of a bin is its end.
+            values: [n], of motion [n, 3] in g.
+
+        Raises:
+            KeyError: There is no such sensor.
+            ValueError: A time is more than a night away, or the values are not of their shape.
+        """
+        names = CHANNELS_OF_SENSOR[sensor]
+        times, samples = _shaped(sensor, t, values)
+        counting = sensor == "motion" and self.counter is not None
+        finite = np.isfinite(times) & np.isfinite(samples).all(1)
+        times, samples = self._keep(sensor, "not_a_number", finite, times, samples)
+        self._check_time(times.max(initial=self.start) - self.start)
+        if not counting and not any(name in self.sums for name in names):
+            return
         limits = CHANNELS[names[0]]
-        good = (
-            np.isfinite(t)
-            & (t > self.start - LONGEST_NIGHT_S)
-            & ((values >= limits.low) & (values <= limits.high)).all(1)
-        )
-        t, values = t[good], values[good]
-        self._check_time(t.max(initial=self.start))
+        in_range = ((samples >= limits.low) & (samples <= limits.high)).all(1)
+        accepted = self.guard.accept(sensor, times, samples, in_range)
+        times, samples, in_range = self._keep(sensor, "wrong_unit", accepted, times, samples, in_range)
+        times, samples = self._keep(sensor, "out_of_range", in_range, times, samples)
+        timely = self._slots(names[0], times - self.start, self.options.stride) >= self.closed
+        times, samples = self._keep(sensor, "late", timely, times, samples)
+        times, samples = self._keep(sensor, "repeated", self._first_of_its_time(sensor, times), times, samples)
+        if not len(times):
+            return
+        self.taken[sensor] = np.append(self.taken[sensor], times)
+        elapsed = times - self.start
+        if sensor == "activity":
+            self._stop_counting()
         if sensor == "motion":
             if self.counter:
-                late = self.start + self.closed * self.options.stride
-                timely = (t >= late) & (t >= np.maximum.accumulate(np.append(self.counter.last[0], t))[:-1])
-                self._add("activity", *self.counter.feed(t[timely], values[timely, 2]))
-            values = np.column_stack([values, np.sqrt((values**2).sum(1))])
-        for name, column in zip(names, values.T, strict=True):
+                in_order = elapsed >= np.maximum.accumulate(np.append(self.counter.last[0], elapsed))[:-1]
+                self._add("activity", *self.counter.feed(elapsed[in_order], samples[in_order, 2]))
+            samples = np.column_stack([samples, np.sqrt((samples**2).sum(1))])
+        for name, column in zip(names, samples.T, strict=True):
             if name in self.sums:
-                self._add(name, t, column)
+                self._add(name, elapsed, column)
+
+    def _keep(self, sensor, reason, mask, *arrays):
+        """The arrays where the mask holds; the others are counted as dropped for a reason."""
+        lost = len(mask) - int(np.count_nonzero(mask))
+        if not lost:
+            return arrays
+        self.dropped[sensor][reason] += lost
+        return tuple(array[mask] for array in arrays)
+
+    def _first_of_its_time(self, sensor, t):
+        """[n] bool: whether no sample of the sensor with the same time was taken before."""
+        first, taken = np.full(len(t), True), self.taken[sensor]
+        if (np.diff(t) <= 0).any():
+            first[:] = False
+            first[np.unique(t, return_index=True)[1]] = True
+        if len(taken) and t.min(initial=np.inf) <= taken.max():
+            first &= ~np.isin(t, taken)
+        return first
+
+    def _stop_counting(self):
+        """Activity counts are fed: what motion has counted in the windows that are open is forgotten."""
+        if self.counter is None:
+            return
+        self.counter = None
+        older = (self.options.window_size - self.options.stride) // self.options.seconds_per_value("activity")
+        self.sums["activity"][older:], self.numbers["activity"][older:] = 0, 0
 
     def _check_time(self, t):
-        if t - self.start > LONGEST_NIGHT_S + LEAD_S:
-            raise ValueError(f"t={t:g} s: times count from the start of the recording, at most a night")
+        if t > LONGEST_NIGHT_S + LEAD_S:
+            raise ValueError(
+                f"t={t + self.start:.12g} s: times count in seconds from the start of the recording, "
+                f"{self.start:.12g} s, at most a night; are these milliseconds?"
+            )
+
+    @staticmethod
+    def _slots(name, t, seconds):
+        """Which stretch of `seconds`, from the start, each time lies in: a sample's in [k, k + 1), a bin's in
+        (k, k + 1] with its end taken GRACE_S early. Exact, whatever division rounds to.
+        """
+        if CHANNELS[name].bins:
+            t = t - GRACE_S
+            slot = np.ceil(t / seconds) - 1
+            slot -= slot * seconds >= t
+            slot += (slot + 1) * seconds < t
+        else:
+            slot = np.floor(t / seconds)
+            slot -= slot * seconds > t
+            slot += (slot + 1) * seconds <= t
+        return slot.astype(np.int64)
 
     def _add(self, name, t, values):
-        seconds, t = self.options.seconds(name), t - self.start
-        slot = np.ceil((t - GRACE_S) / seconds) - 1 if CHANNELS[name].bins else np.floor(t / seconds)
-        slot = slot.astype(np.int64) - self.closed * self.options.newest(name)
-        values, slot = values[slot >= 0], slot[slot >= 0]  # what comes after its window has closed is too late
+        """Add values at t (s since the start) to their rows."""
+        seconds = self.options.seconds_per_value(name)
+        slot = self._slots(name, t, seconds) - self.closed * self.options.values_per_stride(name)
+        values, slot = values[slot >= 0], slot[slot >= 0]
         if not len(slot):
             return
         slot += (self.options.window_size - self.options.stride) // seconds
-        self.sums[name], self.numbers[name] = self._reaching(name, slot.max() + 1)
+        self.sums[name], self.numbers[name] = self._grown(name, slot.max() + 1)
         np.add.at(self.sums[name], slot, values)  # one after the other, as they would come
         np.add.at(self.numbers[name], slot, 1)
 
-    def _reaching(self, name, size):
-        """Sums and numbers of a channel, with at least `size` values; they grow by some windows at a time."""
+    def _grown(self, name, size):
+        """Sums and numbers of samples of a channel, at least `size` of them; they grow by some windows at a time."""
         sums, numbers = self.sums[name], self.numbers[name]
         if len(sums) >= size:
             return sums, numbers
-        more = (0, size - len(sums) + 4 * self.options.values(name))
+        more = (0, size - len(sums) + 4 * self.options.values_per_window(name))
         return np.pad(sums, more), np.pad(numbers, more)
 
-    def before(self, t):
-        """The windows that an event at t closes: those it lies past, by more than a late bin's grace."""
-        return self.advance(np.nextafter(t - GRACE_S, -np.inf))
+    def before(self, t: float) -> Windows:
+        """Close the windows that an event at `t` lies past, by more than a late bin's grace. As `advance`."""
+        if not np.isfinite(t):
+            return self.no_windows
+        self._check_time(t - self.start)
+        stride, t = self.options.stride, t - self.start - GRACE_S
+        last = int(np.ceil(t / stride)) - 1  # exact as in _slots: what a bin at t belongs to stays open
+        last -= last * stride >= t
+        last += (last + 1) * stride < t
+        return self._close(last)
 
-    def advance(self, now):
-        """Close every window that ends by `now` (s). Returns (ends [n], {channel: [n, values_per_window] float32}).
+    def advance(self, now: float) -> Windows:
+        """Close every window that ends by now.
 
-        Raises ValueError for a time more than a night away.
+        Args:
+            now: s from the start of the recording.
+
+        Returns:
+            The windows closed: (ends [n] in s, {channel: [n, values_per_window] float32}).
+
+        Raises:
+            ValueError: The time is no number, or more than a night away.
         """
-        self._check_time(now)
-        options = self.options
-        last = int(np.floor((now - self.start) / options.stride)) if now > self.start else 0
+        if not np.isfinite(now):
+            raise ValueError(f"now={now}: expected a time in seconds")
+        self._check_time(now - self.start)
+        return self._close(int(np.floor((now - self.start) / self.options.stride)))
+
+    def _close(self, last):
+        """Close windows until `last` of them are closed."""
         n = max(last - self.closed, 0)
         if not n:
-            return self.nothing
-        ends = self.start + options.stride * np.arange(self.closed + 1, self.closed + n + 1.0)
+            return self.no_windows
+        stride = self.options.stride
         if self.counter:
-            self._add("activity", *self.counter.advance(ends[-1]))
+            self._add("activity", *self.counter.advance(stride * (self.closed + n)))
         windows = {name: self._windows(name, n) for name in self.channels}
+        ends = self.start + stride * np.arange(self.closed + 1, self.closed + n + 1.0)
         self.closed += n
+        self.taken = {sensor: t[t - self.start >= self.closed * stride] for sensor, t in self.taken.items()}
         return ends, windows
 
     def _windows(self, name, n):
-        step, size, channel = self.options.newest(name), self.options.values(name), CHANNELS[name]
-        sums, number = self._reaching(name, step * (n - 1) + size)
-        rows = sums if channel.bins else sums / np.maximum(number, 1)
-        rows = np.where(number > 0, rows, channel.missing).astype(np.float32)
-        self.sums[name], self.numbers[name] = sums[step * n :], number[step * n :]
+        """The next n windows of a channel, [n, values_per_window] float32; what only they hold is dropped."""
+        step, size, channel = self.options.values_per_stride(name), self.options.values_per_window(name), CHANNELS[name]
+        sums, numbers = self._grown(name, step * (n - 1) + size)
+        rows = sums if channel.bins else sums / np.maximum(numbers, 1)
+        rows = np.where(numbers > 0, rows, channel.missing).astype(np.float32)
+        self.sums[name], self.numbers[name] = sums[step * n :], numbers[step * n :]
         return np.lib.stride_tricks.sliding_window_view(rows, size)[: step * n : step].copy()
 
-    def state(self):
-        """What is under way, as arrays by name, for `restore`."""
-        saved = {f"sums.{name}": sums.copy() for name, sums in self.sums.items()}
-        saved |= {f"numbers.{name}": numbers.copy() for name, numbers in self.numbers.items()}
-        saved |= {f"counter.{name}": value for name, value in (self.counter.state() if self.counter else {}).items()}
-        return saved | {"closed": np.array(self.closed), "start": np.array(self.start)}
+    def state(self) -> dict[str, np.ndarray]:
+        """What an aligner of the same options and channels needs to go on, as arrays."""
+        saved: dict[str, np.ndarray] = {"closed": np.array(self.closed), "start": np.array(self.start)}
+        saved["counting"] = np.array(self.counter is not None)
+        for name in self.channels:
+            saved |= {f"sums.{name}": self.sums[name].copy(), f"numbers.{name}": self.numbers[name].copy()}
+        for sensor, dropped in self.dropped.items():
+            saved |= {f"taken.{sensor}": self.taken[sensor].copy(), f"dropped.{sensor}": np.array([*dropped.values()])}
+        saved |= {f"guard.{name}": value for name, value in self.guard.state().items()}
+        return saved | {f"counter.{k}": value for k, value in (self.counter.state() if self.counter else {}).items()}
 
-    def restore(self, saved):
+    def restore(self, saved: Mapping[str, np.ndarray]) -> None:
         """Go on from what `state` gave."""
+
+        def part(prefix):
+            return {k.removeprefix(prefix): v for k, v in saved.items() if k.startswith(prefix)}
+
         self.closed, self.start = int(saved["closed"]), float(saved["start"])
         for name in self.channels:
             self.sums[name], self.numbers[name] = saved[f"sums.{name}"].copy(), saved[f"numbers.{name}"].copy()
+        for sensor in CHANNELS_OF_SENSOR:
+            self.taken[sensor] = saved[f"taken.{sensor}"].copy()
+            self.dropped[sensor] = dict(zip(REASONS, saved[f"dropped.{sensor}"].tolist(), strict=True))
+        self.guard.restore(part("guard."))
+        self.counter = ActivityCounter() if saved["counting"] else None
         if self.counter:
-            self.counter, mark = ActivityCounter(self.start), "counter."
-            self.counter.restore({k.removeprefix(mark): v for k, v in saved.items() if k.startswith(mark)})
+            self.counter.restore(part("counter."))
 
 
-def channels_of(recording, options):
-    """The channels that the recording can fill, of those the options ask for."""
+def _shaped(sensor, t, values):
+    """Times [n] and samples [n, 3] or [n, 1]; ValueError for other shapes."""
+    times, samples = np.atleast_1d(np.asarray(t, np.float64)), np.asarray(values, np.float64)
+    columns = 3 if sensor == "motion" else 1
+    expected: list[tuple[int, ...]] = [(len(times), columns)] + ([(len(times),)] if columns == 1 else [])
+    if np.ndim(t) == 0:
+        expected += [(columns,), ()] if columns == 1 else [(columns,)]
+    if times.ndim != 1 or samples.shape not in expected:
+        raise ValueError(f"{sensor}: values of shape {samples.shape} for {len(times)} times, expected {expected[0]}")
+    return times, samples.reshape(len(times), columns)
+
+
+def channels_of(recording: Recording, options: Options) -> tuple[str, ...]:
+    """Names of the channels that the recording can fill, of those the options ask for."""
     sensors = set(recording.samples) | ({"activity"} if "motion" in recording.samples else set())
-    wanted = set(options.channels or CHANNELS) - (
-        set() if "motion_magnitude" in options.channels else {"motion_magnitude"}
+    requested = set(options.channels or DEFAULT_CHANNELS)
+    requested |= {"motion_magnitude"} if options.motion_magnitude else set()
+    return tuple(
+        name for sensor, names in CHANNELS_OF_SENSOR.items() if sensor in sensors for name in names if name in requested
     )
-    wanted |= {"motion_magnitude"} if options.motion_magnitude else set()
-    return tuple(name for sensor in SENSORS if sensor in sensors for name in SENSORS[sensor] if name in wanted)
 
 
-def extent(recording, options):
-    """(start, end) of the night in seconds: whole strides, from t=0 (or its lead) to the last label (or sample)."""
+def extent(recording: Recording, options: Options) -> tuple[float, float]:
+    """Where the night lies: whole strides, from t=0 (or its lead) to the last label (or sample).
+
+    Args:
+        recording: With at least one sample.
+        options: Of the run; negative_times and stride count here.
+
+    Returns:
+        (start, end), s from the start of the recording.
+    """
     first = min(t[0] for t, _ in recording.samples.values())
     start = min(np.floor(first / options.stride) * options.stride, 0) if options.negative_times else 0
     if recording.labels is not None:
@@ -177,8 +318,8 @@ def extent(recording, options):
     return float(start), float(np.floor((last + GRACE_S) / options.stride) * options.stride)
 
 
-def align(recording, options):
-    """Recording -> Night, without looking ahead."""
+def align(recording: Recording, options: Options) -> Night:
+    """The windows of a whole recording, none of which looks ahead."""
     start, end = extent(recording, options)
     aligner = Aligner(options, channels_of(recording, options), start, count_motion="activity" not in recording.samples)
     for sensor, (t, values) in recording.samples.items():

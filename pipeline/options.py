@@ -1,73 +1,46 @@
-"""Everything that is configured, in one place: the field's constants with their units, and the options of a run."""
+"""The options of a run, and what a window is made of under them."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from math import lcm
-from pathlib import Path
+from typing import Any
 
-import click
+from pipeline.constants import ARCHITECTURES, CHANNELS, COUNT_S, EPOCH_S
+from pipeline.errors import UserMistake, one_of
 
-ARTIFACTS = Path(__file__).resolve().parent.parent / "artifacts"
-
-STAGES = ("Wake", "N1", "N2", "N3", "REM")
-STAGE_OF_CODE = {-1: -1, 0: 0, 1: 1, 2: 2, 3: 3, 4: 3, 5: 4}  # sleep-accel code -> index in STAGES; -1 is unscored
-EPOCH_S = 30  # a scored epoch
-HOUR_S = 3600
-COUNT_S = 15  # an activity count covers this long
-GRACE_S = 0.1  # a bin that ends this little after a window still belongs to it
-LEAD_S = 7200  # the most that --negative_times keeps before t=0
-LONGEST_NIGHT_S = 24 * 3600  # what comes later is no part of a night
-LEAST_OVERLAP_S = 1800  # of scored epochs and heart rate or movement, for a night to be used
-
-ARCHITECTURES = ("lstm", "gru", "rnn", "transformer")
-PROBABILITIES = "stage_probabilities"  # the output that is the answer, in models and files
-PRECISIONS = ("float32", "float16", "dynamic", "int8", "int16x8")
+LONGEST_SUGGESTION_S = 3600  # s; values beyond are valid but not suggested
+SUGGESTIONS = 3
 
 
-@dataclass(frozen=True)
-class Channel:
-    """One named input. `low`..`high` is the valid range, `missing` an impossible value for nothing sensed."""
-
-    unit: str
-    low: float
-    high: float
-    missing: float
-    bins: bool = False  # a sum over a bin that is known at the bin's end, not a sample
-
-
-CHANNELS = {
-    "heart_rate": Channel("bpm", 20, 250, 0),
-    "motion_x": Channel("g", -16, 16, -100),
-    "motion_y": Channel("g", -16, 16, -100),
-    "motion_z": Channel("g", -16, 16, -100),
-    "motion_magnitude": Channel("g", 0, 28, -100),
-    "steps": Channel("steps", 0, 10_000, -1, bins=True),
-    "activity": Channel("activity count", 0, 100_000, -1, bins=True),
-}
-
-
-class UserMistake(click.ClickException):
-    """Something the user can put right: shown as one line, exit code 2."""
-
-    exit_code = 2
-
-
-def one_of(what, values, known):
-    """The values as a tuple, or UserMistake naming those that are not known."""
-    unknown = [value for value in values if value not in known]
-    if unknown or not values:
-        raise UserMistake(f"{what}: {', '.join(unknown) or 'none given'}; choose from {', '.join(known)}")
-    return tuple(values)
-
-
-def _by_epochs(seconds):
+def _fits_epochs(seconds: int) -> bool:
+    """Whether a time divides the epoch or is whole epochs."""
     return EPOCH_S % seconds == 0 or seconds % EPOCH_S == 0
 
 
 @dataclass(frozen=True)
 class Options:
-    """Options of a run. Times in seconds.
+    """Options of a run, checked against each other when they are made.
 
-    Raises UserMistake where values do not fit each other, with values that would.
+    Attributes:
+        negative_times: Whether to keep up to LEAD_S before t=0, unscored.
+        data_alignment: s that a row of samples covers.
+        motion_magnitude: Whether the magnitude of acceleration is a channel.
+        window_size: s that a window sees.
+        stride: s from one window to the next.
+        channels: Input channels; none stands for all that any training night has.
+        architectures: Networks to train.
+        batch_size: Nights per training step.
+        variants: Varied copies of each training night.
+        hidden_dim: Units of each network.
+        lr: Highest learning rate.
+        epochs: Training epochs.
+        train_split: Share of the subjects that is not held out; 1 to train on all.
+        inner_folds: Of the cross-validation within the training subjects that chooses operating points; 0 for none:
+            the inner validation subjects choose them then.
+        seed: Of the split, of the weights and of everything drawn.
+
+    Raises:
+        UserMistake: A value is out of its range or does not fit the others; the message names values that would.
     """
 
     negative_times: bool = False
@@ -75,17 +48,18 @@ class Options:
     motion_magnitude: bool = False
     window_size: int = 30
     stride: int = 30
-    channels: tuple[str, ...] = ()  # empty: all that any training night has
+    channels: tuple[str, ...] = ()
     architectures: tuple[str, ...] = ARCHITECTURES
-    batch_size: int = 10  # nights
-    variants: int = 4  # of each training night
+    batch_size: int = 10
+    variants: int = 16
     hidden_dim: int = 48
     lr: float = 4e-3
-    epochs: int = 60
-    train_split: float = 0.9  # of the subjects
+    epochs: int = 90
+    train_split: float = 0.9
+    inner_folds: int = 3
     seed: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for name in ("data_alignment", "window_size", "stride", "batch_size", "hidden_dim", "epochs"):
             if getattr(self, name) < 1:
                 raise UserMistake(f"--{name} {getattr(self, name)}: must be at least 1")
@@ -93,8 +67,12 @@ class Options:
             raise UserMistake(f"--variants {self.variants}: must be at least 0")
         if not self.lr > 0:
             raise UserMistake(f"--lr {self.lr}: must be above 0")
-        if not 0 < self.train_split < 1:
-            raise UserMistake(f"--train_split {self.train_split}: must lie between 0 and 1, such as 0.9")
+        if not 0 < self.train_split <= 1:
+            raise UserMistake(f"--train_split {self.train_split}: must lie above 0 and not above 1, such as 0.9")
+        if self.inner_folds < 0 or self.inner_folds == 1:
+            raise UserMistake(f"--inner_folds {self.inner_folds}: must be 0 or at least 2")
+        if self.train_split == 1 and not self.inner_folds:
+            raise UserMistake("--train_split 1: with no subject held out, --inner_folds of 2 and more must choose")
         if not 0 <= self.seed < 2**32:
             raise UserMistake(f"--seed {self.seed}: must lie between 0 and {2**32 - 1}")
         one_of("--architectures", self.architectures, ARCHITECTURES)
@@ -102,15 +80,16 @@ class Options:
             one_of("--channels", self.channels, CHANNELS)
         self._check_times()
 
-    def _check_times(self):
+    def _check_times(self) -> None:
+        """Raise UserMistake, with values that fit, for the first of the times that does not fit the others."""
         times = {name: getattr(self, name) for name in ("data_alignment", "stride", "window_size")}
         counted = not self.channels or "activity" in self.channels
         unit = self._unit(self.data_alignment, counted)
         whole = f"of {unit} s with --data_alignment {self.data_alignment}"
-        rules = {  # name -> (does a value do, in words)
-            "data_alignment": (_by_epochs, f"it must divide the {EPOCH_S}-s epoch or be whole epochs"),
+        rules: dict[str, tuple[Callable[[int], bool], str]] = {  # name -> (does a value fit, in words)
+            "data_alignment": (_fits_epochs, f"it must divide the {EPOCH_S}-s epoch or be whole epochs"),
             "stride": (
-                lambda s: _by_epochs(s) and s % unit == 0,
+                lambda s: _fits_epochs(s) and s % unit == 0,
                 f"it must divide the {EPOCH_S}-s epoch or be whole epochs, and a whole number {whole}",
             ),
             "window_size": (
@@ -118,49 +97,55 @@ class Options:
                 f"it must be a whole number {whole}, and not less than --stride {self.stride}",
             ),
         }
-        for name, (does, words) in rules.items():
-            if not does(times[name]):
-                alone = [s for s in range(1, 3601) if does(s)]
-                fits = [s for s in alone if self._fit(**times | {name: s}, counted=counted)] or alone
-                near = sorted(sorted(fits, key=lambda s: abs(s - times[name]))[:3])
-                raise UserMistake(f"--{name} {times[name]}: {words}, such as {', '.join(map(str, near))}")
+        for name, (fits, words) in rules.items():
+            if not fits(times[name]):
+                alone = [s for s in range(1, LONGEST_SUGGESTION_S + 1) if fits(s)]
+                together = [s for s in alone if self._fit_each_other(**times | {name: s}, counted=counted)]
+                nearest = sorted(together or alone, key=lambda s: abs(s - times[name]))[:SUGGESTIONS]
+                suggestions = ", ".join(map(str, sorted(nearest)))
+                raise UserMistake(f"--{name} {times[name]}: {words}, such as {suggestions}")
 
     @staticmethod
-    def _unit(row, counted):
+    def _unit(row: int, counted: bool) -> int:
         """Seconds that strides and windows must be whole numbers of: rows, and activity values where they count."""
         return lcm(row, max(COUNT_S, row)) if counted else row
 
-    def _fit(self, data_alignment, stride, window_size, counted):
+    def _fit_each_other(self, data_alignment: int, stride: int, window_size: int, counted: bool) -> bool:
         unit = self._unit(data_alignment, counted)
-        times = _by_epochs(data_alignment) and _by_epochs(stride) and not stride % unit
-        return times and not window_size % unit and window_size >= stride
+        strides_fit = _fits_epochs(data_alignment) and _fits_epochs(stride) and not stride % unit
+        return strides_fit and not window_size % unit and window_size >= stride
 
-    def seconds(self, channel):
+    def seconds_per_value(self, channel: str) -> int:
         """Seconds that one value of the channel covers."""
         return max(COUNT_S, self.data_alignment) if channel == "activity" else self.data_alignment
 
-    def values(self, channel):
+    def values_per_window(self, channel: str) -> int:
         """Values of the channel per window."""
-        return self.window_size // self.seconds(channel)
+        return self.window_size // self.seconds_per_value(channel)
 
-    def newest(self, channel):
+    def values_per_stride(self, channel: str) -> int:
         """Values of the channel that are new in a window: those of the last stride."""
-        return self.stride // self.seconds(channel)
+        return self.stride // self.seconds_per_value(channel)
 
     @property
-    def alignment(self):
-        """The options that decide what a window holds, as a plain dict."""
+    def alignment(self) -> dict[str, int]:
+        """The options that decide what a window holds."""
         names = ("negative_times", "data_alignment", "window_size", "stride")
         return {name: getattr(self, name) for name in names}
 
-    def as_dict(self):
+    def as_dict(self) -> dict[str, Any]:
         """For JSON; `of` gives the options back."""
         return asdict(self)
 
     @classmethod
-    def of(cls, saved):
-        """Options of what `as_dict` gave, read back from JSON. Raises UserMistake for anything else."""
+    def of(cls, saved: Mapping[str, Any]) -> "Options":
+        """The options that `as_dict` gave, after JSON.
+
+        Raises:
+            UserMistake: These are no options, or do not fit each other.
+        """
         try:
-            return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in saved.items()})
+            values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in saved.items()}
+            return cls(**values)
         except (TypeError, AttributeError) as error:
             raise UserMistake(f"these are no options of a run: {error}") from None

@@ -8,37 +8,50 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.checks import ROW_DROPPED, SCORING, SKIPPED, Finding, UnusableNight, failures, lines_text, repaired
-from pipeline.options import COUNT_S, EPOCH_S, LEAD_S, LEAST_OVERLAP_S, LONGEST_NIGHT_S, STAGE_OF_CODE, UserMistake
+from pipeline.checks import ROW_DROPPED, SCORING, SKIPPED, Finding, UnusableNight, failures, lines_text, repair
+from pipeline.constants import COUNT_S, EPOCH_S, LEAD_S, LEAST_OVERLAP_S, LONGEST_NIGHT_S, STAGE_OF_CODE
+from pipeline.errors import UserMistake
+from pipeline.guard import FIRST_S, LEAST_SAMPLES, motion_unit_finding
 
-STEPS_S = 600  # the longest a step bin lasts
+STEPS_S = 600  # s, the longest a step bin lasts
+SPACING_TOLERANCE = 0.1  # of COUNT_S, for the written times of activity counts
 
 
 @dataclass(frozen=True)
 class Layout:
-    """One kind of file: its folder, how its name ends, and what a line holds: a time in s and then the values."""
+    """One kind of file.
+
+    Attributes:
+        folder: In which the files are.
+        suffix: How their names end, after the subject.
+        line: Names of what a line holds, a time in s and then the values, as they are separated.
+    """
 
     folder: str
     suffix: str
     line: str
 
     @property
-    def separator(self):  # None: any white space
+    def separator(self) -> str | None:
+        """What separates the fields of a line; None stands for any white space."""
         return "," if "," in self.line else None
 
     @property
-    def columns(self):
+    def columns(self) -> list[str]:
+        """Names of the fields of a line."""
         return self.line.split(self.separator)
 
-    def name(self, subject):
+    def name(self, subject: str) -> str:
+        """Path of a subject's file, below the data set's folder."""
         return f"{self.folder}/{subject}{self.suffix}"
 
-    def unusable(self, subject, what, where="whole file"):
+    def unusable(self, subject: str, what: str, where: str = "whole file") -> UnusableNight:
+        """The exception for a file that cannot be used."""
         hint = "" if self is LABELS else " (delete the file to use the night without it)"
         return UnusableNight(Finding(self.name(subject), where, what, SKIPPED + hint))
 
 
-SENSORS = {
+LAYOUTS = {  # of sensors
     "heart_rate": Layout("heart_rate", "_heartrate.txt", "t,heart_rate"),
     "motion": Layout("motion", "_acceleration.txt", "t motion_x motion_y motion_z"),
     "steps": Layout("steps", "_steps.txt", "t,steps"),
@@ -49,11 +62,14 @@ LABELS = Layout("labels", "_labeled_sleep.txt", "t stage")
 
 @dataclass
 class Recording:
-    """One night of one subject; times are float64 seconds from the start of the sleep recording, each once, ascending.
+    """One night of one subject. Times are float64 seconds from the start of the sleep recording, ascending, unique.
 
-    samples: per sensor (t [n], values [n], motion [n, 3] in g); t is when the value is known: the instant of a heart
-    rate or motion sample, the end of a step or activity bin. A sensor without values in the night is absent.
-    labels: (t [n], stage [n], the index in STAGES or -1 where unscored), t the start of the epoch; or None.
+    Attributes:
+        subject: Id of the sleeper.
+        samples: {sensor: (t [n], values [n], of motion [n, 3] in g)}; t is when the value is available: the instant of
+            a heart rate or motion sample, the end of a step or activity bin. Sensors without values are absent.
+        labels: (t [n], start of the epoch; stage [n], index into STAGES, -1 where unscored), or None.
+        findings: What was wrong with the files and repaired.
     """
 
     subject: str
@@ -62,45 +78,63 @@ class Recording:
     findings: list[Finding] = field(default_factory=list)
 
 
-def subjects(folder):
-    """Ids with at least one sensor file, in numerical order. Raises UserMistake if there is none."""
+def subjects(folder: Path) -> list[str]:
+    """Ids with at least one sensor file, in numerical order.
+
+    Args:
+        folder: Of the data set.
+
+    Raises:
+        UserMistake: There is no such folder, or no recording in it.
+    """
     folder = Path(folder)
     if not folder.is_dir():
         raise UserMistake(f"{folder}: {'not a folder' if folder.exists() else 'no such folder'}")
-    found = {
+    names = {
         path.name.removesuffix(layout.suffix)
-        for layout in SENSORS.values()
-        for path in folder.glob(layout.name("[!.]*"))  # a leading dot is an operating system's own file
+        for layout in LAYOUTS.values()
+        for path in folder.glob(layout.name("[!.]*"))  # a leading dot marks files of the operating system
     }
-    if not found:
-        expected = ", ".join(layout.name("<id>") for layout in SENSORS.values())
+    if not names:
+        expected = ", ".join(layout.name("<id>") for layout in LAYOUTS.values())
         raise UserMistake(f"{folder}: holds no recordings; expected at least one of {expected}")
-    return sorted(found, key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name))
+    return sorted(names, key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name))
 
 
-def paths(folder, subject):
-    """{sensor or "labels": where its file would lie}."""
-    return {name: Path(folder) / layout.name(subject) for name, layout in {**SENSORS, "labels": LABELS}.items()}
+def paths(folder: Path, subject: str) -> dict[str, Path]:
+    """{sensor or "labels": where the subject's file belongs}."""
+    return {name: Path(folder) / layout.name(subject) for name, layout in {**LAYOUTS, "labels": LABELS}.items()}
 
 
-def read_recording(folder, subject, negative_times=False, want_labels=True):
-    """The Recording of one subject, checked and repaired; what was repaired is in its findings.
+def read_recording(folder: Path, subject: str, negative_times: bool = False, want_labels: bool = True) -> Recording:
+    """The recording of one subject, checked and repaired.
 
-    Values known before t=0 (with negative_times: more than LEAD_S before) are left out; heart rate and steps of days
-    before are usual. Raises UnusableNight, with all findings of the night, if a file that is there cannot be used or
-    if less than LEAST_OVERLAP_S of scored epochs (without labels: of any time) hold heart rate, motion or activity.
+    Args:
+        folder: Of the data set.
+        subject: Id.
+        negative_times: Whether to take values of the last LEAD_S before t=0, too. Earlier ones are left out: heart
+            rate and steps of days before are usual.
+        want_labels: Whether to read the scored stages.
+
+    Returns:
+        The recording; what was repaired is in its findings.
+
+    Raises:
+        UnusableNight: With all findings of the night: a file that is there cannot be used, or less than
+            LEAST_OVERLAP_S of scored epochs (without labels: of any time) hold heart rate, motion or activity.
     """
     night = Recording(subject)
     try:
-        for sensor, layout in SENSORS.items():
+        for sensor, layout in LAYOUTS.items():
             frame = _read(folder, subject, layout, night.findings)
             if frame is None:
                 continue
-            t = _known(sensor, frame.t.to_numpy(), subject)
-            kept = (t >= (-LEAD_S if negative_times else 0)) & (t <= LONGEST_NIGHT_S)
-            if kept.any():
-                values = frame[layout.columns[1:]].to_numpy()[kept]
-                night.samples[sensor] = t[kept], values if values.shape[1] > 1 else values[:, 0]
+            t = _available_at(sensor, frame.t.to_numpy(), subject)
+            in_night = (t >= (-LEAD_S if negative_times else 0)) & (t <= LONGEST_NIGHT_S)
+            if in_night.any():
+                values = frame[layout.columns[1:]].to_numpy()[in_night]
+                _check_unit(sensor, t[in_night], values, subject)
+                night.samples[sensor] = t[in_night], values if values.shape[1] > 1 else values[:, 0]
         frame = _read(folder, subject, LABELS, night.findings) if want_labels else None
         if frame is not None:
             for what, lines in failures(SCORING, frame):
@@ -113,21 +147,42 @@ def read_recording(folder, subject, negative_times=False, want_labels=True):
     return night
 
 
+def _check_unit(sensor, t, values, subject):
+    """Raise UnusableNight for motion that is not in g."""
+    if sensor == "motion":
+        first = t < t[0] + FIRST_S
+        magnitude = np.sqrt((values[first] ** 2).sum(1))
+        if first.sum() >= LEAST_SAMPLES and (finding := motion_unit_finding(float(np.median(magnitude)))):
+            raise LAYOUTS[sensor].unusable(subject, f"first minute: {finding}")
+
+
+def _unit_hint(layout, frame):
+    """What may be wrong with values none of which can be used: "" or a hint."""
+    values = np.nanmedian(frame.iloc[:, 1:]) if len(frame) else np.nan
+    hints = {"heart_rate": ((0.3, 4, "beats per second? multiply by 60"), (300, 3000, "milliseconds? 60000 / value"))}
+    for low, high, hint in hints.get(layout.columns[1], ()):
+        if low <= values <= high:
+            return f" (median {values:.4g}: {hint})"
+    return ""
+
+
 def _check_overlap(night):
-    """Steps do not count: a step bin of ten minutes says nothing about an epoch."""
+    """Raise UnusableNight for too little overlap. Steps do not count: ten minutes' steps say nothing of an epoch."""
     middle = {"activity": COUNT_S / 2}  # a bin's middle lies in its epoch, its end may not
     sensed = [(t - middle.get(name, 0)) // EPOCH_S for name, (t, _) in night.samples.items() if name != "steps"]
-    epochs, what = np.unique(np.concatenate([[], *sensed])), "heart rate, motion or activity"
+    epochs = np.unique(np.concatenate([[], *sensed]))
+    what = "heart rate, motion or activity"
     if night.labels:
         t, stage = night.labels
-        epochs, what = np.intersect1d(epochs, t[stage >= 0] // EPOCH_S), f"scored epochs with {what}"
+        epochs = np.intersect1d(epochs, t[stage >= 0] // EPOCH_S)
+        what = f"scored epochs with {what}"
     if len(epochs) * EPOCH_S < LEAST_OVERLAP_S:
         what = f"{len(epochs) * EPOCH_S / 60:g} min of {what}, {LEAST_OVERLAP_S / 60:g} are needed"
         raise UnusableNight(Finding(f"night {night.subject}", "all files", what, SKIPPED))
 
 
-def _known(sensor, t, subject):
-    """When the values written at times t are known: a sample at once, a sum over a bin at the bin's end."""
+def _available_at(sensor, t, subject):
+    """When the values written at times t are available: a sample at once, a sum over a bin at the bin's end."""
     if sensor == "steps":
         return np.minimum(t + STEPS_S, np.append(t[1:], np.inf))
     if sensor != "activity":
@@ -136,8 +191,8 @@ def _known(sensor, t, subject):
     # its number, and the written times only tell how many counts are left out where they jump.
     step = np.diff(t)
     spacing = np.median(step) if len(step) else COUNT_S
-    if abs(spacing - COUNT_S) > 0.1 * COUNT_S:
-        raise SENSORS[sensor].unusable(subject, f"counts every {spacing:g} s, expected every {COUNT_S} s")
+    if abs(spacing - COUNT_S) > SPACING_TOLERANCE * COUNT_S:
+        raise LAYOUTS[sensor].unusable(subject, f"counts every {spacing:g} s, expected every {COUNT_S} s")
     return t[0] + COUNT_S * np.cumsum(np.append(1, np.maximum(np.rint(step / spacing), 1)))
 
 
@@ -152,19 +207,24 @@ def _read(folder, subject, layout, findings):
         return None
     except OSError as error:
         raise layout.unusable(subject, f"cannot be read: {error.strerror}") from None
-    except ValueError:  # text, bytes that are no text, too few or too many fields: seldom, so found the slow way
+    except ValueError:  # text, bytes that are no text, too few or too many fields: rare, so looked for slowly
         frame = _parsed_by_line(path, subject, layout, findings)
-    frame, found = repaired(layout.name(subject), frame)
-    findings += found
-    if frame.empty:
-        raise layout.unusable(subject, f"no usable line; expected lines of '{layout.line}'")
-    return frame
+    if layout is not LABELS and (frame.t > LONGEST_NIGHT_S).mean() > 1 / 2:
+        what = f"most times lie beyond a night, {LONGEST_NIGHT_S} s; expected seconds from its start: milliseconds?"
+        raise layout.unusable(subject, what)
+    repaired, repairs = repair(layout.name(subject), frame)
+    findings += repairs
+    if repaired.empty:
+        what = f"no usable line; expected lines of '{layout.line}'{_unit_hint(layout, frame)}"
+        raise layout.unusable(subject, what)
+    return repaired
 
 
 def _parsed_by_line(path, subject, layout, findings):
     """The file's numbers, NaN for text, of all lines that have the right number of fields; others are reported."""
     columns = layout.columns
-    numbers, lines, wrong, last = array("d"), [], [], (0, [])
+    numbers, lines, wrong = array("d"), [], []
+    last: tuple[int, list[str]] = 0, []  # number and fields of the last line with text
     with open(path, encoding="utf-8-sig", errors="replace") as file:
         for i, line in enumerate(file, 1):
             fields = line.split(layout.separator)

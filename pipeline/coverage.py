@@ -1,0 +1,140 @@
+"""Coverage: how much of each sensor a window rests on, and whether its stage is unknown.
+
+One definition serves the watch (window by window) and the pipeline (a whole night). The stage is unknown where heart
+rate and movement have both been absent for ABSENT_S, and where the watch is off the wrist: no heart rate, and no
+movement either, for longer than people lie still. Of 25 nights of sleep-accel, each with heart rate, the longest
+without a movement is 100 minutes; so where there has never been heart rate to tell, stillness alone takes
+OFF_WRIST_BLIND_S.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import inf
+
+import numpy as np
+
+from pipeline.align import CHANNELS_OF_SENSOR, Night
+from pipeline.constants import (
+    ABSENT_S,
+    CHANNELS,
+    COVERAGE_S,
+    OFF_WRIST_BLIND_S,
+    OFF_WRIST_S,
+)
+from pipeline.options import Options
+
+
+@dataclass(frozen=True)
+class SensorCoverage:
+    """How much of one sensor a window rests on.
+
+    Attributes:
+        share: Share of the strides of the last COVERAGE_S (of the night so far, if it is shorter) with a value.
+        seconds_since: Seconds from the newest value to the end of the window; None if there has been none.
+    """
+
+    share: float
+    seconds_since: float | None
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What a window rests on.
+
+    Attributes:
+        sensors: {sensor: SensorCoverage} of the sensors that the model takes.
+        unknown: Whether too little was sensed to predict a stage.
+    """
+
+    sensors: dict[str, SensorCoverage]
+    unknown: bool
+
+
+class CoverageTracker:
+    """Coverage of windows as they close, with what it must remember between them."""
+
+    def __init__(self, options: Options, channels: Sequence[str]):
+        """Begin a night.
+
+        Args:
+            options: Of the run, or of a bundle's contract.
+            channels: Names of the channels that windows hold.
+        """
+        self.options, self.channels = options, tuple(channels)
+        self.channels_of = {
+            sensor: [name for name in names if name in self.channels] for sensor, names in CHANNELS_OF_SENSOR.items()
+        }
+        self.channels_of = {sensor: names for sensor, names in self.channels_of.items() if names}
+        strides = max(1, COVERAGE_S // options.stride)
+        self.recent: dict[str, deque] = {
+            sensor: deque(maxlen=strides) for sensor in self.channels_of
+        }  # 1 where a stride has a value
+        self.since = dict.fromkeys(self.channels_of, inf)  # s, from the newest value to the end of the window
+        self.still = inf  # s, since the last stride with movement
+        self.elapsed = 0.0  # s, of the night
+
+    def update(self, window: dict[str, np.ndarray]) -> Coverage:
+        """Coverage of the next window.
+
+        Args:
+            window: {channel: [values_per_window]}, missing values as the channel has them.
+        """
+        stride = self.options.stride
+        self.elapsed += stride
+        moved = False
+        for sensor, names in self.channels_of.items():
+            age = min(self._age(name, window[name]) for name in names)
+            self.since[sensor] = min(self.since[sensor] + stride, age)
+            self.recent[sensor].append(age < inf)
+            moved |= any(CHANNELS[name].bins and (self._newest(name, window[name]) > 0).any() for name in names)
+        if "activity" not in self.channels_of and "motion" in self.channels_of:
+            moved |= bool(self.recent["motion"][-1])  # acceleration alone does not tell a still wrist from a table
+        self.still = 0.0 if moved else self.still + stride
+        sensors = {
+            sensor: SensorCoverage(sum(recent) / len(recent), None if self.since[sensor] == inf else self.since[sensor])
+            for sensor, recent in self.recent.items()
+        }
+        return Coverage(sensors, self._unknown())
+
+    def _newest(self, name, values):
+        return values[-self.options.values_per_stride(name) :]
+
+    def _age(self, name, values):
+        """Seconds from the newest value of the newest stride to the end of the window; inf where it has none."""
+        sensed = np.flatnonzero(self._newest(name, values)[::-1] >= CHANNELS[name].low)
+        return float(sensed[0] * self.options.seconds_per_value(name)) if len(sensed) else inf
+
+    def _unknown(self):
+        heart = self.since.get("heart_rate", inf)
+        if heart < ABSENT_S:
+            return False
+        movement = min(self.since.get("motion", inf), self.since.get("activity", inf))
+        had_heart_rate = heart < inf
+        still = self.elapsed if had_heart_rate and self.still == inf else self.still
+        return movement >= ABSENT_S or still >= (OFF_WRIST_S if had_heart_rate else OFF_WRIST_BLIND_S)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What a tracker of the same options and channels needs to go on, as arrays."""
+        saved = {f"recent.{sensor}": np.array(recent, bool) for sensor, recent in self.recent.items()}
+        saved |= {f"since.{sensor}": np.array(seconds) for sensor, seconds in self.since.items()}
+        return saved | {"still": np.array(self.still), "elapsed": np.array(self.elapsed)}
+
+    def restore(self, saved: dict[str, np.ndarray]) -> None:
+        """Go on from what `state` gave."""
+        for sensor in self.channels_of:
+            self.recent[sensor] = deque(saved[f"recent.{sensor}"].tolist(), self.recent[sensor].maxlen)
+            self.since[sensor] = float(saved[f"since.{sensor}"])
+        self.still, self.elapsed = float(saved["still"]), float(saved["elapsed"])
+
+
+def coverage_of_night(night: Night, options: Options, channels: Sequence[str]) -> list[Coverage]:
+    """Coverage of every window of a night, as the watch has it when the window closes."""
+    tracker = CoverageTracker(options, channels)
+    windows = {name: night.values(name, options) for name in channels}
+    return [tracker.update({name: values[i] for name, values in windows.items()}) for i in range(len(night))]
+
+
+def unknown_windows(night: Night, options: Options, channels: Sequence[str]) -> np.ndarray:
+    """[windows] bool: where the stage is unknown."""
+    return np.array([coverage.unknown for coverage in coverage_of_night(night, options, channels)], bool)

@@ -1,0 +1,276 @@
+"""Recordings as another watch, strap or wearer would have given them: what a trained model is stress-tested with.
+
+Every stress is a pure function of the samples, before alignment: the Recording that goes in stays as it is, and labels
+and times stay with it. What is drawn at random is drawn by seed, subject and kind of stress, alike for all strengths of
+a kind: more noise is the same noise, larger.
+"""
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
+from zlib import crc32
+
+import numpy as np
+from numpy.random import Generator
+from scipy.signal import lfilter
+
+from pipeline.constants import CHANNELS, HOUR_S
+from pipeline.recordings import Recording
+
+HOLE_S = 600  # s that a hole in heart rate lasts
+HELD_S = 60  # s; between samples further apart heart rate is not interpolated
+CORRELATED_S = 60  # s, time constant of correlated noise
+BREATH_HZ = 0.25  # breathing in sleep
+BREATH_BPM = 3.0  # SD of heart rate with breathing (respiratory sinus arrhythmia)
+BREATH_PHASE_S = 60  # s, over which breathing loses its phase
+BREATH_SIZE_S = 900  # s, over which its swings change size
+BEAT_BPM = 2.0  # SD of what else differs from beat to beat
+CYCLE_S = (20, 60)  # s of a swing of heart rate with repeated apnoea (Guilleminault et al., Lancet 1984)
+CYCLE_BPM = (4, 10)  # of a swing, from low to high
+CYCLE_RISE = 0.25  # of a swing, in which heart rate goes up
+CYCLE_BOUT_S = (600, 2400)  # s that a bout of swings lasts, or what lies between bouts
+CYCLE_SHARE = 0.5  # of the night in bouts
+MOVEMENT = ("activity", "motion", "steps")  # sensors
+
+Change = Callable[[Recording, Generator], Recording]
+Series = tuple[np.ndarray, np.ndarray]  # times [n] in s, values [n]
+
+
+@dataclass(frozen=True)
+class Stress:
+    """One way in which a recording is worse.
+
+    Attributes:
+        kind: Of what is done; stresses of one kind differ in strength only.
+        strength: How much of it, in `unit`; None where there is nothing to measure.
+        unit: Of the strength.
+        function: Gives the degraded recording, from a recording and a random generator.
+    """
+
+    kind: str
+    strength: float | None
+    unit: str
+    function: Change
+
+
+def wander(rng: Generator, n: int, tau: float) -> np.ndarray:
+    """A random process that forgets gradually (Ornstein-Uhlenbeck).
+
+    Args:
+        rng: What draws it.
+        n: Steps.
+        tau: Steps over which its correlation falls to 1/e.
+
+    Returns:
+        [n] of mean 0 and SD 1.
+    """
+    keep = np.exp(-1 / tau)
+    start = rng.standard_normal() * keep
+    return lfilter([np.sqrt(1 - keep**2)], [1, -keep], rng.standard_normal(n), zi=[start])[0]
+
+
+def heart_rate(function: Callable[..., Series], **settings: float) -> Change:
+    """A change of heart rate alone, held within its valid range; a recording without heart rate stays as it is.
+
+    Args:
+        function: Gives times and bpm from (t, bpm, rng, **settings).
+        **settings: Of the function.
+    """
+
+    def change(recording: Recording, rng: Generator) -> Recording:
+        if "heart_rate" not in recording.samples:
+            return recording
+        t, bpm = function(*recording.samples["heart_rate"], rng, **settings)
+        channel = CHANNELS["heart_rate"]
+        return _with_samples(recording, {"heart_rate": (t, np.clip(bpm, channel.low, channel.high))})
+
+    return change
+
+
+def _with_samples(recording: Recording, samples: dict[str, Series]) -> Recording:
+    """The recording with other samples of some sensors; a sensor with no sample left is absent."""
+    merged = recording.samples | samples
+    return replace(recording, samples={sensor: series for sensor, series in merged.items() if len(series[0])})
+
+
+def white_noise(t, x, rng, bpm):
+    """Independent noise of SD `bpm` on every sample."""
+    return t, x + rng.normal(0, bpm, len(t))
+
+
+def correlated_noise(t, x, rng, bpm):
+    """Noise of SD `bpm` that wanders with a time constant of CORRELATED_S."""
+    grid = np.arange(np.floor(t[0]), t[-1] + 2)
+    return t, x + bpm * np.interp(t, grid, wander(rng, len(grid), CORRELATED_S))
+
+
+def sampled_every(t, x, rng, seconds):
+    """The first sample of each slot of so many seconds."""
+    first = np.diff(np.floor(t / seconds), prepend=-np.inf) > 0
+    return t[first], x[first]
+
+
+def smoothed(t, x, rng, seconds):
+    """Each sample the mean of those of the last so many seconds, as watches average."""
+    total = np.append(0, np.cumsum(x))
+    begin, end = np.searchsorted(t, t - seconds, "right"), np.arange(1, len(t) + 1)
+    return t, (total[end] - total[begin]) / (end - begin)
+
+
+def rounded(t, x, rng, bpm):
+    """Heart rate in whole steps of `bpm`."""
+    return t, np.rint(x / bpm) * bpm
+
+
+def shifted(t, x, rng, bpm):
+    """Heart rate higher by `bpm`."""
+    return t, x + bpm
+
+
+def scaled_swings(t, x, rng, times):
+    """Its swings about the night's mean so many times as large."""
+    return t, (x - x.mean()) * times + x.mean()
+
+
+def with_holes(t, x, rng, share):
+    """A share of the night's slots of HOLE_S lost, at random; a larger share loses these and more."""
+    slots = np.floor(t / HOLE_S)
+    order = rng.permutation(int(slots[-1]) + 1)
+    present = ~np.isin(slots, order[: round(share * len(order))])
+    return t[present], x[present]
+
+
+def beat_to_beat(t, x, rng):
+    """Heart rate at 1 Hz with what an ECG shows and a watch averages away: breathing, and beats that differ."""
+    grid = np.arange(np.ceil(t[0]), t[-1])
+    after = np.searchsorted(t, grid)
+    grid = grid[t[after] - t[np.maximum(after - 1, 0)] <= HELD_S]
+    phase = 2 * np.pi * BREATH_HZ * np.arange(len(grid)) + 3 * wander(rng, len(grid), BREATH_PHASE_S)
+    amplitude = np.sqrt(2) * BREATH_BPM * np.exp(0.3 * wander(rng, len(grid), BREATH_SIZE_S))
+    return grid, np.interp(grid, t, x) + amplitude * np.sin(phase) + rng.normal(0, BEAT_BPM, len(grid))
+
+
+def cyclic(t, x, rng):
+    """Swings of heart rate in bouts over half the night, as apnoea gives: sudden rise, slow fall."""
+    n = max(int(t[-1]), 0) + 2
+    swings = np.concatenate([*_bouts(rng, n)])[:n]
+    return t, x + np.interp(t, np.arange(n), swings)
+
+
+def _bouts(rng: Generator, n: int) -> Iterator[np.ndarray]:
+    """Bouts of swings in bpm at 1 Hz, and the pauses between them, for n seconds at least."""
+    total = 0
+    while total < n:
+        in_bout = rng.random() < CYCLE_SHARE
+        seconds = int(rng.uniform(*CYCLE_BOUT_S))
+        period = rng.uniform(*CYCLE_S) * np.exp(0.2 * wander(rng, seconds, 120))
+        yield in_bout * rng.uniform(*CYCLE_BPM) * _sawtooth(np.cumsum(1 / period))
+        total += seconds
+
+
+def _sawtooth(phase: np.ndarray) -> np.ndarray:
+    """-1/2 to 1/2: up within CYCLE_RISE of each turn, down in the rest, as cosines. phase: turns."""
+    part = phase % 1
+    rise = -np.cos(np.pi * part / CYCLE_RISE)
+    fall = np.cos(np.pi * (part - CYCLE_RISE) / (1 - CYCLE_RISE))
+    return np.where(part < CYCLE_RISE, rise, fall) / 2
+
+
+def without(recording: Recording, rng: Generator, sensors: Collection[str]) -> Recording:
+    """The recording without some sensors."""
+    return replace(recording, samples={name: x for name, x in recording.samples.items() if name not in sensors})
+
+
+def late(recording: Recording, rng: Generator, seconds: float) -> Recording:
+    """Nothing sensed before so many seconds."""
+    return _where(recording, lambda t: t >= seconds)
+
+
+def off_the_wrist(recording: Recording, rng: Generator, seconds: float) -> Recording:
+    """Nothing sensed for so many seconds, somewhere in the night."""
+    last = max((t[-1] for t, _ in recording.samples.values()), default=0)
+    begin = rng.uniform(0, max(last - seconds, 0))
+    return _where(recording, lambda t: (t < begin) | (t >= begin + seconds))
+
+
+def _where(recording: Recording, present: Callable[[np.ndarray], np.ndarray]) -> Recording:
+    """The samples whose times [n] are present [n]."""
+    return _with_samples(
+        recording, {name: (t[present(t)], x[present(t)]) for name, (t, x) in recording.samples.items()}
+    )
+
+
+def in_turn(*changes: Change) -> Change:
+    """Several changes, one after another."""
+
+    def change(recording: Recording, rng: Generator) -> Recording:
+        for one in changes:
+            recording = one(recording, rng)
+        return recording
+
+    return change
+
+
+AS_RECORDED = "as recorded"
+NO_HEART_RATE, NO_MOVEMENT = partial(without, sensors=("heart_rate",)), partial(without, sensors=MOVEMENT)
+SAMPLED_S = (15, 60, 300)  # s between samples of heart rate
+STRESSES: dict[str, Stress] = {
+    AS_RECORDED: Stress(AS_RECORDED, None, "", in_turn()),
+    **{f"noise {n} bpm": Stress("white noise", n, "bpm", heart_rate(white_noise, bpm=n)) for n in (1, 2, 3, 5)},
+    **{
+        f"correlated noise {n} bpm": Stress("correlated noise", n, "bpm", heart_rate(correlated_noise, bpm=n))
+        for n in (2, 3, 5)
+    },
+    **{f"every {n} s": Stress("time between samples", n, "s", heart_rate(sampled_every, seconds=n)) for n in SAMPLED_S},
+    **{f"smoothed {n} s": Stress("moving average", n, "s", heart_rate(smoothed, seconds=n)) for n in (30, 60)},
+    **{f"rounded to {n} bpm": Stress("rounded", n, "bpm", heart_rate(rounded, bpm=n)) for n in (2, 5)},
+    **{
+        f"{n}% in holes": Stress("heart rate lost", n, "% of the night", heart_rate(with_holes, share=n / 100))
+        for n in (10, 30, 50)
+    },
+    **{f"{n:+d} bpm": Stress("heart rate shifted", n, "bpm", heart_rate(shifted, bpm=n)) for n in (-10, 10)},
+    **{
+        f"swings x{n}": Stress("swings of heart rate", n, "times", heart_rate(scaled_swings, times=n))
+        for n in (0.7, 1.3)
+    },
+    "no heart rate": Stress("no heart rate", None, "", NO_HEART_RATE),
+    "no movement": Stress("no movement", None, "", NO_MOVEMENT),
+    **{
+        f"every {n} s, no movement": Stress(
+            "time between samples, no movement", n, "s", in_turn(heart_rate(sampled_every, seconds=n), NO_MOVEMENT)
+        )
+        for n in SAMPLED_S
+    },
+    "1 h late": Stress("late start", None, "", partial(late, seconds=HOUR_S)),
+    "off the wrist for an hour": Stress("off the wrist", None, "", partial(off_the_wrist, seconds=HOUR_S)),
+    "1-Hz ECG": Stress("ECG", None, "", heart_rate(beat_to_beat)),
+    "1-Hz ECG, apnoea, no movement": Stress(
+        "ECG with apnoea", None, "", in_turn(heart_rate(cyclic), heart_rate(beat_to_beat), NO_MOVEMENT)
+    ),
+}
+CADENCE: dict[tuple[str, str], str] = {  # (heart rate, movement) -> name of the stress; as recorded: every 5 s
+    (heart, movement): name
+    for heart, names in {
+        "every 5 s": (AS_RECORDED, "no movement"),
+        "every 15 s": ("every 15 s", "every 15 s, no movement"),
+        "every 60 s": ("every 60 s", "every 60 s, no movement"),
+        "every 5 min": ("every 300 s", "every 300 s, no movement"),
+    }.items()
+    for movement, name in zip(("motion or counts", "none"), names, strict=True)
+}
+
+
+def degraded(recording: Recording, name: str, seed: int = 0) -> Recording:
+    """The recording under a stress.
+
+    Args:
+        recording: Stays as it is; sensors that the stress leaves alone keep their very arrays.
+        name: One of STRESSES.
+        seed: Of what is drawn at random, together with the subject and the kind of stress.
+
+    Returns:
+        The degraded recording; as it is where the stress is of heart rate and there is none.
+    """
+    stress = STRESSES[name]
+    rng = np.random.default_rng([seed, crc32(recording.subject.encode()), crc32(stress.kind.encode())])
+    return stress.function(recording, rng)

@@ -1,0 +1,110 @@
+"""The input guard: is what a sensor gives in the unit that it should be in? Decided on its first minute."""
+
+from math import inf
+
+import numpy as np
+
+from pipeline.constants import CHANNELS
+
+FIRST_S = 60  # s of a sensor's samples that decide
+LEAST_SAMPLES = 25  # and at least so many: a single one may be a jerk of the wrist
+GRAVITY_G = (0.5, 2.0)  # g, where the median magnitude of a wrist's acceleration lies: gravity is most of it
+STANDARD_GRAVITY = 9.80665  # m/s2 in a g
+SENSORS = {"heart_rate": "heart_rate", "motion": "motion_x"}  # those guarded, and a channel with their range
+HINTS = {
+    "heart_rate": "is it beats per second, or milliseconds from beat to beat?",
+    "motion": "is it in milli-g, or raw numbers of the sensor?",
+}
+
+
+def motion_unit_finding(median: float) -> str | None:
+    """What is wrong with motion of this median magnitude in g; None where nothing is."""
+    low, high = GRAVITY_G
+    if low <= median <= high:
+        return None
+    if low <= median / STANDARD_GRAVITY <= high:
+        hint = f"it seems to be in m/s²: divide by {STANDARD_GRAVITY}"
+    else:
+        hint = "gravity seems to have been removed" if median < low else "it is in another unit"
+    return f"median magnitude of acceleration {median:.3g}, expected about 1 g; {hint}"
+
+
+class InputGuard:
+    """Looks at the first minute of heart rate and motion as samples come.
+
+    Attributes:
+        findings: {sensor: text} of what is wrong.
+        refused: Sensors whose samples are no longer taken: motion in the wrong unit.
+    """
+
+    def __init__(self):
+        """Begin a night."""
+        self.findings: dict[str, str] = {}
+        self.refused: set[str] = set()
+        self.first = dict.fromkeys(SENSORS, inf)  # s, when its first sample came
+        self.seen = dict.fromkeys(SENSORS, 0)  # samples
+        self.outside = dict.fromkeys(SENSORS, 0)  # of them, outside the valid range
+        self.decided = dict.fromkeys(SENSORS, False)
+        self.magnitudes = np.empty(0)  # g, of motion in range
+
+    def accept(self, sensor: str, t: np.ndarray, samples: np.ndarray, in_range: np.ndarray) -> np.ndarray:
+        """Which samples may be taken, [n] bool.
+
+        Args:
+            sensor: Its name; one that is not guarded is accepted.
+            t: [n] s, finite.
+            samples: [n, values].
+            in_range: [n] bool.
+        """
+        accepted = np.full(len(t), sensor not in self.refused)
+        if sensor not in SENSORS or self.decided[sensor] or not len(t):
+            return accepted
+        self.first[sensor] = min(self.first[sensor], float(t[0]))
+        early = t < self.first[sensor] + FIRST_S
+        late = np.flatnonzero(~early)
+        needed = LEAST_SAMPLES - (self.seen[sensor] - self.outside[sensor]) if sensor == "motion" else 0
+        valid_before = np.cumsum(in_range) - in_range  # valid samples before each
+        late = late[valid_before[late] >= needed]
+        cut = int(late[0]) if len(late) else len(t)
+        self.seen[sensor] += cut
+        self.outside[sensor] += int((~in_range[:cut]).sum())
+        if sensor == "motion":
+            self.magnitudes = np.append(self.magnitudes, np.sqrt((samples[:cut][in_range[:cut]] ** 2).sum(1)))
+        if cut < len(t):
+            self._decide(sensor)
+            accepted[cut:] = sensor not in self.refused
+        return accepted
+
+    def _decide(self, sensor):
+        self.decided[sensor] = True
+        channel = CHANNELS[SENSORS[sensor]]
+        if 2 * self.outside[sensor] > self.seen[sensor]:
+            self.findings[sensor] = (
+                f"{sensor}: {self.outside[sensor]} of the {self.seen[sensor]} samples of its first minute lie outside "
+                f"{channel.low:g} to {channel.high:g} {channel.unit}; {HINTS[sensor]}"
+            )
+        if sensor != "motion":
+            return
+        if finding := motion_unit_finding(float(np.median(self.magnitudes))):
+            self.findings[sensor] = f"motion: {finding}; its samples are not used"
+            self.refused.add(sensor)
+        self.magnitudes = np.empty(0)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What a guard needs to go on, as arrays."""
+        saved = {"magnitudes": self.magnitudes}
+        for sensor in SENSORS:
+            numbers = self.seen[sensor], self.outside[sensor], self.decided[sensor], sensor in self.refused
+            saved[sensor] = np.array([self.first[sensor], *numbers], np.float64)
+            saved[f"{sensor}.finding"] = np.array(self.findings.get(sensor, ""))
+        return saved
+
+    def restore(self, saved) -> None:
+        """Go on from what `state` gave."""
+        self.magnitudes = saved["magnitudes"]
+        self.findings = {s: str(saved[f"{s}.finding"]) for s in SENSORS if str(saved[f"{s}.finding"])}
+        self.refused = {s for s in SENSORS if saved[s][4]}
+        for sensor in SENSORS:
+            first, seen, outside, decided, _ = saved[sensor]
+            self.first[sensor], self.decided[sensor] = float(first), bool(decided)
+            self.seen[sensor], self.outside[sensor] = int(seen), int(outside)
