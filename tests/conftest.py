@@ -1,6 +1,6 @@
 """What several tests share.
 
-A run of train.py takes its minute. Those of BESIDE are made one after another in the background, while the tests that
+A run of train.py takes a minute. Those of BESIDE are trained one after another in the background, while the tests that
 do without them, which come first, keep this process busy; a test that needs one waits for it.
 """
 
@@ -42,7 +42,7 @@ def synthetic(tmp_path_factory):
 
 
 def python(*arguments, cwd=ROOT):
-    """Runs python with these arguments in the project's folder, as a user does; gives the CompletedProcess."""
+    """Run python with these arguments in the project's folder, as a user does; returns the CompletedProcess."""
     command = [sys.executable, *map(str, arguments)]
     return subprocess.run(command, cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True)
 
@@ -83,14 +83,15 @@ def stopped_and_gone_on(data, out, architecture, *options):
         while child.poll() is None and epochs() < 2:
             time.sleep(0.02)
         child.send_signal(signal.SIGINT)
-        said = child.communicate()
-    stopped, then = subprocess.CompletedProcess(command, child.returncode, *said), epochs()
+        stdout, stderr = child.communicate()
+    stopped = subprocess.CompletedProcess(command, child.returncode, stdout, stderr)
+    epochs_then = epochs()
     left = {path.name for path in out.glob("*")}
-    return StoppedRun(out, stopped, then, left, python("train.py", "--resume", "--out", out))
+    return StoppedRun(out, stopped, epochs_then, left, python("train.py", "--resume", "--out", out))
 
 
 ONE = ("--epochs", 1, "--variants", 0)
-BESIDE = {  # fixture: how it is made in the folder `out`, in this order
+BESIDE = {  # fixture: how it is trained into the folder `out`, in this order
     "quick_run": lambda data, out: trained(data, out, "--epochs", 2, "--variants", 1),
     "stopped_run": lambda data, out: stopped_and_gone_on(
         data, out, "rnn", "--epochs", 12, "--motion-magnitude", "--window_size", 60
@@ -106,14 +107,14 @@ BESIDE = {  # fixture: how it is made in the folder `out`, in this order
 
 
 def pytest_collection_modifyitems(items):
-    """Tests come in the order in which what they wait for is made; the others first."""
+    """Order tests as the runs that they wait for are trained; the tests that need none come first."""
     order = [*BESIDE]
     items.sort(key=lambda item: max((order.index(name) for name in item.fixturenames if name in BESIDE), default=-1))
 
 
 @pytest.fixture(scope="session", autouse=True)
 def beside(request, tmp_path_factory):
-    """Begins what the chosen tests wait for; {fixture: Future}."""
+    """Begin the trainings that the chosen tests wait for; {fixture: Future}."""
     used = {name for item in request.session.items for name in item.fixturenames}
     with ThreadPoolExecutor(1) as pool:
         yield {
@@ -152,16 +153,16 @@ def overlapping_run(beside):
 
 @pytest.fixture(scope="session")
 def mistake():
-    """Asserts that a command (of CliRunner, or a CompletedProcess) ended with exit code 2 and one clear line, no
-    traceback; gives that line.
+    """Assert that a command (of CliRunner, or a CompletedProcess) ended with exit code 2 and one clear line, no
+    traceback; returns that line.
     """
 
-    def line(done):
-        exit_code = done.exit_code if hasattr(done, "exit_code") else done.returncode
-        said = done.stderr.splitlines()
-        assert exit_code == 2, f"{exit_code} {getattr(done, 'exception', None)!r} {done.stdout} {done.stderr}"
-        assert [text for text in said if text.startswith("Error: ")] == said[-1:], done.stderr
-        assert "Traceback" not in done.stderr
-        return said[-1]
+    def line(result):
+        exit_code = result.exit_code if hasattr(result, "exit_code") else result.returncode
+        lines = result.stderr.splitlines()
+        assert exit_code == 2, f"{exit_code} {getattr(result, 'exception', None)!r} {result.stdout} {result.stderr}"
+        assert [text for text in lines if text.startswith("Error: ")] == lines[-1:], result.stderr
+        assert "Traceback" not in result.stderr
+        return lines[-1]
 
     return line

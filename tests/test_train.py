@@ -14,10 +14,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from matplotlib.image import imread
 
 import train
+from pipeline.constants import ARCHITECTURES, PRECISIONS, STAGES
 from pipeline.nights import read_night
-from pipeline.options import ARCHITECTURES, PRECISIONS, STAGES
 from pipeline.synthetic import synthesize
 
 ROOT = Path(train.__file__).parent
@@ -50,24 +51,27 @@ def check_verdict(folder, done, architectures):
         home = "bundles" if row["passed"] else "rejected"
         assert (folder / home / name / f"{name}.{precision}.tflite").is_file()
     assert parity["passed"] == all(row["passed"] for row in rows.values())
+    assert (folder / "rejected").exists() != parity["passed"]
     return parity
 
 
 class TestRunFolder:
     def test_it_is_complete(self, quick_run):
-        wanted = {
+        expected = {
             "hparams.json", "data_check_failures.txt", "splits.json", "scaler.json", "validation_sample.csv",
             "LSTM_best_model.keras", "GRU_best_model.keras", "RNN_best_model.keras", "Transformer_best_model.keras",
             "model_accuracies.csv", "model_accuracies_plot.png", "operating_points.json", "parity.json",
-            "measured.json", "evaluation.json", "report.md", "predictions.csv", "predictions", "confusion.png",
+            "evaluation.json", "report.md", "predictions.csv", "predictions", "confusion.png",
             "confusion_views.png", "reliability.png", "by_hour.png", "night_best.png", "night_median.png",
             "night_worst.png", *(f"parity_{name}.png" for name in ARCHITECTURES), "calibration.npz", "golden.npz",
             "bundles",
         }  # fmt: skip
-        assert {path.name for path in quick_run.folder.iterdir()} - {"rejected"} == wanted
+        assert {path.name for path in quick_run.folder.iterdir()} - {"rejected"} == expected
         assert {path.name for path in (quick_run.folder / "bundles").iterdir()} == {*ARCHITECTURES}
         for path in quick_run.folder.glob("*.png"):
-            assert path.read_bytes().startswith(b"\x89PNG")
+            image = imread(path)
+            assert min(image.shape[:2]) > 200, path
+            assert len(np.unique(image.reshape(-1, image.shape[2]), axis=0)) > 5, path  # colours: something is drawn
 
     def test_the_verdict(self, quick_run):
         parity = check_verdict(quick_run.folder, quick_run.done, ARCHITECTURES)
@@ -81,13 +85,13 @@ class TestRunFolder:
     def test_planted_flaws_are_listed(self, quick_run):
         header, *lines = (quick_run.folder / "data_check_failures.txt").read_text().splitlines()
         assert header == "file: where: what was found; what was done"
-        wanted = [
+        expected = [
             ("heart_rate/1002_heartrate.txt: ", "repeats another line; row dropped"),
             ("heart_rate/1003_heartrate.txt: ", "earlier than the line before; sorted"),
             ("heart_rate/1005_heartrate.txt: ", "outside 20 to 250 bpm"),
             ("motion/1006_acceleration.txt: ", "truncated last line; row dropped"),
         ]
-        for line, (start, what) in zip(lines, wanted, strict=True):
+        for line, (start, what) in zip(lines, expected, strict=True):
             assert line.startswith(start)
             assert what in line
 
@@ -124,8 +128,8 @@ class TestRunFolder:
         hparams, night = read(quick_run.folder / "hparams.json"), read_night(quick_run.folder / "golden.npz")[0]
         assert list(sample) == hparams["channels"]
         for name in sample:
-            wanted = night.channels[name][len(night) // 2]
-            np.testing.assert_allclose(sample[name].dropna(), wanted, rtol=1e-6)
+            expected = night.channels[name][len(night) // 2]
+            np.testing.assert_allclose(sample[name].dropna(), expected, rtol=1e-6)
 
     def test_accuracies_per_epoch_and_the_evaluation_agree(self, quick_run):
         table = pd.read_csv(quick_run.folder / "model_accuracies.csv")
@@ -134,16 +138,16 @@ class TestRunFolder:
         assert named[:4] == [(name, "default") for name in ARCHITECTURES]
         assert {*named[4:]} == {(name, point) for name in ARCHITECTURES for point in ("balanced", "rem")}
         for result in evaluation["results"][:4]:
-            own = table[table.architecture == result["architecture"]]
-            assert list(own.epoch) == [1, 2]
-            assert own.filter(like="accuracy").ge(0).all(axis=None)
-            assert own.filter(like="accuracy").le(1).all(axis=None)
-            known = (result["precision"], result["seed"], result["repeat"], result["operating_point"])
-            assert known == ("float32", 0, 0, "default")
+            rows = table[table.architecture == result["architecture"]]
+            assert list(rows.epoch) == [1, 2]
+            assert rows.filter(like="accuracy").ge(0).all(axis=None)
+            assert rows.filter(like="accuracy").le(1).all(axis=None)
+            identity = (result["precision"], result["seed"], result["repeat"], result["operating_point"])
+            assert identity == ("float32", 0, 0, "default")
             scored = result["scored"]["all"]
             assert [*scored] == ["5", "4", "3", "2"]
             assert [*scored["5"]["recall"]] == [*scored["5"]["precision"]] == [*STAGES]
-            (best,) = own[own.best].itertuples()
+            (best,) = rows[rows.best].itertuples()
             assert scored["5"]["accuracy"] == pytest.approx(best.validation_accuracy, abs=0.008)  # a tie may fall apart
             assert [*result["subjects"]] == splits["validation"]
             (alone,) = result["subjects"].values()  # one night held out: pooled is the same
@@ -157,16 +161,53 @@ class TestRunFolder:
             "motion",
             "steps",
             "SYNTHETIC.txt",
+            "origin.json",
         }
-        assert quick_run.done.returncode in (0, 1)
+
+    @pytest.mark.parametrize("architecture", ARCHITECTURES)
+    def test_scores_are_those_of_the_predictions(self, quick_run, architecture):
+        """evaluation.json's scores are computed anew from the confusion matrix of the table of predictions."""
+        table = pd.read_csv(quick_run.folder / "predictions" / f"{architecture}.float32.seed_0.repeat_0.csv")
+        p = table[[f"p_{stage.lower()}" for stage in STAGES]].to_numpy()
+        assert [STAGES[i] for i in p.argmax(1)] == list(table.predicted_stage)
+        np.testing.assert_allclose(p.sum(1), 1, atol=1e-5)
+        assert {*map(str, table.subject)} == {*read(quick_run.folder / "splits.json")["validation"]}
+        scored = table.dropna(subset="scored_stage")
+        counts = np.zeros((len(STAGES), len(STAGES)))  # scored, predicted
+        for true, predicted in zip(scored.scored_stage, scored.predicted_stage, strict=True):
+            counts[STAGES.index(true), STAGES.index(predicted)] += 1
+        n, right = counts.sum(), np.diag(counts)
+        assert n > 100
+        chance = (counts.sum(0) * counts.sum(1)).sum() / n**2
+        results = read(quick_run.folder / "evaluation.json")["results"]
+        result = next(result for result in results if result["architecture"] == architecture)
+        scores = result["scored"]["all"]["5"]
+        assert scores["accuracy"] == pytest.approx(right.sum() / n)
+        assert scores["kappa"] == pytest.approx((right.sum() / n - chance) / (1 - chance))
+        assert scores["majority_accuracy"] == pytest.approx(counts.sum(1).max() / n)
+        for name, totals in (("recall", counts.sum(1)), ("precision", counts.sum(0))):
+            expected = {s: x / total for s, x, total in zip(STAGES, right, totals, strict=True) if total}
+            assert {s: scores[name][s] for s in expected} == pytest.approx(expected), name
+
+    def test_the_first_result_is_the_one_to_read(self, quick_run):
+        first = read(quick_run.folder / "evaluation.json")["results"][0]["architecture"]
+        table = quick_run.folder / "predictions" / f"{first}.float32.seed_0.repeat_0.csv"
+        assert (quick_run.folder / "predictions.csv").read_bytes() == table.read_bytes()
+
+    def test_what_is_printed_is_what_was_scored(self, quick_run):
+        results = read(quick_run.folder / "evaluation.json")["results"][: len(ARCHITECTURES)]
+        for result in results:
+            scores = result["scored"]["all"]["5"]
+            text = f"κ {scores['kappa']:.2f}, accuracy {scores['accuracy']:.2f}"
+            assert f"{result['architecture']} on held-out subjects, 5 stages: {text}" in quick_run.done.stderr
 
 
 class TestOptions:
-    """Every option that shapes windows, and every network, in runs of their own; replay.py takes what comes out."""
+    """Every option that shapes windows, and every network, in separate runs; replay.py runs their bundles."""
 
     @staticmethod
     def check(run_python, run, *architectures):
-        """(seconds, values per window, golden night) of a run whose verdict is as it should be."""
+        """(seconds, values per window, golden night) of a run whose verdict is right."""
         check_verdict(run.folder, run.done, architectures)
         assert not (run.folder / "partial").exists()
         for architecture in architectures:
@@ -213,7 +254,7 @@ class TestMistakes:
     @pytest.fixture(autouse=True)
     def apart(self, monkeypatch, tmp_path):
         monkeypatch.setattr(train, "ARTIFACTS", tmp_path / "artifacts")
-        monkeypatch.setattr("pipeline.cli.ARTIFACTS", tmp_path / "artifacts")
+        monkeypatch.setattr("pipeline.command_line.ARTIFACTS", tmp_path / "artifacts")
         monkeypatch.setattr("pipeline.nights.CACHE", tmp_path / "cache")
         monkeypatch.setattr(train, "train_and_check", lambda *_: pytest.fail("it would be trained"))
 
@@ -229,7 +270,7 @@ class TestMistakes:
         return call
 
     @pytest.mark.parametrize(
-        ("options", "says"),
+        ("options", "message"),
         [
             (["--architectures", "cnn"], "choose from lstm, gru, rnn, transformer"),
             (["--architectures", ""], "choose from lstm"),
@@ -257,8 +298,8 @@ class TestMistakes:
             (["--dataset_dir", __file__], "not a folder"),
         ],
     )
-    def test_options(self, run, mistake, tmp_path, options, says):
-        assert says in mistake(run(*options))
+    def test_options(self, run, mistake, tmp_path, options, message):
+        assert message in mistake(run(*options))
         assert [*tmp_path.iterdir()] == []
 
     def test_an_empty_folder(self, run, mistake, tmp_path):
@@ -277,28 +318,28 @@ class TestMistakes:
         return copy
 
     def test_a_data_set_without_stages(self, run, mistake, copied, tmp_path):
-        said = mistake(run("--dataset_dir", copied("heart_rate", subjects="123")))
-        assert "no usable night among 3" in said
-        assert "no stages" in said
+        message = mistake(run("--dataset_dir", copied("heart_rate", subjects="123")))
+        assert "no usable night among 3" in message
+        assert "no stages" in message
         assert not (tmp_path / "run").exists()
 
     def test_no_usable_night(self, run, mistake, copied, tmp_path):
         folder = copied("heart_rate", "labels", subjects="12")
         for path in (folder / "heart_rate").iterdir():
             path.write_text("nothing, but, text\n")
-        said = mistake(run("--dataset_dir", folder))
-        assert "no usable night among 2" in said
-        assert "heartrate.txt" in said
+        message = mistake(run("--dataset_dir", folder))
+        assert "no usable night among 2" in message
+        assert "heartrate.txt" in message
         assert not (tmp_path / "run").exists()
 
     def test_too_few_subjects(self, run, mistake, copied):
-        said = mistake(run("--dataset_dir", copied("heart_rate", "labels", subjects="12")))
-        assert "at least 3 subjects" in said
+        message = mistake(run("--dataset_dir", copied("heart_rate", "labels", subjects="12")))
+        assert "at least 3 subjects" in message
 
     def test_a_channel_that_no_night_has(self, run, mistake, copied, tmp_path):
         folder = copied("heart_rate", "labels", subjects="123")
-        said = mistake(run("--dataset_dir", folder, "--channels", "heart_rate,activity"))
-        assert "--channels activity: no training night has it; they have heart_rate" in said
+        message = mistake(run("--dataset_dir", folder, "--channels", "heart_rate,activity"))
+        assert "--channels activity: no training night has it; they have heart_rate" in message
         assert not (tmp_path / "run").exists()
 
     def test_a_mistake_leaves_no_run_folder_in_artifacts(self, synthetic, mistake, copied, tmp_path):
@@ -319,8 +360,8 @@ class TestMistakes:
 
     def test_nothing_to_resume(self, run, mistake, tmp_path):
         assert "no run to go on with" in mistake(run("--resume", "--out", tmp_path / "run"))
-        said = mistake(CliRunner().invoke(train.main, ["--resume"]))
-        assert "no stopped run" in said
+        message = mistake(CliRunner().invoke(train.main, ["--resume"]))
+        assert "no stopped run" in message
         assert [*tmp_path.iterdir()] == []
 
     @pytest.fixture
@@ -330,9 +371,9 @@ class TestMistakes:
         return tmp_path / "run"
 
     def test_resuming_with_other_options(self, run, mistake, stopped, tmp_path):
-        asked = ("--resume", "--out", stopped)
-        assert "--epochs 9: the stopped run has 2" in mistake(run(*asked, "--epochs", 9))
-        assert "the stopped run has" in mistake(run(*asked, "--dataset_dir", tmp_path))
+        arguments = ("--resume", "--out", stopped)
+        assert "--epochs 9: the stopped run has 2" in mistake(run(*arguments, "--epochs", 9))
+        assert "the stopped run has" in mistake(run(*arguments, "--dataset_dir", tmp_path))
 
     @pytest.mark.parametrize("text", ["", "{}"])
     def test_resuming_what_cannot_be_read(self, run, mistake, stopped, text):
@@ -351,7 +392,7 @@ class TestWhereRunsGo:
     @pytest.fixture(autouse=True)
     def apart(self, monkeypatch, tmp_path):
         monkeypatch.setattr(train, "ARTIFACTS", tmp_path / "artifacts")
-        monkeypatch.setattr("pipeline.cli.ARTIFACTS", tmp_path / "artifacts")
+        monkeypatch.setattr("pipeline.command_line.ARTIFACTS", tmp_path / "artifacts")
         monkeypatch.setattr(train, "SYNTHETIC", tmp_path / "made")
         monkeypatch.setattr(
             train, "synthesize", lambda folder, progress: synthesize(folder, subjects=3, hours=1, motion_hz=0)
@@ -359,19 +400,19 @@ class TestWhereRunsGo:
 
     @pytest.mark.parametrize(("passed", "code"), [(True, 0), (False, 1)])
     def test_numbered_folders_of_the_day_from_synthetic_nights(self, monkeypatch, tmp_path, passed, code):
-        asked = []
-        monkeypatch.setattr(train, "run_all", lambda *given: asked.append(given) or passed)
+        calls = []
+        monkeypatch.setattr(train, "run_all", lambda *arguments: calls.append(arguments) or passed)
         for n in (1, 2, 3):
             done = CliRunner().invoke(train.main, [])
             assert done.exit_code == code, done.output
             out = Path(done.stdout.splitlines()[-1])
             assert out == tmp_path / "artifacts" / time.strftime("%Y-%m-%d") / f"run_{n}"
-            assert asked[-1][:2] == (out, tmp_path / "made")
-            assert len(asked[-1][2]) == 3
+            assert calls[-1][:2] == (out, tmp_path / "made")
+            assert len(calls[-1][2]) == 3
 
     def test_the_newest_stopped_run_goes_on(self, monkeypatch, tmp_path, quick_run):
-        asked = []
-        monkeypatch.setattr(train, "run_all", lambda *given: asked.append(given) or True)
+        calls = []
+        monkeypatch.setattr(train, "run_all", lambda *arguments: calls.append(arguments) or True)
         day = tmp_path / "artifacts" / "2026-01-01"
         for name in ("run_1", "run_2", "run_3"):
             (day / name).mkdir(parents=True)
@@ -379,8 +420,8 @@ class TestWhereRunsGo:
         (day / "run_2" / "partial").mkdir()
         done = CliRunner().invoke(train.main, ["--resume"])
         assert done.exit_code == 0, done.output
-        assert asked[0][0] == day / "run_2"
-        assert asked[0][3].epochs == 2
+        assert calls[0][0] == day / "run_2"
+        assert calls[0][3].epochs == 2
 
     def test_interrupted(self, monkeypatch):
         def interrupt(*_):

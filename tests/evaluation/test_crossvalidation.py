@@ -1,6 +1,6 @@
 """python -m evaluation as a user runs it: folds, their predictions, stopping and going on, other nights, mistakes.
 
-Networks are hardly trained; that what they say is scored right is checked against scikit-learn.
+Networks are hardly trained; that their predictions are scored right is checked against scikit-learn.
 """
 
 import json
@@ -13,11 +13,11 @@ import pytest
 from click.testing import CliRunner
 from sklearn.metrics import cohen_kappa_score
 
-import evaluation.run
+from evaluation import crossvalidation
 from evaluation.__main__ import LEAK, main
-from evaluation.results import read_predictions
-from models.run import Run
-from pipeline.options import STAGES
+from models.trained_run import TrainedRun
+from pipeline.constants import STAGES
+from scoring.predictions import read_predictions
 
 QUICK = "--architectures", "rnn", "--epochs", 2, "--hidden_dim", 8, "--variants", 1, "--folds", 2, "--jobs", 1
 P = [f"p_{stage.lower()}" for stage in STAGES]
@@ -49,8 +49,8 @@ def undrawn(monkeypatch):
 def whole(synthetic, tmp_path_factory):
     """A finished 2-fold evaluation of an RNN, with its int8 file on the watch; not to be written to."""
     out = tmp_path_factory.mktemp("evaluations") / "whole"
-    asked = "--precision", "float32,int8", "--json", out.parent / "copy.json", "--out", out
-    done = command("run", "--dataset_dir", synthetic, *QUICK, *asked)
+    arguments = "--precision", "float32,int8", "--json", out.parent / "copy.json", "--out", out
+    done = command("run", "--dataset_dir", synthetic, *QUICK, *arguments)
     assert done.exit_code == 0, done.stderr
     return out, done
 
@@ -61,8 +61,8 @@ def test_what_is_written(whole, synthetic):
     assert (out.parent / "copy.json").read_bytes() == (out / "evaluation.json").read_bytes()
     folds = sorted((out / "folds").iterdir())
     assert len(folds) == 2
-    held = [json.loads((fold / "splits.json").read_text())["validation"] for fold in folds]
-    assert sorted(s for part in held for s in part) == [str(1001 + i) for i in range(6)]
+    held_out = [json.loads((fold / "splits.json").read_text())["validation"] for fold in folds]
+    assert sorted(s for part in held_out for s in part) == [str(1001 + i) for i in range(6)]
     for fold in folds:
         assert {"RNN_best_model.keras", "splits.json", "scaler.json", "held_out", "bundles"} <= {
             path.name for path in fold.iterdir()
@@ -80,16 +80,16 @@ def test_scores_are_those_of_the_predictions(whole):
         table = pd.read_csv(
             out / "predictions" / f"rnn.{result['precision']}.seed_0.repeat_0.csv", dtype={"subject": str}
         )
-        assert [*table] == ["subject", "t", "stage", *P]
-        scored = table[table.stage.notna()]
-        said = np.array(STAGES)[scored[P].to_numpy().argmax(1)]
-        assert result["scored"]["all"]["5"]["accuracy"] == pytest.approx((said == scored.stage).mean())
-        assert result["scored"]["all"]["5"]["kappa"] == pytest.approx(cohen_kappa_score(scored.stage, said))
+        assert [*table] == ["subject", "t", "scored_stage", "predicted_stage", *P]
+        scored = table[table.scored_stage.notna()]
+        predicted = np.array(STAGES)[scored[P].to_numpy().argmax(1)]
+        assert result["scored"]["all"]["5"]["accuracy"] == pytest.approx((predicted == scored.scored_stage).mean())
+        assert result["scored"]["all"]["5"]["kappa"] == pytest.approx(cohen_kappa_score(scored.scored_stage, predicted))
         assert result["epochs"]["all"] == len(scored)
     assert (out / "predictions.csv").read_bytes() == (out / "predictions/rnn.float32.seed_0.repeat_0.csv").read_bytes()
 
 
-def test_the_watch_says_nearly_what_keras_says(whole):
+def test_the_watch_predicts_nearly_what_keras_does(whole):
     """The int8 column is another computation (not the same numbers again), and a near one."""
     keras, watch = (pd.read_csv(whole[0] / "predictions" / f"rnn.{p}.seed_0.repeat_0.csv") for p in ("float32", "int8"))
     assert keras[["subject", "t"]].equals(watch[["subject", "t"]])
@@ -101,19 +101,19 @@ def test_operating_points_are_each_folds_own(whole):
     out, _ = whole
     results = json.loads((out / "evaluation.json").read_text())["results"]
     (rem,) = [r for r in results if (r["precision"], r["operating_point"]) == ("float32", "rem")]
-    true, said = [], []
+    true, predicted = [], []
     for fold in (out / "folds").iterdir():
-        weights = Run(fold).operating_points("rnn")["rem"]["weights"]
+        weights = TrainedRun(fold).operating_points("rnn")["rem"]["weights"]
         for night in read_predictions(fold / "held_out" / "rnn.float32.csv"):
             true.append(night.stages[night.stages >= 0])
-            said.append((night.probabilities * weights).argmax(1)[night.stages >= 0])
-    accuracy = (np.concatenate(true) == np.concatenate(said)).mean()
+            predicted.append((night.probabilities * weights).argmax(1)[night.stages >= 0])
+    accuracy = (np.concatenate(true) == np.concatenate(predicted)).mean()
     assert rem["scored"]["all"]["5"]["accuracy"] == pytest.approx(accuracy)
 
 
 def test_a_stopped_evaluation_goes_on_and_gives_the_same(whole, synthetic, tmp_path, monkeypatch, undrawn):
     """Stopped after its first fold, which is not trained here: it is that of the whole evaluation."""
-    out, asked = tmp_path / "stopped", ("run", "--dataset_dir", synthetic, *QUICK)
+    out, arguments = tmp_path / "stopped", ("run", "--dataset_dir", synthetic, *QUICK)
     done = []
 
     def interrupted(folder, *_):
@@ -122,14 +122,14 @@ def test_a_stopped_evaluation_goes_on_and_gives_the_same(whole, synthetic, tmp_p
         done.append(shutil.copytree(whole[0] / "folds" / folder.name, folder))
 
     with monkeypatch.context() as patch:
-        patch.setattr(evaluation.run, "run_fold", interrupted)
-        stopped = command(*asked, "--out", out)
+        patch.setattr(crossvalidation, "run_fold", interrupted)
+        stopped = command(*arguments, "--out", out)
     assert stopped.exit_code == 130
     assert f"add --resume --out {out}" in stopped.stderr
     assert not (out / "evaluation.json").exists()
     (kept,) = (out / "folds").iterdir()
     before = (kept / "held_out" / "rnn.float32.csv").stat().st_mtime_ns
-    again = command(*asked, "--out", out, "--resume")
+    again = command(*arguments, "--out", out, "--resume")
     assert again.exit_code == 0, again.stderr
     assert (kept / "held_out" / "rnn.float32.csv").stat().st_mtime_ns == before
     assert (out / "predictions.csv").read_bytes() == (whole[0] / "predictions.csv").read_bytes()
@@ -142,8 +142,8 @@ def test_a_fold_killed_between_its_predictions_is_finished(whole, synthetic, tmp
     (fold / "partial").mkdir()
     (fold / "held_out" / "rnn.int8.csv").unlink()
     (out / "evaluation.json").unlink()
-    asked = "run", "--dataset_dir", synthetic, *QUICK, "--precision", "float32,int8", "--resume", "--out", out
-    done = command(*asked)
+    arguments = "run", "--dataset_dir", synthetic, *QUICK, "--precision", "float32,int8", "--resume", "--out", out
+    done = command(*arguments)
     assert done.exit_code == 0, done.stderr
     assert not (fold / "partial").exists()
     for name in ("predictions.csv", "evaluation.json"):
@@ -160,8 +160,8 @@ def test_going_on_with_other_nights_is_a_mistake(whole, synthetic, mistake, tmp_
     shutil.copytree(whole[0], out)
     protocol = json.loads((out / "protocol.json").read_text()) | {"dataset_dir": str(fewer)}
     (out / "protocol.json").write_text(json.dumps(protocol))
-    asked = "run", "--dataset_dir", fewer, *QUICK, "--precision", "float32,int8", "--resume", "--out", out
-    assert "has another held_out" in mistake(command(*asked))
+    arguments = "run", "--dataset_dir", fewer, *QUICK, "--precision", "float32,int8", "--resume", "--out", out
+    assert "has another held_out" in mistake(command(*arguments))
 
 
 def test_split_by_window_warns_wherever_it_is_read(synthetic, tmp_path, undrawn):
@@ -179,50 +179,76 @@ def test_other_nights_are_scored_with_a_trained_run(quick_run, tmp_path, undrawn
     folder = json.loads((quick_run.folder / "hparams.json").read_text())["dataset_dir"]
     done = command("score", quick_run.folder, "--dataset_dir", folder, "--architectures", "gru", "--out", out)
     assert done.exit_code == 0, done.stderr
-    held = json.loads((quick_run.folder / "splits.json").read_text())["validation"]
-    assert [night.subject for night in read_predictions(out / "predictions.csv")] == held
+    held_out = json.loads((quick_run.folder / "splits.json").read_text())["validation"]
+    assert [night.subject for night in read_predictions(out / "predictions.csv")] == held_out
     results = json.loads((out / "evaluation.json").read_text())["results"]
     trained = json.loads((quick_run.folder / "evaluation.json").read_text())["results"]
     (same,) = [r for r in trained if (r["architecture"], r["operating_point"]) == ("gru", "default")]
     assert results[0]["scored"] == same["scored"]
 
 
+def test_several_precisions_are_scored_in_one_report(whole, synthetic, tmp_path, undrawn):
+    """And the old spelling, --precision, gives of one what it always gave."""
+    run = shutil.copytree(sorted((whole[0] / "folds").iterdir())[0], tmp_path / "run")
+    done = command("score", run, "--dataset_dir", synthetic, "--precisions", "float32,int8")
+    both = run / "scores" / f"{synthetic.name}.float32+int8"
+    assert done.stdout.splitlines()[-1] == str(both / "report.md")
+    results = json.loads((both / "evaluation.json").read_text())["results"]
+    named = [(result["precision"], result["operating_point"]) for result in results]
+    assert named[:2] == [("float32", "default"), ("int8", "default")]
+    assert {*named[2:]} == {(p, point) for p in ("float32", "int8") for point in ("balanced", "rem")}
+    for precision in ("float32", "int8"):
+        written = both / "predictions" / f"rnn.{precision}.seed_0.repeat_0.csv"
+        assert written.read_bytes() == (run / "held_out" / f"rnn.{precision}.csv").read_bytes()
+    done = command("score", run, "--dataset_dir", synthetic, "--precision", "int8")
+    one = run / "scores" / f"{synthetic.name}.int8"
+    assert done.stdout.splitlines()[-1] == str(one / "report.md")
+    alone = json.loads((one / "evaluation.json").read_text())["results"]
+    assert alone == [result for result in results if result["precision"] == "int8"]
+
+
+def test_a_precision_that_is_none_is_a_mistake(whole, synthetic, mistake):
+    run = sorted((whole[0] / "folds").iterdir())[0]
+    message = mistake(command("score", run, "--dataset_dir", synthetic, "--precisions", "float32,int4"))
+    assert "--precisions: int4; choose from float32" in message
+
+
 @pytest.mark.parametrize(
-    ("asked", "says"),
+    ("arguments", "message"),
     [
         (["--folds", 9], "--protocol kfold, 9 folds of 6 usable nights"),
         (["--dataset_dir", "/nowhere"], "/nowhere"),
         (["--out", Path(__file__)], "exists and is not empty"),
         (["--json", "/tmp"], "--json /tmp: is a folder"),
-        (["--precision", "int4"], "--precision: int4; choose from float32"),
+        (["--precision", "int4"], "--precisions: int4; choose from float32"),
         (["--seeds", "1,x"], "--seeds x: must be whole numbers"),
         (["--protocol", "loso", "--split_by", "window"], "--split_by window: only with --protocol kfold"),
         (["--resume"], "--resume: name the stopped evaluation with --out"),
         (["--variants", -1], "--variants -1: must be at least 0"),
     ],
 )
-def test_mistakes_are_one_clear_line(synthetic, mistake, tmp_path, asked, says):
-    out = [] if {"--resume", "--out"} & {*asked} else ["--out", tmp_path / "out"]
-    assert says in mistake(command("run", "--dataset_dir", synthetic, *QUICK, *asked, *out))
+def test_mistakes_are_one_clear_line(synthetic, mistake, tmp_path, arguments, message):
+    out = [] if {"--resume", "--out"} & {*arguments} else ["--out", tmp_path / "out"]
+    assert message in mistake(command("run", "--dataset_dir", synthetic, *QUICK, *arguments, *out))
 
 
 def test_going_on_with_something_else_is_a_mistake(whole, synthetic, mistake):
-    asked = "run", "--dataset_dir", synthetic, *QUICK, "--precision", "float32,int8", "--resume", "--out", whole[0]
-    assert "has another seeds" in mistake(command(*asked, "--seed", 5))
-    assert "has another epochs than 3" in mistake(command(*asked, "--epochs", 3))
+    arguments = "run", "--dataset_dir", synthetic, *QUICK, "--precision", "float32,int8", "--resume", "--out", whole[0]
+    assert "has another seeds" in mistake(command(*arguments, "--seed", 5))
+    assert "has another epochs than 3" in mistake(command(*arguments, "--epochs", 3))
 
 
 @pytest.mark.parametrize("name", ["nothing", "evaluation.json"])
 def test_a_folder_that_is_no_evaluation_is_refused(whole, synthetic, mistake, tmp_path, name):
     (tmp_path / "some").mkdir()
     (tmp_path / "some" / name).write_text("{}")
-    said = mistake(command("run", "--dataset_dir", synthetic, *QUICK, "--out", tmp_path / "some"))
-    assert "exists and is not empty" in said
+    message = mistake(command("run", "--dataset_dir", synthetic, *QUICK, "--out", tmp_path / "some"))
+    assert "exists and is not empty" in message
     assert "no evaluation to go on with" in mistake(
         command("run", "--dataset_dir", synthetic, *QUICK, "--resume", "--out", tmp_path / "some")
     )
 
 
 def test_a_run_that_is_none_is_a_mistake(mistake, synthetic, tmp_path):
-    said = mistake(command("score", Path(tmp_path) / "none", "--dataset_dir", synthetic))
-    assert "no such run folder" in said
+    message = mistake(command("score", Path(tmp_path) / "none", "--dataset_dir", synthetic))
+    assert "no such run folder" in message

@@ -1,27 +1,30 @@
 """The leak guard: each leak that makes results on these nights look too good, and the test that would catch it.
 
-* the future: an answer that changes when what follows does;
-* whole-night scaling, ranks or lengths: an answer that changes when the rest of the night is not there;
+* the future: a prediction that changes when what follows does;
+* whole-night scaling, ranks or lengths: a prediction that changes when the rest of the night is not there;
 * test subjects in the scaler, in training or in what is chosen (epoch, operating points);
-* stages as input: an answer that changes with the stages of the night;
+* stages as input: a prediction that changes with the stages of the night;
 * windows of one night on both sides of the split (splits: tests/evaluation/test_protocols.py).
 """
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from models.fitting import fit, parts
-from models.run import Run
-from pipeline.augment import varied
-from pipeline.begin import begin
+from models.train_run import train_run
+from models.trained_run import TrainedRun
+from pipeline.augment import night_variant
+from pipeline.constants import ARCHITECTURES, CHANNELS
 from pipeline.nights import load_nights
-from pipeline.options import ARCHITECTURES, CHANNELS, Options
+from pipeline.options import Options
+from pipeline.run_folder import RunFolder
+from pipeline.splits import nights_by_part
 
-KEPT = ("scaler.json", "operating_points.json")
+CHOSEN = ("scaler.json", "operating_points.json")
 CUT = 60  # windows
 
 
@@ -30,13 +33,12 @@ def trained(folder, nights, tamper=None):
     options = Options(architectures=("rnn",), epochs=9, variants=1, hidden_dim=8)
     subjects = [night.subject for night in nights]
     splits = {"validation": subjects[:2], "inner_validation": subjects[2:4], "train": subjects[4:]}
-    folder.mkdir()
-    part = parts(nights, splits)
+    part = nights_by_part(nights, splits)
     for name, change in (tamper or {}).items():
         part[name] = [change(night) for night in part[name]]
-    begin(folder, nights, splits, options, "nowhere")
-    fit(Run(folder), part)
-    return Run(folder)
+    RunFolder.create(folder, nights, splits, options, Path("nowhere"))
+    train_run(TrainedRun(folder), part)
+    return TrainedRun(folder)
 
 
 def scrambled(night):
@@ -52,7 +54,7 @@ def scrambled(night):
 
 def accuracies(run):
     """model_accuracies.csv, a row per epoch."""
-    return pd.read_csv(run.folder / "model_accuracies.csv")
+    return pd.read_csv(run.path / "model_accuracies.csv")
 
 
 @pytest.fixture(scope="module")
@@ -70,20 +72,20 @@ def varied_subjects():
 def usual(nights, varied_subjects, tmp_path_factory):
     def noted(night, *rest):
         varied_subjects.append(night.subject)
-        return varied(night, *rest)
+        return night_variant(night, *rest)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("models.fitting.varied", noted)
+        patch.setattr("models.train_run.night_variant", noted)
         return trained(tmp_path_factory.mktemp("leaks") / "usual", nights)
 
 
 def test_held_out_nights_decide_nothing(nights, usual, tmp_path):
     other = trained(tmp_path / "run", nights, {"validation": scrambled})
-    for name in KEPT:
-        assert (other.folder / name).read_bytes() == (usual.folder / name).read_bytes(), name
-    kept = [log.epoch[log.best].tolist() for log in map(accuracies, (usual, other))]
-    assert kept[0] == kept[1]
-    assert len(kept[0]) == 1
+    for name in CHOSEN:
+        assert (other.path / name).read_bytes() == (usual.path / name).read_bytes(), name
+    best = [log.epoch[log.best].tolist() for log in map(accuracies, (usual, other))]
+    assert best[0] == best[1]
+    assert len(best[0]) == 1
     for one, two in zip(usual.model("rnn").get_weights(), other.model("rnn").get_weights(), strict=True):
         assert np.array_equal(one, two)
 
@@ -91,9 +93,9 @@ def test_held_out_nights_decide_nothing(nights, usual, tmp_path):
 def test_inner_nights_are_not_in_the_scaler_nor_trained_on(nights, usual, tmp_path):
     """They choose the epoch and the operating points, and nothing else."""
     other = trained(tmp_path / "run", nights, {"inner_validation": scrambled})
-    assert (other.folder / "scaler.json").read_bytes() == (usual.folder / "scaler.json").read_bytes()
-    said = [json.loads((run.folder / "operating_points.json").read_text()) for run in (usual, other)]
-    assert said[0] != said[1]
+    assert (other.path / "scaler.json").read_bytes() == (usual.path / "scaler.json").read_bytes()
+    points = [json.loads((run.path / "operating_points.json").read_text()) for run in (usual, other)]
+    assert points[0] != points[1]
     logs = [accuracies(run) for run in (usual, other)]
     assert np.array_equal(logs[0]["train_accuracy"], logs[1]["train_accuracy"])
     assert np.array_equal(logs[0]["validation_loss"], logs[1]["validation_loss"])
@@ -103,7 +105,7 @@ def test_inner_nights_are_not_in_the_scaler_nor_trained_on(nights, usual, tmp_pa
 def test_the_guard_sees_a_training_night_that_changes(nights, usual, tmp_path):
     """What must matter does: or the tests above could not fail."""
     other = trained(tmp_path / "run", nights, {"train": scrambled})
-    assert (other.folder / "scaler.json").read_bytes() != (usual.folder / "scaler.json").read_bytes()
+    assert (other.path / "scaler.json").read_bytes() != (usual.path / "scaler.json").read_bytes()
 
 
 @pytest.fixture(scope="module")
@@ -120,18 +122,18 @@ def features(quick_run, nights):
         ),
         "other stages": replace(night, stages=(night.stages + 2) % 5),
     }  # fmt: skip
-    sensing = Run(quick_run.folder).sensing()
-    return {name: sensing.nights([case])[0] for name, case in cases.items()}
+    sensing = TrainedRun(quick_run.folder).sensing()
+    return {name: sensing.sense_nights([case])[0] for name, case in cases.items()}
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-def test_no_answer_knows_the_future_the_length_of_the_night_or_its_stages(quick_run, features, architecture):
-    model = Run(quick_run.folder).model(architecture)
-    said = {name: model.predict_on_batch(x[None])[0] for name, x in features.items()}
-    expected = said.pop("as it is")
-    for name, p in said.items():
+def test_no_prediction_knows_the_future_the_length_of_the_night_or_its_stages(quick_run, features, architecture):
+    model = TrainedRun(quick_run.folder).model(architecture)
+    predicted = {name: model.predict_on_batch(x[None])[0] for name, x in features.items()}
+    expected = predicted.pop("as it is")
+    for name, p in predicted.items():
         assert np.abs(p[:CUT] - expected[:CUT]).max() < 1e-6, name
-    assert np.abs(said["another future"][CUT:] - expected[CUT:]).max() > 1e-4  # it does listen
+    assert np.abs(predicted["another future"][CUT:] - expected[CUT:]).max() > 1e-4  # it does see them
 
 
 def test_variants_are_of_training_nights_alone(usual, varied_subjects):

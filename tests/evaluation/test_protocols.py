@@ -1,4 +1,4 @@
-"""Splits of an evaluation: by subject, each held out as often as the protocol says; and the leak, by window."""
+"""Splits of an evaluation: by subject, each held_out out as often as the protocol says; and the leak, by window."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,9 @@ from hypothesis import strategies as st
 
 from evaluation.protocols import by_window, plan
 from pipeline.align import Night
-from pipeline.options import Options, UserMistake
+from pipeline.errors import UserMistake
+from pipeline.options import Options
+from pipeline.splits import INNER_SHARE
 
 
 def named(n):
@@ -29,10 +31,10 @@ def test_no_subject_is_in_two_parts_and_none_is_lost(protocol, n, seed, folds):
 @given(st.integers(3, 40), st.integers(0, 1000), st.integers(2, 12))
 def test_kfold_holds_every_subject_out_once_in_folds_of_nearly_one_size(n, seed, folds):
     folds = min(folds, n) if n > 3 else 3
-    held = [fold.splits["validation"] for fold in folds_of("kfold", n, seed, folds=folds)]
-    assert len(held) == folds
-    assert sorted(s for part in held for s in part) == named(n)
-    assert max(map(len, held)) - min(map(len, held)) <= 1
+    held_out = [fold.splits["validation"] for fold in folds_of("kfold", n, seed, folds=folds)]
+    assert len(held_out) == folds
+    assert sorted(s for part in held_out for s in part) == named(n)
+    assert max(map(len, held_out)) - min(map(len, held_out)) <= 1
 
 
 def test_loso_holds_each_out_alone():
@@ -78,3 +80,11 @@ def test_by_window_puts_every_night_on_both_sides_and_scores_every_window_once()
             seen[i] += parts["validation"][i].stages >= 0
             assert parts["validation"][i].subject == parts["train"][i].subject == night.subject
     assert (seen == [night.stages >= 0 for night in nights]).all()
+
+
+def test_by_window_takes_the_inner_share_of_what_is_not_held_out():
+    night = Night("1", np.arange(20_000) * 30.0, {}, np.zeros(20_000, np.int8))
+    parts = by_window([night], folds_of("kfold", 4, folds=4)[0], 4, Options())
+    scored = {name: (nights[0].stages >= 0).sum() for name, nights in parts.items()}
+    assert scored["validation"] == 5000
+    assert scored["inner_validation"] / 15_000 == pytest.approx(INNER_SHARE, abs=0.01)

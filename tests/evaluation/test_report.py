@@ -5,23 +5,23 @@ import json
 import numpy as np
 import pytest
 
-from evaluation import plots
 from evaluation.report import report, summary
-from evaluation.results import Result, SaidNight
-from pipeline.options import UserMistake
+from pipeline.errors import UserMistake
+from scoring import plots
+from scoring.predictions import PredictedNight, Result
 
 W, N1, N2, N3, R = range(5)
 SCORED = [-1, W, W, N1, N2, N2, N3, N3, N2, R, R, W] * 4
 
 
-def said_night(subject, said=SCORED, scored=SCORED, valid=None):
-    """A night that is said with .6 for the stage in `said` (unscored: N3)."""
-    p = np.full((len(scored), 5), 0.1) + 0.5 * np.eye(5)[np.where(np.array(said) < 0, N3, said)]
-    return SaidNight(subject, 30.0 * np.arange(len(scored)), np.array(scored), p, valid)
+def predicted_night(subject, predicted=SCORED, scored=SCORED, valid=None):
+    """A night predicted with .6 for the stage in `predicted` (unscored: N3)."""
+    p = np.full((len(scored), 5), 0.1) + 0.5 * np.eye(5)[np.where(np.array(predicted) < 0, N3, predicted)]
+    return PredictedNight(subject, 30.0 * np.arange(len(scored)), np.array(scored), p, valid)
 
 
-def result(*nights, architecture="gru", **known):
-    return Result(**{"precision": "float32", "seed": 0, "repeat": 0, "operating_point": "default"} | known,
+def result(*nights, architecture="gru", **fields):
+    return Result(**{"precision": "float32", "seed": 0, "repeat": 0, "operating_point": "default"} | fields,
                   architecture=architecture, nights=[*nights])  # fmt: skip
 
 
@@ -44,17 +44,16 @@ def read(folder):
 def test_the_format_that_others_read(tmp_path, undrawn):
     mask = np.arange(len(SCORED)) % 2 == 0
     wrong = np.where(np.arange(len(SCORED)) < 12, W, SCORED)
-    first = result(said_night("a", valid=mask), said_night("b", wrong, valid=mask), said_night("c", [N2] * 48))
-    done = []
-    returned = report(
-        tmp_path, {"name": "holdout"}, [first, result(said_night("a"), architecture="rnn")], 30, done.append
+    first = result(
+        predicted_night("a", valid=mask), predicted_night("b", wrong, valid=mask), predicted_night("c", [N2] * 48)
     )
+    returned = report(tmp_path, {"name": "holdout"}, [first, result(predicted_night("a"), architecture="rnn")], 30)
     written = read(tmp_path)
     assert written == returned
     assert written["protocol"] == {"name": "holdout"}
     one, other = written["results"]
-    known = ("architecture", "precision", "seed", "repeat", "operating_point")
-    assert [one[name] for name in known] == ["gru", "float32", 0, 0, "default"]
+    model = ("architecture", "precision", "seed", "repeat", "operating_point")
+    assert [one[name] for name in model] == ["gru", "float32", 0, 0, "default"]
     assert [*one["scored"]] == ["all", "walch_valid"]
     assert [*other["scored"]] == ["all"]
     assert one["epochs"] == {"all": 3 * 44, "walch_valid": 2 * 20}
@@ -70,11 +69,10 @@ def test_the_format_that_others_read(tmp_path, undrawn):
     assert one["by_hour"][0]["epochs"] == 132
     night = one["sleep"]["nights"]["c"]
     assert (night["scored"]["N3"], night["said"]["N3"], night["said"]["REM latency"]) == (4, 0, None)
-    assert done == ["scoring gru float32", "scoring rnn float32", "drawing"]
 
 
 def test_the_report_links_every_plot_that_it_draws(tmp_path):
-    nights = [said_night("a"), said_night("b", [N2] * 48), said_night("c", [W] * 48)]
+    nights = [predicted_night("a"), predicted_night("b", [N2] * 48), predicted_night("c", [W] * 48)]
     report(tmp_path, {"name": "holdout", "subjects": ["a", "b", "c"]}, [result(*nights)])
     text = (tmp_path / "report.md").read_text()
     drawn = {path.name for path in tmp_path.glob("*.png")}
@@ -88,15 +86,23 @@ def test_the_report_links_every_plot_that_it_draws(tmp_path):
 @pytest.mark.parametrize(
     "nights",
     [
-        [said_night("a")],
-        [said_night("a", [W] * 48)],
-        [said_night("a", [W] * 48), said_night("b", [W] * 48)],
-        [said_night("a"), said_night("b")],
-        [said_night("a", [N2] * 3, [W] * 3), said_night("b", [N2], [N2])],
-        [said_night("a"), said_night("b", scored=[-1] * 24 + SCORED[24:])],
-        [said_night("a", valid=np.zeros(48, bool)), said_night("b", valid=np.ones(48, bool))],
+        [predicted_night("a")],
+        [predicted_night("a", [W] * 48)],
+        [predicted_night("a", [W] * 48), predicted_night("b", [W] * 48)],
+        [predicted_night("a"), predicted_night("b")],
+        [predicted_night("a", [N2] * 3, [W] * 3), predicted_night("b", [N2], [N2])],
+        [predicted_night("a"), predicted_night("b", scored=[-1] * 24 + SCORED[24:])],
+        [predicted_night("a", valid=np.zeros(48, bool)), predicted_night("b", valid=np.ones(48, bool))],
     ],
-    ids=["one", "one, no sleep said", "no sleep said", "all right", "a window or three", "a long gap", "none valid"],
+    ids=[
+        "one",
+        "one, no sleep predicted",
+        "no sleep predicted",
+        "all right",
+        "a window or three",
+        "a long gap",
+        "none valid",
+    ],
 )
 def test_no_night_is_too_poor(tmp_path, undrawn, nights):
     report(tmp_path, {}, [result(*nights)])
@@ -109,17 +115,17 @@ def test_no_night_is_too_poor(tmp_path, undrawn, nights):
 
 
 def test_nights_without_scores_are_left_out(tmp_path, undrawn):
-    empty = said_night("b", scored=[-1] * 48)
-    report(tmp_path, {}, [result(said_night("a"), empty)])
+    empty = predicted_night("b", scored=[-1] * 48)
+    report(tmp_path, {}, [result(predicted_night("a"), empty)])
     assert [*read(tmp_path)["results"][0]["subjects"]] == ["a"]
     with pytest.raises(UserMistake, match="gru float32: none of 1"):
         report(tmp_path, {}, [result(empty)])
 
 
-def entry(kappa, **known):
+def entry(kappa, **fields):
     view = {"accuracy": kappa, "kappa": kappa, "macro_f1": kappa}
     base = {"architecture": "gru", "precision": "float32", "operating_point": "default", "seed": 0, "repeat": 0}
-    return base | known | {"scored": {"all": dict.fromkeys("5432", view)}}
+    return base | fields | {"scored": {"all": dict.fromkeys("5432", view)}}
 
 
 def test_summary_by_hand():
@@ -135,12 +141,12 @@ def test_summary_by_hand():
     assert summary(entries, [np.stack([good, poor] * 5)] * 2)[0]["consistent"] is True
     (apart,) = summary(entries, [np.stack([good] * 10), np.stack([poor] * 10)])
     assert apart["consistent"] is False
-    assert [each["kappa"] for each in apart["repeats"]] == [pytest.approx(0.8), 0]
+    assert [repeat["kappa"] for repeat in apart["repeats"]] == [pytest.approx(0.8), 0]
 
 
 def test_the_report_says_whether_repeats_are_consistent(tmp_path, undrawn):
-    nights = [said_night(name) for name in "abc"]
-    poor = [said_night(name, [N2] * 48) for name in "def"]
+    nights = [predicted_night(name) for name in "abc"]
+    poor = [predicted_night(name, [N2] * 48) for name in "def"]
     report(tmp_path, {}, [result(*nights), result(*poor, repeat=1)])
     text = (tmp_path / "report.md").read_text()
     assert "| gru, float32 | 0 | 0 | 1.000 [0.000, 1.000] | yes |" in text
@@ -150,8 +156,8 @@ def test_the_report_says_whether_repeats_are_consistent(tmp_path, undrawn):
 
 def test_confusion_is_of_each_architecture_at_its_default_point(tmp_path, monkeypatch, undrawn):
     panels = []
-    monkeypatch.setattr(plots, "plot_confusion", lambda shown, path: panels.append([*shown]))
-    one, other = said_night("a"), said_night("b")
+    monkeypatch.setattr(plots, "plot_confusion", lambda drawn, path: panels.append([*drawn]))
+    one, other = predicted_night("a"), predicted_night("b")
     results = [
         result(one),
         result(one, precision="int8"),

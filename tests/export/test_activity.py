@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.activity import HZ, ActivityCounter
-from pipeline.files import read_hparams
-from pipeline.options import COUNT_S, Options
+from pipeline.constants import COUNT_S
+from pipeline.options import Options
 from pipeline.recordings import read_recording
+from pipeline.run_folder import read_hparams
 from watch_sim.stream import events
 from watch_sim.watch import Watch
 
@@ -39,12 +40,12 @@ def call():
 
 
 def rolled(run, motion):
-    history, said = np.zeros((1, 101), np.float32), []
+    history, actual = np.zeros((1, 101), np.float32), []
     for window in motion:
         out = {name: x.copy() for name, x in run(motion=window[None], history=history).items()}
         history = out.pop("history_out")
-        said.append(out)
-    return {name: np.concatenate([out[name] for out in said]) for name in said[0]}
+        actual.append(out)
+    return {name: np.concatenate([out[name] for out in actual]) for name in actual[0]}
 
 
 def wrist(seconds, seed):
@@ -85,10 +86,10 @@ def test_counts_are_those_of_the_pipeline_whatever_is_missing(call, seed, gaps):
     for first, last in _runs(sensed):  # what is sensed for less than a second between gaps may end either way
         if last - first < HZ:
             sensed[first:last] = False
-    wanted = counted(z, sensed)
-    said = call()(windows(z, sensed, 30))["activity"].ravel()
-    assert np.array_equal(said == -1, wanted == -1)
-    apart = np.abs(said - wanted)
+    expected = counted(z, sensed)
+    actual = call()(windows(z, sensed, 30))["activity"].ravel()
+    assert np.array_equal(actual == -1, expected == -1)
+    apart = np.abs(actual - expected)
     assert (apart < 1e-3).mean() > 0.95  # float32 may round a peak into the bin beside it
     assert apart.max() < 3.08
 
@@ -104,11 +105,11 @@ def test_strides_and_rows(call, stride, row, per_value):
     sensed = np.ones(len(z), bool)
     sensed[100 * HZ : 140 * HZ] = False
     bins = counted(z, sensed).reshape(-1, per_value)
-    wanted = np.where((bins >= 0).any(1), np.maximum(bins, 0).sum(1), -1)
-    said = call(stride, row)(windows(z, sensed, stride))["activity"].ravel()
-    assert np.array_equal(said == -1, wanted == -1)
-    assert np.abs(said - wanted).max() < 3.08 * per_value
-    assert (np.abs(said - wanted) < 1e-2).mean() > 0.9
+    expected = np.where((bins >= 0).any(1), np.maximum(bins, 0).sum(1), -1)
+    actual = call(stride, row)(windows(z, sensed, stride))["activity"].ravel()
+    assert np.array_equal(actual == -1, expected == -1)
+    assert np.abs(actual - expected).max() < 3.08 * per_value
+    assert (np.abs(actual - expected) < 1e-2).mean() > 0.9
 
 
 def test_posture_is_the_mean_of_what_was_sensed(call):
@@ -150,19 +151,19 @@ def test_raw_motion_through_app_code_and_activity_call(quick_run, full_rate):
     _, options = read_hparams(quick_run.folder)
     recording = read_recording(full_rate, "1818471")
     stager, watch = app.SleepStager(bundle, "float32"), Watch(bundle, "float32")
-    own, wanted, ours, theirs = [], [], [], []
+    own, expected, ours, theirs = [], [], [], []
     closed = watch.aligner.advance
 
     def seen(now):
         ends, windows = closed(now)
-        wanted.extend(windows["activity"].ravel())
+        expected.extend(windows["activity"].ravel())
         return ends, windows
 
     watch.aligner.advance = seen
     for sensor, t, values in events(recording, options):
         for at, value in zip(t, values, strict=True):
             stager.feed(sensor, at, value)
-        while stager.pending:  # one window at a time, to see what the call said
+        while stager.pending:  # one window at a time, to see what the call actual
             rest, stager.pending = stager.pending[1:], stager.pending[:1]
             own += [(epoch.time, epoch.stage) for epoch in stager.take()]
             ours.extend(stager.recent["activity"])
@@ -171,7 +172,7 @@ def test_raw_motion_through_app_code_and_activity_call(quick_run, full_rate):
     n = len(own)
     assert n > 900
     assert abs(n - len(theirs)) <= 1
-    ours, wanted = np.array(ours[: 2 * n - 2]), np.array(wanted[: 2 * n - 2])
-    assert np.array_equal(ours == -1, wanted == -1)
-    assert np.corrcoef(ours, wanted)[0, 1] >= 0.99
+    ours, expected = np.array(ours[: 2 * n - 2]), np.array(expected[: 2 * n - 2])
+    assert np.array_equal(ours == -1, expected == -1)
+    assert np.corrcoef(ours, expected)[0, 1] >= 0.99
     assert np.mean([a == b for a, b in zip(own, theirs, strict=False)]) >= 0.995

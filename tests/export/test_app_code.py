@@ -1,7 +1,7 @@
 """App code: the stages of watch_sim.Watch and the windows of pipeline.align, in each language that can be run here.
 
 Windows and motion grids are seen through models that write down what they are given (apps/interpreters.py). Swift is
-only read: see test_apps_text.py.
+only read: see test_app_code_text.py.
 """
 
 import hashlib
@@ -17,10 +17,12 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from export.apps import write_apps
+from export.app_code import write_apps
+from export.contract import Contract
 from pipeline.activity import HZ, ActivityCounter
-from pipeline.align import SENSORS, Aligner, align
-from pipeline.options import CHANNELS, STAGES, Options
+from pipeline.align import CHANNELS_OF_SENSOR, Aligner, align
+from pipeline.constants import CHANNELS, STAGES
+from pipeline.options import Options
 from pipeline.recordings import read_recording, subjects
 from watch_sim import Watch
 from watch_sim.stream import events
@@ -44,7 +46,7 @@ def drive(request, tmp_path_factory):
 def bundle(quick_run, tmp_path_factory):
     """The GRU of the quick run with its app code."""
     folder = Path(shutil.copytree(quick_run.folder / "bundles" / "gru", tmp_path_factory.mktemp("apps") / "gru"))
-    write_apps(folder, contract_of(folder))
+    write_apps(folder, Contract.read(folder))
     return folder
 
 
@@ -68,21 +70,21 @@ def aligned(options, channels, start, fed, end, counted=False):
 def test_windows_are_those_of_the_pipeline(drive, grid, start, tmp_path):
     options = Options(data_alignment=grid[0], window_size=grid[1], stride=grid[2])
     folder, rng = writing_down(tmp_path, options, CHANNELS), np.random.default_rng([*grid, abs(int(start))])
-    fed = trouble(rng, start, SENSORS)
+    fed = trouble(rng, start, CHANNELS_OF_SENSOR)
     script = feeding(fed)
     for i in sorted(rng.choice(len(fed), 8), reverse=True):
         script.insert(i, "take -")
     answers = drive(folder, [text("create", "int8", start, "-"), *script, text("take", start + 420)])
     assert {x for x in answers if " " not in x} <= {"ok", ""}
-    said, wanted = written(folder, "step"), aligned(options, tuple(CHANNELS), start, fed, start + 420)
-    assert len(wanted["steps"]) == 420 // options.stride
-    for name, windows in wanted.items():
-        np.testing.assert_array_equal(said[name], windows, err_msg=name)
+    actual, expected = written(folder, "step"), aligned(options, tuple(CHANNELS), start, fed, start + 420)
+    assert len(expected["steps"]) == 420 // options.stride
+    for name, windows in expected.items():
+        np.testing.assert_array_equal(actual[name], windows, err_msg=name)
     times, stages, p = epochs([x for x in answers if x != "ok"])
-    assert times == [start + options.stride * k for k in range(len(wanted["steps"]))]
+    assert times == [start + options.stride * k for k in range(len(expected["steps"]))]
     assert set(stages) == {STAGES[4]}
     remembered = [[0.5, 0.25, 0], *(p[:-1, :3].tolist())]  # output i of call n is n + i/10
-    np.testing.assert_array_equal(said["memory"], np.float32(remembered))
+    np.testing.assert_array_equal(actual["memory"], np.float32(remembered))
 
 
 def pipeline_grid(monkeypatch, options, start, fed, end, axis):
@@ -110,13 +112,13 @@ def test_motion_is_laid_on_the_grid_of_the_pipeline(drive, seed, start, tmp_path
     for axis in range(3):
         values = pipeline_grid(monkeypatch, options, start, fed, end, axis)
         assert 0.05 < np.isnan(values).mean() < 0.6
-        wanted = np.where(np.isnan(values), -100, values).astype(np.float32).reshape(-1, HZ * 30)
-        np.testing.assert_array_equal(motion[:, :, axis], wanted)
+        expected = np.where(np.isnan(values), -100, values).astype(np.float32).reshape(-1, HZ * 30)
+        np.testing.assert_array_equal(motion[:, :, axis], expected)
     counts = written(folder, "step")["activity"]  # of call n: n and n + 0.1
     numbers = np.arange(len(counts))
-    wanted = np.stack([numbers, numbers + 0.1, numbers + 1, numbers + 1.1], 1).astype(np.float32)
-    wanted[0, :2] = -1
-    np.testing.assert_array_equal(counts, wanted)
+    expected = np.stack([numbers, numbers + 0.1, numbers + 1, numbers + 1.1], 1).astype(np.float32)
+    expected[0, :2] = -1
+    np.testing.assert_array_equal(counts, expected)
 
 
 def test_no_motion_is_counted_before_there_is_any_or_once_counts_are_fed(drive, tmp_path):
@@ -126,8 +128,8 @@ def test_no_motion_is_counted_before_there_is_any_or_once_counts_are_fed(drive, 
     script = ["create int8 0 -", "take 60", *feeding([*before, ("activity", 150.05, 7)]), *restart, *feeding(after)]
     drive(folder, [*script, "take 180"])
     assert len(written(folder, "activity")["motion"]) == 2  # 60 to 90, 90 to 120; the next was open at 150.05
-    wanted = [[-1, -1], [-1, -1], [1, 1.1], [2, 2.1], [-1, 7], [-1, -1]]
-    np.testing.assert_array_equal(written(folder, "step")["activity"], np.float32(wanted))
+    expected = [[-1, -1], [-1, -1], [1, 1.1], [2, 2.1], [-1, 7], [-1, -1]]
+    np.testing.assert_array_equal(written(folder, "step")["activity"], np.float32(expected))
 
 
 def steps(windows, channels):
@@ -138,10 +140,10 @@ def steps(windows, channels):
 def test_the_golden_night_replays(drive, bundle):
     contract, windows = contract_of(bundle), json.loads((bundle / "golden.json").read_text())["windows"]
     script = steps(windows, [channel["name"] for channel in contract["channels"]])
-    wanted = np.array([window["stage_probabilities"] for window in windows])
+    expected = np.array([window["stage_probabilities"] for window in windows])
     for precision, plan in contract["precisions"].items():
         _, *answers = drive(bundle, [f"create {precision} 0 -", *script])
-        apart = np.abs(np.array([answer.split(" ") for answer in answers], float) - wanted)
+        apart = np.abs(np.array([answer.split(" ") for answer in answers], float) - expected)
         assert np.percentile(apart, 99) <= plan["tolerance"]["p99_abs_dp"], precision
 
 
@@ -158,13 +160,17 @@ def night(real):
 def watched(bundle, night):
     """What the Watch says of that night at the balanced point: (times, stages, probabilities)."""
     watch, (fed, end) = Watch(bundle, "float32", counts=True, operating_point="balanced"), night
-    said = [epoch for event in fed for epoch in watch.feed(*event)] + watch.advance(end)
-    return [e.time for e in said], [e.stage for e in said], np.stack([e.probabilities for e in said])
+    watch_epochs = [epoch for event in fed for epoch in watch.feed(*event)] + watch.advance(end)
+    return (
+        [e.time for e in watch_epochs],
+        [e.stage for e in watch_epochs],
+        np.stack([e.probabilities for e in watch_epochs]),
+    )
 
 
-def assert_same(said, wanted):
-    assert said[:2] == wanted[:2]
-    np.testing.assert_array_equal(said[2], wanted[2])
+def assert_same(actual, expected):
+    assert actual[:2] == expected[:2]
+    np.testing.assert_array_equal(actual[2], expected[2])
 
 
 def test_a_night_has_the_stages_of_the_watch(drive, bundle, night, watched):
@@ -178,8 +184,8 @@ def test_saved_and_restored_is_as_never_stopped(drive, bundle, night, watched):
     script = feeding(fed)
     for i in sorted(rng.choice(len(fed), 12), reverse=True):  # windows closed and not taken survive too
         script[i:i] = ["save", "create float32 -77 balanced", "restore"] + ["take -"] * int(rng.integers(2))
-    said = drive(bundle, ["create float32 0 balanced", *script, text("take", end)])
-    assert_same(epochs(x for x in said if x != "ok"), watched)
+    actual = drive(bundle, ["create float32 0 balanced", *script, text("take", end)])
+    assert_same(epochs(x for x in actual if x != "ok"), watched)
 
 
 def test_motion_under_way_survives_too(drive, tmp_path):
@@ -194,15 +200,15 @@ def test_motion_under_way_survives_too(drive, tmp_path):
             script[i:i] = ["save", "create int8 0 -", "restore"]
         drive(folder, ["create int8 0 -", *script, "take 420"])
         logs.append((written(folder, "activity")["motion"], written(folder, "step")["heart_rate"]))
-    for wanted, said in zip(*logs, strict=True):
-        np.testing.assert_array_equal(said, wanted)
+    for expected, actual in zip(*logs, strict=True):
+        np.testing.assert_array_equal(actual, expected)
 
 
 def test_raw_motion_gives_the_stages_that_the_watch_counts_from_it(drive, bundle, synthetic):
     recording = read_recording(synthetic, "1004")
     fed, end = list(events(recording, OPTIONS)), align(recording, OPTIONS).ends[-1]
     watch = Watch(bundle, "float32")
-    wanted = [epoch for event in fed for epoch in watch.feed(*event)] + watch.advance(end)
+    expected = [epoch for event in fed for epoch in watch.feed(*event)] + watch.advance(end)
     each = [
         (s, t, x)
         for s, ts, xs in fed
@@ -213,8 +219,8 @@ def test_raw_motion_gives_the_stages_that_the_watch_counts_from_it(drive, bundle
     for i in (20_000, 9_000):  # in the middle of a stride
         script[i:i] = ["save", "create float32 0 -", "restore"]
     _, stages, p = epochs(x for x in drive(bundle, ["create float32 0 -", *script, text("take", end)]) if x != "ok")
-    assert np.mean([a == b.stage for a, b in zip(stages, wanted, strict=True)]) >= 0.995
-    assert np.percentile(np.abs(p - np.stack([e.probabilities for e in wanted])), 99) < 1e-3
+    assert np.mean([a == b.stage for a, b in zip(stages, expected, strict=True)]) >= 0.995
+    assert np.percentile(np.abs(p - np.stack([e.probabilities for e in expected])), 99) < 1e-3
 
 
 def test_what_is_refused_changes_nothing(drive, bundle, night, watched):
@@ -235,26 +241,26 @@ def test_what_is_refused_changes_nothing(drive, bundle, night, watched):
     middle = len(fed) // 2
     script = ["create float32 0 balanced", *feeding(fed[:middle]), "save", *odd, *feeding(fed[middle:])]
     answers = drive(bundle, [*script, text("take", end)])
-    for answer, (line, wanted) in zip(answers[middle + 2 :], odd.items(), strict=False):
-        assert re.match(wanted, answer) if wanted else answer != "ok", (line, answer)
+    for answer, (line, expected) in zip(answers[middle + 2 :], odd.items(), strict=False):
+        assert re.match(expected, answer) if expected else answer != "ok", (line, answer)
     assert_same(epochs(x for x in answers if x != "ok" and not x.startswith("error")), watched)
 
 
 def test_the_state_of_another_precision_and_an_altered_file_are_refused(drive, bundle, tmp_path):
     folder = Path(shutil.copytree(bundle, tmp_path / "gru"))
     contract = contract_of(folder)
-    contract["precisions"]["other"] = json.loads(json.dumps(contract["precisions"]["float32"]))
-    call = contract["precisions"]["other"]["calls"][1]
+    contract["precisions"]["int8"] = json.loads(json.dumps(contract["precisions"]["float32"]))
+    call = contract["precisions"]["int8"]["calls"][1]
     shutil.copy(folder / call["file"], folder / "other.tflite")
     with (folder / "other.tflite").open("ab") as file:
         file.write(b"    ")
     call |= {"file": "other.tflite", "sha256": hashlib.sha256((folder / "other.tflite").read_bytes()).hexdigest()}
-    write_apps(folder, contract)
-    answers = drive(folder, ["create float32 0 -", "save", "create other 0 -", "restore"])
+    write_apps(folder, Contract.model_validate(contract))
+    answers = drive(folder, ["create float32 0 -", "save", "create int8 0 -", "restore"])
     assert answers[:3] == ["ok"] * 3
     assert answers[3].startswith("error not a state that this model saved")
     (folder / "other.tflite").write_bytes(b"x" + (folder / "other.tflite").read_bytes()[1:])
-    (answer,) = drive(folder, ["create other 0 -"])
+    (answer,) = drive(folder, ["create int8 0 -"])
     assert answer == "error other.tflite: not the file that the contract describes"
 
 

@@ -1,5 +1,5 @@
 """The text of app code and of the page for developers: that all of a contract is in it, and what can be seen of Swift
-without its compiler. What it does is tested in test_apps.py.
+without its compiler. What it does is tested in test_app_code.py.
 """
 
 import ast
@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from export.apps import CODE, TEMPLATES, WIDTH, constants, laid_out, write_apps
-from pipeline.options import ARCHITECTURES
+from export.app_code import CODE, write_apps
+from export.app_constants import app_constants
+from export.app_literals import WIDTH
+from export.contract import Contract
+from pipeline.constants import ARCHITECTURES
 
 every = pytest.mark.parametrize("architecture", ARCHITECTURES)
 
@@ -21,12 +24,8 @@ every = pytest.mark.parametrize("architecture", ARCHITECTURES)
 def bundle(quick_run, architecture, tmp_path):
     """A bundle with its app code."""
     folder = Path(shutil.copytree(quick_run.folder / "bundles" / architecture, tmp_path / architecture))
-    write_apps(folder, json.loads((folder / "contract.json").read_text()))
+    write_apps(folder, Contract.read(folder))
     return folder
-
-
-def contract_of(folder):
-    return json.loads((folder / "contract.json").read_text())
 
 
 def strings_of(value):
@@ -40,33 +39,34 @@ def strings_of(value):
 
 @every
 def test_all_of_the_contract_is_in_every_language(bundle):
-    known = constants(contract_of(bundle))
-    wanted = strings_of({**known, "channels": [c | {"value": ""} for c in known["channels"]]})
-    wanted |= {name for plan in (known["activity"], *known["precisions"].values()) for name in plan["states"]}
-    wanted |= {*known["precisions"], *known["operating_points"], *known["sensors"]}
+    constants = app_constants(Contract.read(bundle))
+    expected = strings_of({**constants, "channels": [c | {"value": ""} for c in constants["channels"]]})
+    expected |= {name for plan in (constants["activity"], *constants["precisions"].values()) for name in plan["states"]}
+    expected |= {*constants["precisions"], *constants["operating_points"], *constants["sensors"]}
     for name in CODE:
         found = set(re.findall(r'"([^"\n]*)"', (bundle / name).read_text()))
-        assert wanted - found <= {""}, name
-    assert any(len(word) == 64 for word in wanted)
+        assert expected - found <= {""}, name
+    assert any(len(word) == 64 for word in expected)
 
 
 @every
 def test_nothing_is_left_to_fill_in(bundle):
     for name in (*CODE, "README.md"):
         text = (bundle / name).read_text()
-        assert "{{" not in text
+        assert not re.search(r"\{\{|\{%|\{#|%\}", text)
         assert not re.search(r"\b(TODO|FIXME|XXX)\b", text)
         assert max(map(len, text.splitlines())) <= WIDTH, name
         assert text.count("constants of the contract") == 2 * (name != "README.md")
 
 
-def test_python_needs_numpy_and_the_runtime_alone():
-    tree = ast.parse((TEMPLATES / "sleep_stager.py").read_text())
+@pytest.mark.parametrize("architecture", ["gru"])
+def test_python_needs_numpy_and_the_runtime_alone(bundle):
+    tree = ast.parse((bundle / "sleep_stager.py").read_text())
     names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     names |= {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
     roots = {name.split(".")[0] for name in names}
     assert roots - sys.stdlib_module_names == {"numpy", "ai_edge_litert", "tflite_runtime"}
-    assert not re.search(r"^\s*import |\bfrom \"", (TEMPLATES / "sleep-stager.js").read_text().split("*/")[1], re.M)
+    assert not re.search(r"^\s*import |\bfrom \"", (bundle / "sleep-stager.js").read_text().split("*/")[1], re.M)
 
 
 @pytest.mark.parametrize("architecture", ["gru"])
@@ -124,9 +124,10 @@ def test_swift_uses_only_constants_that_are_there(bundle):
     assert set(re.findall(r"Contract\.(\w+)", without_words(text))) <= there
 
 
-def test_swift_calls_the_runtime_by_its_own_names():
+@pytest.mark.parametrize("architecture", ["gru"])
+def test_swift_calls_the_runtime_by_its_own_names(bundle):
     """Of TensorFlowLiteSwift: Sources/Interpreter.swift and Sources/SignatureRunner.swift of TensorFlow."""
-    text = (TEMPLATES / "SleepStager.swift").read_text()
+    text = (bundle / "SleepStager.swift").read_text()
     for call in (
         "Interpreter.Options()",
         ".threadCount = 1",
@@ -139,14 +140,34 @@ def test_swift_calls_the_runtime_by_its_own_names():
 
 
 @pytest.mark.parametrize("architecture", ["gru"])
-def test_other_tensors_than_float32_are_refused(bundle):
-    contract = contract_of(bundle)
-    contract["precisions"]["float32"]["calls"][1]["inputs"][0]["dtype"] = "int8"
-    with pytest.raises(ValueError, match=r"gru\.float32\.tflite: inputs are not all float32"):
-        write_apps(bundle, contract)
+def test_python_is_clean(bundle, run_python):
+    """Templates are not linted; what they give is."""
+    rules = "E,F,I,B,UP,SIM,C4,PIE"
+    command = ["-m", "ruff", "check", "--isolated", "--line-length", WIDTH, "--target-version", "py39"]
+    done = run_python(*command, "--select", rules, bundle / "sleep_stager.py")
+    assert done.returncode == 0, done.stdout
 
 
-def test_text_is_broken_over_lines_where_it_is_too_long():
-    short, long = ("[", ["1", "2"], "]"), ("f(", ["x" * 60, ("[", ["y" * 59], "]")], ")")
-    assert laid_out(short, 4) == "[1, 2]"
-    assert laid_out(long, 4) == f"f(\n    {'x' * 60},\n    [{'y' * 59}]\n)"
+@every
+def test_the_page_says_of_raw_motion_and_operating_points_what_the_contract_has(bundle):
+    with_all = (bundle / "README.md").read_text()
+    assert "Activity counts come from it by themselves." in with_all
+    assert "| `rem` | " in with_all
+    document = Contract.read(bundle).document() | {"preprocessing": {}, "operating_points": {}}
+    write_apps(bundle, Contract.model_validate(document))
+    without = (bundle / "README.md").read_text()
+    assert "Activity counts come from it by themselves." not in without
+    assert "Operating points" not in without
+    assert "\n\n\n\n" not in without
+
+
+@pytest.mark.parametrize("architecture", ["gru"])
+def test_the_schema_is_that_of_the_contract(bundle):
+    schema = json.loads((bundle / "contract.schema.json").read_text())
+    contract = json.loads((bundle / "contract.json").read_text())
+    assert contract.keys() <= schema["properties"].keys()
+    assert {"architecture", "stages", "seconds", "channels", "precisions"} <= {*schema["required"]} <= contract.keys()
+    tensor = contract["precisions"]["float32"]["calls"][0]["inputs"][0]
+    assert (
+        tensor.keys() <= schema["$defs"]["Tensor"]["properties"].keys()
+    )  # "from", not the name that Python has for it

@@ -13,9 +13,10 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
-from export.bundle import read_contract, reject
-from export.contract import embedded, rewrite, sha256
-from pipeline.options import ARCHITECTURES, CHANNELS, PRECISIONS, STAGES, UserMistake
+from export.bundle import install_bundle, read_bundle, recover_bundle, reject_precisions
+from export.tflite import embedded_contract, rewrite, sha256
+from pipeline.constants import ARCHITECTURES, CHANNELS, PRECISIONS, STAGES
+from pipeline.errors import UserMistake
 
 CODES = {  # stage -> HKCategoryValueSleepAnalysis, SleepSessionRecord.STAGE_TYPE_*
     "Wake": (2, 1), "N1": (3, 4), "N2": (3, 4), "N3": (4, 5), "REM": (5, 6),
@@ -72,7 +73,7 @@ def operations(path):
     return [(codes[op.opcodeIndex], types(op.inputs), types(op.outputs)) for op in graph.operators]
 
 
-def said(content, steps=4):
+def run_steps(content, steps=4):
     """Outputs of a .tflite's bytes over some steps, each state fed back."""
     interpreter = Interpreter(model_content=content, num_threads=1)
     (signature,) = interpreter.get_signature_list()
@@ -89,10 +90,18 @@ def said(content, steps=4):
 @every
 def test_a_bundle_holds_these_files_and_no_others(bundle, architecture):
     kept = [f"{architecture}.{precision}.tflite" for precision in contract_of(bundle)["precisions"]]
-    wanted = {"contract.json", "golden.json", "labels.txt", "sensing.tflite", "activity.tflite", *kept}
-    wanted |= {"README.md", "sleep_stager.py", "sleep-stager.js", "SleepStager.kt", "SleepStager.swift"}
-    wanted |= {"report.json", "report.md", "MODEL_CARD.md", "confusion.png", "reliability.png", "parity.png"}
-    assert {path.name for path in bundle.iterdir()} == wanted
+    expected = {
+        "contract.json",
+        "contract.schema.json",
+        "golden.json",
+        "labels.txt",
+        "sensing.tflite",
+        "activity.tflite",
+        *kept,
+    }
+    expected |= {"README.md", "sleep_stager.py", "sleep-stager.js", "SleepStager.kt", "SleepStager.swift"}
+    expected |= {"report.json", "report.md", "MODEL_CARD.md", "confusion.png", "reliability.png", "parity.png"}
+    assert {path.name for path in bundle.iterdir()} == expected
     assert (bundle / "labels.txt").read_text() == "Wake\nN1\nN2\nN3\nREM\n"
 
 
@@ -172,21 +181,21 @@ def test_calls_and_states_fit_together(bundle, architecture):
 
 def test_tolerances(quick_run):
     plans = contract_of(quick_run.folder / "bundles" / "gru")["precisions"]
-    wanted = {
+    expected = {
         "float32": {"p99_abs_dp": 5e-6, "max_abs_dp": 1e-5, "same_stage": 1, "tie": 2e-5},
         "float16": {"p99_abs_dp": 2e-3, "same_stage": 0.999},
         "dynamic": {"p99_abs_dp": 0.08, "same_stage": 0.995},
         "int8": {"p99_abs_dp": 0.1, "same_stage": 0.985},
         "int16x8": {"p99_abs_dp": 0.08, "same_stage": 0.995},
     }
-    assert {name: plan["tolerance"] for name, plan in plans.items()} == {name: wanted[name] for name in plans}
+    assert {name: plan["tolerance"] for name, plan in plans.items()} == {name: expected[name] for name in plans}
 
 
 @every
 def test_each_file_of_a_bundle_holds_the_contract(bundle):
-    wanted = without_digests(contract_of(bundle))
+    expected = without_digests(contract_of(bundle))
     for path in bundle.glob("*.tflite"):
-        assert embedded(path) == wanted, path.name
+        assert embedded_contract(path) == expected, path.name
 
 
 @every
@@ -196,7 +205,7 @@ def test_every_file_runs_with_built_in_operators_alone(bundle, files, architectu
         assert all(code.customCode is None for code in model.operatorCodes), path.name
         names = {name for name, _, _ in operations(path)}
         assert not names & {"CUSTOM", "WHILE", "CALL_ONCE", "VAR_HANDLE"}
-        out = said(path.read_bytes())
+        out = run_steps(path.read_bytes())
         assert all(np.isfinite(x).all() for x in out.values())
         if "stage_probabilities" in out:
             np.testing.assert_allclose(out["stage_probabilities"].sum(), 1, atol=0.02)
@@ -205,8 +214,8 @@ def test_every_file_runs_with_built_in_operators_alone(bundle, files, architectu
 @every
 def test_number_formats(bundle, files, architecture):
     def products(precision):
-        found = operations(files(architecture, precision))
-        return {(tuple(i[:2]), o[0]) for name, i, o in found if name == "FULLY_CONNECTED"}
+        rows = operations(files(architecture, precision))
+        return {(tuple(i[:2]), o[0]) for name, i, o in rows if name == "FULLY_CONNECTED"}
 
     assert products("float32") == {(("FLOAT32", "FLOAT32"), "FLOAT32")}
     assert products("dynamic") == {(("FLOAT32", "FLOAT32"), "FLOAT32")}
@@ -228,25 +237,25 @@ def test_number_formats(bundle, files, architecture):
 @pytest.fixture(scope="module")
 def golden(quick_run):
     """(run, golden night, its features)"""
-    from models.run import Run
+    from models.trained_run import TrainedRun
 
-    run = Run(quick_run.folder)
-    (night,) = run.golden()  # the only one held out
-    return run, night, run.sensing().nights([night])
+    run = TrainedRun(quick_run.folder)
+    (night,) = run.golden_nights()  # the only one held out
+    return run, night, run.sensing().sense_nights([night])
 
 
 @every
 def test_the_golden_night_is_a_whole_night_in_exact_float32(golden, bundle, architecture):
-    (run, night, features), told = golden, json.loads((bundle / "golden.json").read_text())
-    assert told["night"] == night.subject in run.splits["validation"]
-    assert len(told["windows"]) == len(night) > 100
+    (run, night, features), document = golden, json.loads((bundle / "golden.json").read_text())
+    assert document["night"] == night.subject in run.splits["validation"]
+    assert len(document["windows"]) == len(night) > 100
     for name in run.channels:
-        values = np.array([window[name] for window in told["windows"]], np.float32)
-        np.testing.assert_array_equal(values, night.window(name, run.options), strict=True)
-    assert [window["stage"] for window in told["windows"]] == [STAGES[s] if s >= 0 else None for s in night.stages]
-    (wanted,) = run.probabilities(architecture, features)
-    values = np.array([window["stage_probabilities"] for window in told["windows"]])
-    np.testing.assert_allclose(values, wanted, rtol=0, atol=1e-6)
+        values = np.array([window[name] for window in document["windows"]], np.float32)
+        np.testing.assert_array_equal(values, night.values(name, run.options), strict=True)
+    assert [window["stage"] for window in document["windows"]] == [STAGES[s] if s >= 0 else None for s in night.stages]
+    (expected,) = run.probabilities(architecture, features)
+    values = np.array([window["stage_probabilities"] for window in document["windows"]])
+    np.testing.assert_allclose(values, expected, rtol=0, atol=1e-6)
 
 
 def test_the_golden_night_is_the_same_in_every_bundle(quick_run):
@@ -265,25 +274,25 @@ def flip_a_byte(path):
 
 @pytest.mark.parametrize("name", ["sensing.tflite", "gru.float32.tflite"])
 @pytest.mark.parametrize(
-    ("tamper", "says"),
+    ("tamper", "message"),
     [
         (flip_a_byte, "SHA-256"),
         (lambda path: path.write_bytes(path.read_bytes()[:-9]), "SHA-256"),
         (Path.unlink, "missing"),
     ],
 )
-def test_an_altered_file_is_refused(gru, name, tamper, says):
-    read_contract(gru)
+def test_an_altered_file_is_refused(gru, name, tamper, message):
+    read_bundle(gru)
     tamper(gru / name)
-    with pytest.raises(UserMistake, match=says) as caught:
-        read_contract(gru)
+    with pytest.raises(UserMistake, match=message) as caught:
+        read_bundle(gru)
     assert name in caught.value.message
     if name != "sensing.tflite":
-        read_contract(gru, ["float16"])  # which does not need that file
+        read_bundle(gru, ["float16"])  # which does not need that file
 
 
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("text", "message"),
     [
         (None, "missing"),
         ("{", "JSON"),
@@ -293,26 +302,26 @@ def test_an_altered_file_is_refused(gru, name, tamper, says):
         ('{"format": "wristsleep-contract/1"}', "contract.json"),
     ],
 )
-def test_a_broken_contract_is_refused(gru, text, says):
+def test_a_broken_contract_is_refused(gru, text, message):
     (gru / "contract.json").unlink()
     if text:
         (gru / "contract.json").write_text(text)
-    with pytest.raises(UserMistake, match=says):
-        read_contract(gru)
+    with pytest.raises(UserMistake, match=message):
+        read_bundle(gru)
 
 
 def test_reject_moves_files_and_seals_the_rest(gru, tmp_path):
     before = contract_of(gru)
-    reject(gru, ["float16"], tmp_path / "rejected" / "gru")
+    reject_precisions(gru, ["float16"], tmp_path / "rejected" / "gru")
     assert [path.name for path in (tmp_path / "rejected" / "gru").iterdir()] == ["gru.float16.tflite"]
     assert not (gru / "gru.float16.tflite").exists()
-    contract = read_contract(gru)  # digests fit
-    assert [*contract["precisions"]] == [name for name in before["precisions"] if name != "float16"]
+    contract = read_bundle(gru)  # digests fit
+    assert [*contract.precisions] == [name for name in before["precisions"] if name != "float16"]
     for path in gru.glob("*.tflite"):
-        assert embedded(path) == without_digests(contract_of(gru))
-        said(path.read_bytes())
+        assert embedded_contract(path) == without_digests(contract_of(gru))
+        run_steps(path.read_bytes())
     with pytest.raises(UserMistake, match="float16"):
-        read_contract(gru, ["float16"])
+        read_bundle(gru, ["float16"])
 
 
 @pytest.mark.parametrize("name", ["sensing", "gru.float32", "gru.float16", "gru.dynamic", "gru.int8", "gru.int16x8"])
@@ -321,11 +330,15 @@ def test_rewriting_changes_no_output_and_twice_is_once(quick_run, files, name):
     content, other = path.read_bytes(), {"format": "another", "what": "contract"}
     again = rewrite(content, other)
     assert rewrite(again, other) == again
-    assert rewrite(rewrite(content, embedded(path)), embedded(path)) == rewrite(content, embedded(path)) == content
-    before, after = said(content), said(again)
+    assert (
+        rewrite(rewrite(content, embedded_contract(path)), embedded_contract(path))
+        == rewrite(content, embedded_contract(path))
+        == content
+    )
+    before, after = run_steps(content), run_steps(again)
     assert before.keys() == after.keys()
-    for key, wanted in before.items():
-        np.testing.assert_array_equal(after[key], wanted, err_msg=key)
+    for key, expected in before.items():
+        np.testing.assert_array_equal(after[key], expected, err_msg=key)
 
 
 def test_rewriting_what_the_converter_gives_makes_it_lean(tmp_path):
@@ -342,5 +355,80 @@ def test_rewriting_what_the_converter_gives_makes_it_lean(tmp_path):
     lean = rewrite(content)
     assert len(lean) < len(content)
     assert rewrite(lean) == lean
-    for key, wanted in said(content).items():
-        np.testing.assert_array_equal(said(lean)[key], wanted)
+    for key, expected in run_steps(content).items():
+        np.testing.assert_array_equal(run_steps(lean)[key], expected)
+
+
+INSTALL = """
+import os, signal, sys
+from pathlib import Path
+
+from export.bundle import install_bundle
+
+renames, rename = [], Path.rename
+
+
+def stopped(path, target):
+    if len(renames) == int(sys.argv[3]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    renames.append(path)
+    return rename(path, target)
+
+
+Path.rename = stopped
+install_bundle(Path(sys.argv[1]), Path(sys.argv[2]))
+"""
+
+
+def folder_of(path, text):
+    path.mkdir(parents=True)
+    (path / "contract.json").write_text(text)
+    return path
+
+
+@pytest.fixture
+def installed(tmp_path):
+    """(a new bundle elsewhere, where it goes: an old one stands there)"""
+    return folder_of(tmp_path / "scratch" / "gru", "new"), folder_of(tmp_path / "bundles" / "gru", "old")
+
+
+def left_in(bundle):
+    return {path.name: (path / "contract.json").read_text() for path in bundle.parent.iterdir()}
+
+
+@pytest.mark.parametrize(
+    ("renames", "left"), [(0, {"gru": "old", ".gru.new": "new"}), (1, {".gru.old": "old", ".gru.new": "new"})]
+)
+def test_a_kill_never_loses_the_old_bundle(installed, run_python, renames, left):
+    """Before the first rename, or between the two."""
+    new, bundle = installed
+    done = run_python("-c", INSTALL, new, bundle, renames)
+    assert done.returncode == -9, done.stderr
+    assert left_in(bundle) == left
+    recover_bundle(bundle)
+    assert left_in(bundle) == {"gru": "old"}
+    install_bundle(new, bundle)
+    assert left_in(bundle) == {"gru": "new"}
+    assert (new / "contract.json").read_text() == "new"
+
+
+def test_installing_recovers_by_itself(installed, run_python):
+    new, bundle = installed
+    run_python("-c", INSTALL, new, bundle, 1)
+    install_bundle(new, bundle)
+    assert left_in(bundle) == {"gru": "new"}
+
+
+def test_a_kill_after_the_renames_leaves_the_new_bundle(installed):
+    _, bundle = installed
+    folder_of(bundle.with_name(".gru.old"), "older")
+    recover_bundle(bundle)
+    assert left_in(bundle) == {"gru": "old"}
+
+
+def test_the_first_bundle_of_a_place(installed, tmp_path):
+    new, _ = installed
+    (tmp_path / "empty").mkdir()
+    recover_bundle(tmp_path / "empty" / "gru")
+    install_bundle(new, tmp_path / "empty" / "gru")
+    assert left_in(tmp_path / "empty" / "gru") == {"gru": "new"}

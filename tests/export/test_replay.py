@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.options import ARCHITECTURES
+from pipeline.constants import ARCHITECTURES
 
 REPLAY = Path(__file__).parent / "replay.py"
 

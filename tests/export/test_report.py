@@ -1,28 +1,21 @@
-"""What a bundle's report and model card say, and the facts read off its files.
-
-Parameters and multiply-accumulates are worked out here from the layers' sizes; the arena's cases by hand.
-"""
+"""What a bundle's report and model card say, and of what origin they say the nights are."""
 
 import json
 import shutil
 from pathlib import Path
 
-import flatbuffers
 import numpy as np
 import pytest
-from ai_edge_litert import schema_py_generated as schema
 
 from benchmarks.step import met
-from evaluation.metrics import kappa
 from export import report
-from export.contract import rewrite
-from export.graph import arena, facts
-from export.latency import latencies
+from export.contract import Contract
 from pipeline.align import Night
+from pipeline.constants import STAGES
 from pipeline.files import read_json, write_json
-from pipeline.options import STAGES
-
-WALCH = ["46343", "759667", "781756", "844359", "1066528", "1360686"]
+from pipeline.origin import SLEEP_ACCEL, SYNTHETIC, UNKNOWN, Origin
+from pipeline.run_folder import RunFolder
+from scoring.metrics import kappa
 
 
 def night(stages, subject="1"):
@@ -38,80 +31,18 @@ def read(path):
     return Path(path).read_bytes()
 
 
-class TestFacts:
-    @pytest.fixture(scope="class")
-    def bundle(self, quick_run):
-        return quick_run.folder / "bundles" / "gru"
-
-    def test_gru(self, bundle):
-        """dense, GRU, dense: weights and biases, and a product per weight."""
-        f = len(read_json(bundle.parents[1] / "scaler.json")["mean"])
-        h = read_json(bundle.parents[1] / "hparams.json")["options"]["hidden_dim"]
-        of = facts(read(bundle / "gru.float32.tflite"))
-        assert of["macs"] == f * h + 2 * 3 * h * h + 5 * h
-        assert of["parameters"] == of["macs"] + h + 2 * 3 * h + 5
-        assert of["multiplications"] == 3 * h  # reset gate, update gate, and its complement
-        assert of["operations"]["FULLY_CONNECTED"] == 4
-        assert of["bytes"] == (bundle / "gru.float32.tflite").stat().st_size > of["lean_bytes"] > 4 * of["parameters"]
-
-    def test_transformer_counts_batched_products(self, quick_run):
-        of = facts(read(quick_run.folder / "bundles/transformer/transformer.float32.tflite"))
-        products = {kind: n for kind, n in of["operations"].items() if kind in ("FULLY_CONNECTED", "BATCH_MATMUL")}
-        assert of["macs"] > of["parameters"] > 0
-        assert sum(products.values()) > 8
-
-    def test_convolution(self, quick_run):
-        """The activity call's filter: a product per tap and grid point."""
-        path = quick_run.folder / "bundles/gru/activity.tflite"
-        assert facts(read(path))["macs"] == 50 * 30 * 100
-
-    def test_digest_is_of_graph_and_weights(self, bundle):
-        content = read(bundle / "sensing.tflite")
-        other = rewrite(content, {"another": "contract"})
-        assert other != content
-        assert facts(other)["lean_sha256"] == facts(content)["lean_sha256"]
-        assert facts(read(bundle.parent / "rnn/sensing.tflite"))["lean_sha256"] == facts(content)["lean_sha256"]
-        model = schema.ModelT.InitFromPackedBuf(content, 0)
-        buffers = [model.buffers[tensor.buffer] for tensor in model.subgraphs[0].tensors]
-        weights = max((each for each in buffers if each.data is not None), key=lambda each: len(each.data))
-        weights.data = np.bitwise_xor(weights.data, np.uint8(1))
-        builder = flatbuffers.Builder()
-        builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
-        assert facts(bytes(builder.Output()))["lean_sha256"] != facts(content)["lean_sha256"]
-
-
-class TestArena:
-    def test_those_that_never_meet_share(self):
-        assert arena([(64, 0, 1), (64, 2, 3)]) == 64
-
-    def test_those_that_meet_do_not(self):
-        assert arena([(64, 0, 1), (64, 1, 2)]) == 128
-
-    def test_a_chain_takes_its_largest_pair(self):
-        assert arena([(16, 0, 1), (160, 1, 2), (48, 2, 3), (32, 3, 4)]) == 208
-
-    def test_a_small_one_goes_into_a_gap(self):
-        assert arena([(160, 0, 1), (80, 1, 3), (160, 3, 4), (80, 0, 0)]) == 240
-
-    def test_aligned(self):
-        assert arena([(4, 0, 1), (20, 0, 1)]) == 16 + 32
-
-    def test_nothing(self):
-        assert arena([]) == 0
-
-
 class TestFigures:
     def test_pooled_over_scored_windows(self):
         nights = [night([0, 1, 2, -1]), night([2, 2, 3, 4])]
-        said = [sure([0, 2, 2, 4]), sure([2, 3, 3, 4])]
-        of = report.figures(nights, said)
+        predicted = [sure([0, 2, 2, 4]), sure([2, 3, 3, 4])]
+        of = report.figures(nights, predicted)
         assert (of["windows"], of["scored"]) == (8, 7)
         five = of["views"]["5"]
         assert five["accuracy"] == pytest.approx(5 / 7)
         assert five["kappa"] == pytest.approx(kappa([0, 1, 2, 2, 2, 3, 4], [0, 2, 2, 2, 3, 3, 4]))
         assert five["majority_accuracy"] == pytest.approx(3 / 7)
         assert five["recall"] == {"Wake": 1, "N1": 0, "N2": pytest.approx(2 / 3), "N3": 1, "REM": 1}
-        assert five["precision"]["N1"] is None  # never said
+        assert five["precision"]["N1"] is None  # never predicted
         assert of["views"]["4"]["accuracy"] == pytest.approx(6 / 7)
         assert np.sum(of["confusion"]["5"]) == np.sum(of["confusion"]["2"]) == 7
         assert of["confusion"]["5"][1] == [0, 0, 1, 0, 0]
@@ -126,24 +57,8 @@ class TestFigures:
 
     def test_drawn_as_counted(self):
         counts = [[3, 1], [0, 2]]
-        true, said, _ = report.pairs(counts, ("a", "b"))
-        assert np.array_equal([[np.sum((true == i) & (said == j)) for j in (0, 1)] for i in (0, 1)], counts)
-
-
-class TestLatency:
-    def test_of_litert_benchmark(self, quick_run):
-        calls = {"sensing.tflite": "sense", "gru.float32.tflite": "step"}
-        taken = latencies(quick_run.folder / "bundles/gru", calls, runs=30)
-        assert list(taken) == list(calls)
-        for of in taken.values():
-            assert 0 < of["p5"] <= of["median"] <= of["p95"] < 1e5
-            assert of["median"] % 10  # not rounded
-            assert of["runs"] == 30
-
-    def test_fails_aloud(self, tmp_path):
-        (tmp_path / "a.tflite").write_bytes(b"no model")
-        with pytest.raises(RuntimeError, match="litert-benchmark"):
-            latencies(tmp_path, {"a.tflite": "step"}, runs=1)
+        scored, predicted, _ = report.epochs_of(counts, ("a", "b"))
+        assert np.array_equal([[np.sum((scored == i) & (predicted == j)) for j in (0, 1)] for i in (0, 1)], counts)
 
 
 class TestBundle:
@@ -157,18 +72,19 @@ class TestBundle:
         monkeypatch.setattr(report, "latencies", lambda folder, calls: dict.fromkeys(calls, few))
         rng = np.random.default_rng(0)
         stages = [rng.integers(-1, 5, 80) for _ in range(2)]
-        nights, said = [night(s) for s in stages], [sure(np.where(rng.random(80) < 0.7, s, 2)) for s in stages]
-        parity = read_json(run / "measured.json")
-        plans = read_json(run / "bundles/gru/contract.json")["precisions"]
+        nights = [night(s) for s in stages]
+        predicted = [sure(np.where(rng.random(80) < 0.7, s, 2)) for s in stages]
+        parity = read_json(run / "parity.json")
+        plans = Contract.read(run / "bundles/gru").precisions
         for row in parity["models"]:
             if row["architecture"] == "gru" and row["precision"] in plans:
-                row["measured"] = report.measured(run / "bundles/gru", plans[row["precision"]], nights, said)
-        write_json(run / "measured.json", parity)
+                row["measured"] = report.measurements(run / "bundles/gru", plans[row["precision"]], nights, predicted)
+        write_json(run / "parity.json", parity)
         return run
 
     def write(self, run):
         bundle = run / "bundles/gru"
-        report.write_report(bundle, run)
+        report.write_report(bundle, RunFolder(run))
         texts = ((bundle / name).read_text() for name in ("report.md", "MODEL_CARD.md"))
         return read_json(bundle / "report.json"), *texts
 
@@ -181,7 +97,7 @@ class TestBundle:
         assert of["step_us"] == 5
         assert of["arena_bytes"] == max(call["arena_bytes"] for call in calls)
         parity = {
-            row["precision"]: row for row in read_json(run / "measured.json")["models"] if row["architecture"] == "gru"
+            row["precision"]: row for row in read_json(run / "parity.json")["models"] if row["architecture"] == "gru"
         }
         assert of["agreement"]["p99_abs_dp"] == parity["float32"]["p99_abs_dp"]
         five = of["figures"]["views"]["5"]
@@ -201,51 +117,67 @@ class TestBundle:
                 assert f"({name})" in text
                 assert read(run / "bundles/gru" / name).startswith(b"\x89PNG")
 
-    def test_simulated_nights_are_said_to_be(self, run):
+    def come_from(self, run, origin):
+        """Make it a run of nights of this origin, and write its report."""
+        write_json(run / "hparams.json", read_json(run / "hparams.json") | {"origin": origin.as_dict()})
+        document, *texts = self.write(run)
+        assert document["data"]["origin"] == origin.name
+        assert document["data"]["mark"] == origin.as_dict()
+        return texts
+
+    def test_simulated_nights(self, run):
+        """The origin that the run recorded when it was trained."""
         document, *texts = self.write(run)
         assert document["data"]["origin"] == "synthetic"
+        assert document["data"]["mark"] == SYNTHETIC.as_dict()
         for text in texts:
             assert "SIMULATED NIGHTS" in text.split("##")[0]
             assert "Walch" not in text
+        assert "Simulated nights (synthetic)." in texts[1]
 
-    def test_walch(self, run):
-        """Subjects of sleep-accel: who they are, and the attribution that its licence asks for."""
-        self.become(run, WALCH)
-        document, text, card = self.write(run)
-        assert document["data"]["origin"] == "sleep-accel"
+    def test_sleep_accel(self, run):
+        """Who is in it, and the attribution that its licence asks for."""
+        text, card = self.come_from(run, SLEEP_ACCEL)
         assert "SIMULATED" not in text + card
-        for said in (
+        assert "unknown origin" not in text + card
+        for phrase in (
             "doi:10.13026/hmhs-py35",
             "Open Data Commons Attribution License 1.0",
             "6 of them",
             "not a medical",
         ):
-            assert said in card
+            assert phrase in card
         splits = read_json(run / "splits.json")
         assert f"held out ({len(splits['validation'])}): {', '.join(splits['validation'])}" in card
 
-    def test_nights_of_somebody_else(self, run):
-        self.become(run, ["7", *WALCH[1:]])
-        document, text, card = self.write(run)
-        assert document["data"]["origin"] == "other"
-        assert "Walch" not in card
-        assert "Whoever hands this model on" in card
-        assert "not\n> known" in text
+    def test_unknown_origin(self, run):
+        """Whoever the subjects are: their ids say nothing."""
+        ids = iter(["46343", "759667", "781756", "844359", "1066528", "1360686"])  # as in sleep-accel
+        splits = {part: [next(ids) for _ in members] for part, members in read_json(run / "splits.json").items()}
+        write_json(run / "splits.json", splits)
+        text, card = self.come_from(run, UNKNOWN)
+        assert "Nights of unknown origin" in text.split("##")[0]
+        assert "6 nights of unknown origin: the data set carries no mark" in card
+        assert "Whoever hands this model on must say so here." in card
+        assert "Licence:" not in card
+        for name in ("Walch", "sleep-accel", "SIMULATED", "ODC-By"):
+            assert name not in text + card
 
-    def become(self, run, subjects):
-        """Make it a run of other subjects, recorded ones."""
-        splits, left = read_json(run / "splits.json"), iter(subjects)
-        write_json(run / "splits.json", {part: [next(left) for _ in of] for part, of in splits.items()})
-        hparams = read_json(run / "hparams.json") | {"synthetic": False}
-        write_json(run / "hparams.json", hparams)
+    def test_nights_of_another_data_set(self, run):
+        origin = Origin("sleep-lab", "2.1", "CC BY 4.0", "Lab of Sleep, 2025.")
+        text, card = self.come_from(run, origin)
+        assert "6 nights of sleep-lab 2.1." in card
+        assert "Licence: CC BY 4.0. Lab of Sleep, 2025." in card
+        for name in ("Walch", "SIMULATED", "unknown origin"):
+            assert name not in text + card
 
     def test_a_file_built_anew_has_no_figures(self, run):
         """Another graph or other weights: what was measured says nothing of it."""
-        parity = read_json(run / "measured.json")
+        parity = read_json(run / "parity.json")
         for row in parity["models"]:
             if (row["architecture"], row["precision"]) == ("gru", "float32"):
                 row["measured"]["files"]["gru.float32.tflite"] = "0" * 64
-        write_json(run / "measured.json", parity)
+        write_json(run / "parity.json", parity)
         document, text, _ = self.write(run)
         assert document["precisions"]["float32"]["figures"] is None
         assert "- float32: no figures, the file was built anew" in text
@@ -253,7 +185,7 @@ class TestBundle:
     def test_not_measured_at_all(self, run):
         """Pictures of an earlier report go, the costs stay."""
         self.write(run)
-        (run / "measured.json").unlink()
+        (run / "parity.json").unlink()
         document, text, card = self.write(run)
         assert all(of["figures"] is None and of["macs"] > 0 for of in document["precisions"].values())
         assert "no figures, no parity check" in text
@@ -269,11 +201,11 @@ class TestBundle:
         assert "- int8: rejected, its parity gate failed." in text
 
     def test_unscored_nights(self, run):
-        parity = read_json(run / "measured.json")
+        parity = read_json(run / "parity.json")
         for row in parity["models"]:
             if "measured" in row:
                 row["measured"] = {"windows": 80, "scored": 0, "files": row["measured"]["files"]}
-        write_json(run / "measured.json", parity)
+        write_json(run / "parity.json", parity)
         document, text, card = self.write(run)
         assert document["held_out"]["scored"] == 0
         assert document["precisions"]["float32"]["agreement"]["same_stage"] > 0.9
@@ -292,12 +224,12 @@ def test_benchmark_of_a_step(quick_run, run_python):
     code = "import json, sys; from benchmarks.step import *; f = report(sys.argv[1], 'gru', 'float32', 1, False)"
     done = run_python("-c", f"{code}; print(json.dumps([f, list(lines(f))]))", quick_run.folder)
     assert done.returncode == 0, done.stderr
-    figures, said = json.loads(done.stdout)
+    figures, text = json.loads(done.stdout)
     calls = figures["calls_us"]
     assert figures["step_us"] == pytest.approx(calls["sensing.tflite"] + calls["gru.float32.tflite"])
     per_hour = figures["per_hour"]
     assert figures["macs_per_hour"] == sum(per_hour[n]["macs"] for n in ("sensing.tflite", "gru.float32.tflite"))
-    assert f"multiply-accumulates per hour of sleep {figures['macs_per_hour'] / 1e6:.3f} M" in said
+    assert f"multiply-accumulates per hour of sleep {figures['macs_per_hour'] / 1e6:.3f} M" in text
     assert not figures["met"]  # targets are of int8
 
 

@@ -9,9 +9,10 @@ import pytest
 from click.testing import CliRunner
 
 from export.__main__ import main
-from export.bundle import reject
-from export.contract import sha256
-from pipeline.options import PRECISIONS, PROBABILITIES, UserMistake
+from export.bundle import reject_precisions
+from export.tflite import sha256
+from pipeline.constants import PRECISIONS, PROBABILITIES
+from pipeline.errors import UserMistake
 
 
 @pytest.fixture
@@ -67,36 +68,39 @@ def state(contract):
 
 
 @pytest.mark.parametrize(
-    ("alter", "said"),
+    ("alter", "message"),
     [
         (lambda c: c.pop("stages"), "stages: Field required"),
         (lambda c: c.update(format="wristsleep-contract/2"), "format: Input should be 'wristsleep-contract/1'"),
         (lambda c: c["seconds"].update(row="1"), "seconds.row: Input should be a valid integer"),
         (lambda c: c["channels"][0].update(values_per_window=0), "channels.0.values_per_window"),
-        (lambda c: c["channels"][0].update(values_per_window=29), "shape [1, 30] from 'channel:heart_rate', which"),
+        (
+            lambda c: c["channels"][0].update(values_per_window=29),
+            "channels.0.values_per_window: 29, but heart_rate has 30",
+        ),
         (lambda c: c["operating_points"]["rem"]["weights"].pop(), "operating_points.rem.weights"),
         (lambda c: first_call(c).update(file="../gru/sensing.tflite"), "expected a name in the bundle, not a path"),
         (lambda c: first_call(c)["outputs"].pop(0), "precisions.float32"),
-        (lambda c: first_call(c)["inputs"][0].update({"from": "state:nothing"}), "'state:nothing', which has no such"),
+        (lambda c: first_call(c)["inputs"][0].update({"from": "state:nothing"}), "'state:nothing': no such source"),
         (lambda c: c["precisions"]["float32"].update(probabilities="features"), "no output 'features' of shape"),
-        (lambda c: c["preprocessing"]["activity"]["states"].pop("history"), "'state:history', which has no such"),
+        (lambda c: c["preprocessing"]["activity"]["states"].pop("history"), "'state:history': no such source"),
         (lambda c: first_call(c).update(file="a" * 999), "expected a name in the bundle"),
         (lambda c: state(c).update(initial=[1, 2, 3]), "no float32 numbers of shape"),
         (lambda c: state(c).update(initial=[[1], [1, 2]]), "no float32 numbers of shape"),
         (lambda c: state(c).update(initial=["a"]), "no float32 numbers of shape"),
-        (lambda c: state(c).update(dtype="int8"), "int8 is not that of the input which takes it"),
+        (lambda c: state(c).update(dtype="int8"), "float32, but 'state:context' is int8"),
         (lambda c: c.update(delay_windows=1), "the contract embedded in it is not contract.json"),
     ],
 )
-def test_a_contract_that_is_none(bundle, alter, said, mistake):
+def test_a_contract_that_is_none(bundle, alter, message, mistake):
     change(bundle / "contract.json", alter)
     line = mistake(verified(bundle))
     assert "contract.json" in line
-    assert said in line
+    assert message in line
 
 
 @pytest.mark.parametrize(
-    ("alter", "said"),
+    ("alter", "message"),
     [
         (lambda g: g.pop("windows"), "no windows"),
         (lambda g: g["windows"][7].pop("heart_rate"), "window 7, heart_rate: expected 30 numbers"),
@@ -105,11 +109,11 @@ def test_a_contract_that_is_none(bundle, alter, said, mistake):
         (lambda g: g["windows"][7].update(stage="N4"), "window 7, stage: 'N4' is none of Wake, N1"),
     ],
 )
-def test_a_golden_night_that_is_none(bundle, alter, said, mistake):
+def test_a_golden_night_that_is_none(bundle, alter, message, mistake):
     change(bundle / "golden.json", alter)
     line = mistake(verified(bundle))
     assert "golden.json" in line
-    assert said in line
+    assert message in line
 
 
 def test_altered_files(bundle, mistake):
@@ -151,7 +155,7 @@ def test_a_file_that_is_not_tflite_under_its_digest(bundle, mistake):
 
 def test_a_bundle_whose_last_file_is_rejected_goes(bundle, tmp_path):
     kept = list(json.loads((bundle / "contract.json").read_text())["precisions"])
-    reject(bundle, kept, tmp_path / "rejected")
+    reject_precisions(bundle, kept, tmp_path / "rejected")
     assert not bundle.exists()
     assert {path.name for path in (tmp_path / "rejected").iterdir()} == {f"gru.{p}.tflite" for p in kept}
 
@@ -159,10 +163,10 @@ def test_a_bundle_whose_last_file_is_rejected_goes(bundle, tmp_path):
 def test_a_later_parity_check_of_other_nights_leaves_the_reports_alone(quick_run, tmp_path, run_python):
     """Or nights that it was trained on could be read of as held out."""
     run = shutil.copytree(quick_run.folder, tmp_path / "run")
-    before = {path: path.read_bytes() for path in [*run.glob("bundles/*/*"), run / "measured.json"]}
+    before = {path: path.read_bytes() for path in [*run.glob("bundles/*/*"), run / "parity.json"]}
     seen = json.loads((run / "splits.json").read_text())["train"][0]
     run_python("-m", "watch_sim", "parity", run, "--nights", seen, "--architectures", "rnn", "--precisions", "float32")
-    assert json.loads((run / "parity.json").read_text())["nights"] == [seen]
+    assert json.loads((run / "parity_checks" / "parity_1.json").read_text())["nights"] == [seen]
     assert {path: path.read_bytes() for path in before} == before
 
 
@@ -191,8 +195,8 @@ def test_bundles_made_anew_from_the_run_alone(quick_run, tmp_path, run_python):
     contracts = [json.loads((folder / "contract.json").read_text()) for folder in (old, new)]
     assert contracts[0]["preprocessing"].keys() == contracts[1]["preprocessing"].keys()
     golden = [json.loads((folder / "golden.json").read_text())["windows"] for folder in (old, new)]
-    said = [np.array([window[PROBABILITIES] for window in windows]) for windows in golden]
-    assert np.abs(said[0] - said[1]).max() < 1e-5
+    actual = [np.array([window[PROBABILITIES] for window in windows]) for windows in golden]
+    assert np.abs(actual[0] - actual[1]).max() < 1e-5
     kept = set(contracts[1]["precisions"])
     rejected = {path.name for path in (tmp_path / "b" / "rejected" / "rnn").glob("*")}
     assert kept | {name.split(".")[1] for name in rejected} == {"float32", "int8"}
@@ -208,8 +212,8 @@ def test_bundles_made_anew_from_the_run_alone(quick_run, tmp_path, run_python):
         ("scaler.json", b'{"mean": ["a"]}'),
         ("golden.npz", b""),
         ("golden.npz", None),  # cut short
-        ("measured.json", b"{}"),
-        ("measured.json", b'{"models": [1]}'),
+        ("parity.json", b"{}"),
+        ("parity.json", b'{"models": [1]}'),
         ("evaluation.json", b"null"),
         ("calibration.npz", None),
         ("RNN_best_model.keras", None),
@@ -217,14 +221,14 @@ def test_bundles_made_anew_from_the_run_alone(quick_run, tmp_path, run_python):
     ],
 )
 def test_a_damaged_file_of_the_run_is_named_and_the_bundles_stay(quick_run, tmp_path, name, content):
-    from export.build import rebuild
-    from models.run import Run
+    from export.build import rebuild_bundles
+    from models.trained_run import TrainedRun
 
     run = shutil.copytree(quick_run.folder, tmp_path / "run", ignore=shutil.ignore_patterns("rejected", "predictions"))
     whole = (run / name).read_bytes()
     (run / name).write_bytes(whole[: len(whole) // 2] if content is None else content)
     before = {path: path.read_bytes() for path in run.glob("bundles/**/*") if path.is_file()}
     with pytest.raises(UserMistake, match=re.escape(name if b"results" not in (content or b"") else "run")):
-        rebuild(Run(run), ("rnn",), PRECISIONS, None, lambda what: None)
+        rebuild_bundles(TrainedRun(run), ("rnn",), PRECISIONS, None, lambda message: None)
     assert {path: path.read_bytes() for path in run.glob("bundles/**/*") if path.is_file()} == before
     assert not list(run.glob(".export*"))

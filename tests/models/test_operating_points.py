@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from models.operating import REM, REM_RECALL, operating_points
+from models.operating_points import REM, REM_RECALL, operating_points
 
 
 def nights_of(seed, sharp=1.0, windows=900):
-    """Two nights whose probabilities lean towards their stage; N2 is common and is said too often."""
+    """Two nights whose probabilities lean towards their stage; N2 is common and is predicted too often."""
     rng, out = np.random.default_rng(seed), []
     for _ in range(2):
         stages = rng.choice(5, windows, p=[0.1, 0.05, 0.55, 0.1, 0.2])
@@ -19,9 +19,9 @@ def nights_of(seed, sharp=1.0, windows=900):
     return [s for s, _ in out], [p for _, p in out]
 
 
-def said(stages, p, weights):
-    true, p = np.concatenate(stages), np.concatenate(p)
-    return true[true >= 0], (p * weights)[true >= 0].argmax(1)
+def scored_and_predicted(stages, p, weights):
+    scored, p = np.concatenate(stages), np.concatenate(p)
+    return scored[scored >= 0], (p * weights)[scored >= 0].argmax(1)
 
 
 @pytest.fixture(scope="module", params=[0, 1, 2])
@@ -42,18 +42,18 @@ def test_weights_are_five_shares(chosen):
 def test_rem_recall_is_reached_with_the_least_weight(chosen):
     stages, p, points = chosen
     weights = points["rem"]
-    true, now = said(stages, p, weights)
-    assert (now == REM)[true == REM].mean() >= REM_RECALL - 0.01  # weights are rounded
+    scored, now = scored_and_predicted(stages, p, weights)
+    assert (now == REM)[scored == REM].mean() >= REM_RECALL - 0.01  # weights are rounded
     less = np.where(np.arange(5) == REM, weights / 1.15, weights)
-    true, now = said(stages, p, less)
-    assert (now == REM)[true == REM].mean() < REM_RECALL
+    scored, now = scored_and_predicted(stages, p, less)
+    assert (now == REM)[scored == REM].mean() < REM_RECALL
     assert np.ptp(np.delete(weights, REM)) == 0
 
 
 def test_balanced_has_no_worse_macro_f1_than_the_probabilities_as_they_are(chosen):
     stages, p, points = chosen
-    scores = [f1_score(*said(stages, p, w), average="macro") for w in (np.ones(5), points["balanced"])]
-    assert scores[1] > scores[0]  # N2 is said too often by far
+    scores = [f1_score(*scored_and_predicted(stages, p, w), average="macro") for w in (np.ones(5), points["balanced"])]
+    assert scores[1] > scores[0]  # N2 is predicted too often by far
 
 
 def test_unscored_windows_have_no_say():

@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from models.assemble import padded
-from models.training import best_epoch, train
-from pipeline.options import ARCHITECTURES, STAGES, Options
-from pipeline.windows import batches
+from models.forms import padded
+from models.training import best_epoch, train_network
+from pipeline.batches import batches
+from pipeline.constants import ARCHITECTURES, STAGES
+from pipeline.options import Options
 
 WINDOWS, STOP = 60, 2
 OPTIONS = Options(batch_size=2, hidden_dim=16, epochs=5, lr=3e-2)
@@ -37,7 +38,7 @@ def data():
     """Nights by part. Stages of inner validation are wrong: its best epoch need not be the last."""
     train = [[night, variant] for night, variant in zip(easy_nights(0, 6), easy_nights(3, 6), strict=True)]
     inner = [(x, np.where(s >= 0, (s + 1) % 5, -1)) for x, s in easy_nights(1, 2)]
-    inner[1] = tuple(each[:50] for each in inner[1])
+    inner[1] = tuple(x[:50] for x in inner[1])
     return {"train": train, "inner_validation": inner, "validation": easy_nights(2, 2)}
 
 
@@ -50,12 +51,14 @@ class Training:
     def run(self, stop=None):
         """stop: the epoch after which the user presses Ctrl-C."""
 
-        def done(row):
+        def after_epoch(row):
             self.rows.append(row)
             if row["epoch"] == stop:
                 raise KeyboardInterrupt
 
-        self.best = train(self.architecture, self.data, self.options, list(self.rows), self.partial, done)
+        self.best = train_network(
+            self.architecture, self.data, self.options, list(self.rows), self.partial, after_epoch
+        )
         return self
 
     def stop(self, epoch):
@@ -107,8 +110,8 @@ def test_what_is_kept_is_the_epoch_best_on_scored_windows_of_inner_validation(wh
     assert model.output_shape[-1] == len(STAGES)
     for part in ("inner_validation", "validation"):
         features, stages = zip(*whole.data[part], strict=True)
-        said = model.predict_on_batch(padded(features))
-        p = np.concatenate([x[: len(s)][s >= 0] for x, s in zip(said, stages, strict=True)])
+        predicted = model.predict_on_batch(padded(features))
+        p = np.concatenate([x[: len(s)][s >= 0] for x, s in zip(predicted, stages, strict=True)])
         true = np.concatenate([s[s >= 0] for s in stages])
         assert np.isclose(best[f"{part}_accuracy"], (p.argmax(1) == true).mean())
         assert np.isclose(best[f"{part}_kappa"], cohen_kappa_score(true, p.argmax(1)))
@@ -166,10 +169,10 @@ def test_a_training_that_had_ended_is_not_repeated(small):
 def test_batches_are_whole_nights_padded_and_weighted():
     nights = easy_nights(0, 5)
     nights[1] = nights[1][0][:40], np.full(40, 3, np.int8)
-    said = [[part.numpy() for part in batch] for batch in batches([[night] for night in nights], OPTIONS).take(4)]
-    assert [len(x) for x, _, _ in said] == [2, 2, 1, 2]  # and over again
+    drawn = [[part.numpy() for part in batch] for batch in batches([[night] for night in nights], OPTIONS).take(4)]
+    assert [len(x) for x, _, _ in drawn] == [2, 2, 1, 2]  # and over again
     seen = set()
-    for x, y, weight in said[:3]:
+    for x, y, weight in drawn[:3]:
         for row in range(len(x)):
             (i,) = [i for i, night in enumerate(nights) if np.array_equal(x[row, : len(night[0])], night[0])]
             features, stages = nights[i]

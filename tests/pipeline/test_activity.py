@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from scipy.signal import butter, filtfilt, freqz, lfilter
 
 from pipeline.activity import BIN_G, COUNT_FREE, COUNT_UNIT, DELAY, HZ, POINTS, TAPS, ActivityCounter, counts
-from pipeline.options import COUNT_S, GRACE_S
+from pipeline.constants import COUNT_S, GRACE_S
 
 SHARED = Path(__file__).parents[3] / "shared"
 
@@ -62,28 +62,30 @@ def test_agrees_with_filtering_forwards_and_backwards():
     z = movement(4 * 3600)
     band = np.abs(filtfilt(*butter(5, [3, 11], "bandpass", fs=HZ), z)).reshape(-1, COUNT_S, HZ)
     theirs = np.maximum(COUNT_UNIT * (np.floor(band.max(2) / BIN_G).sum(1) - COUNT_FREE), 0)
-    known_at, ours = fed(np.arange(len(z)) / HZ, z)
-    assert np.array_equal(known_at, COUNT_S * np.arange(1, len(ours) + 1))
+    bin_ends, ours = fed(np.arange(len(z)) / HZ, z)
+    assert np.array_equal(bin_ends, COUNT_S * np.arange(1, len(ours) + 1))
     assert len(ours) >= len(theirs) - 1
     assert np.corrcoef(ours, theirs[: len(ours)])[0, 1] >= 0.99
     assert ours.sum() == pytest.approx(theirs[: len(ours)].sum(), rel=0.05)
 
 
 @pytest.fixture(scope="module")
-def made_nights(tmp_path_factory):
+def surrogate_nights(tmp_path_factory):
     tool, source = SHARED / "tools" / "make_motion.py", SHARED / "sleep-accel"
     if not (tool.exists() and (source / "counts").is_dir()):
-        pytest.skip(f"{tool} and {source} are needed to make nights")
-    made = tmp_path_factory.mktemp("made")
-    command = [sys.executable, tool, source, made, "--subjects", "46343,759667"]
+        pytest.skip(f"{tool} and {source} are needed for surrogate nights")
+    surrogates = tmp_path_factory.mktemp("surrogates")
+    command = [sys.executable, tool, source, surrogates, "--subjects", "46343,759667"]
     subprocess.run(command, check=True, capture_output=True)
-    return made, source
+    return surrogates, source
 
 
 @pytest.mark.parametrize("subject", ["46343", "759667"])
-def test_agrees_with_the_published_counts(made_nights, subject):
-    made, source = made_nights
-    t, z = pd.read_csv(made / "motion" / f"{subject}_acceleration.txt", sep=" ", header=None).to_numpy()[:, [0, 3]].T
+def test_agrees_with_the_published_counts(surrogate_nights, subject):
+    surrogates, source = surrogate_nights
+    t, z = (
+        pd.read_csv(surrogates / "motion" / f"{subject}_acceleration.txt", sep=" ", header=None).to_numpy()[:, [0, 3]].T
+    )
     theirs = np.loadtxt(source / "counts" / f"{subject}_counts.txt", delimiter=",")[:, 1]
     ours = fed(t, z)[1]
     assert np.corrcoef(ours[: len(theirs)], theirs)[0, 1] >= 0.99
@@ -139,18 +141,18 @@ def test_same_bits_however_cut_clocked_or_saved(seed, start):
 def test_nothing_comes_from_the_future(seed, bins):
     t, z = awkward_samples(seed)
     end = bins * COUNT_S
-    known = t <= end + GRACE_S
+    past = t <= end + GRACE_S
     counter = ActivityCounter()
-    live = np.concatenate([counter.feed(t[known], z[known]), counter.advance(end + GRACE_S)], axis=1)
-    for later in (fed(t, z), fed(t, np.where(known, z, 5 * z + 1))):
+    live = np.concatenate([counter.feed(t[past], z[past]), counter.advance(end + GRACE_S)], axis=1)
+    for later in (fed(t, z), fed(t, np.where(past, z, 5 * z + 1))):
         assert np.array_equal(live, later[:, later[0] <= end])
 
 
 def test_gap_leaves_bins_out_and_seconds_missing():
     t, z = np.arange(0, 100, 0.02), movement(100, seed=3)[:5000]
     inside = (t <= 18) | (t >= 65)  # 3 s of the second bin, 10 s of the fifth
-    known_at, count = fed(t[inside], z[inside])
-    assert known_at.tolist() == [15, 75, 90]
+    bin_ends, count = fed(t[inside], z[inside])
+    assert bin_ends.tolist() == [15, 75, 90]
     whole = fed(t, z)
     assert count[0] == whole[1][0]
     assert count[2] == whole[1][5]  # 10 s after the gap the filter has forgotten it

@@ -6,6 +6,7 @@ activity itself is tested in test_activity.py; here it matters that counts from 
 
 import io
 import math
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -13,8 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.activity import ActivityCounter
-from pipeline.align import SENSORS, Aligner, align, channels_of, extent
-from pipeline.options import CHANNELS, STAGES, Options
+from pipeline.align import CHANNELS_OF_SENSOR, Aligner, align, channels_of, extent
+from pipeline.constants import CHANNELS, STAGES
+from pipeline.options import Options
 from pipeline.recordings import Recording, read_recording
 
 REAL_NIGHTS = "46343", "759667"
@@ -43,28 +45,31 @@ def by_hand(night, options):
     """Every channel but counted activity, [windows, values], by the design's sentences and one value at a time."""
     start, windows = night_start(night, options), math.ceil((night.labels[0][-1] + 30) / options.stride)
     windows += round(-start / options.stride)
-    held = {}
+    values_of_rows = {}
     for sensor, (times, values) in night.samples.items():
         for t, value in zip(times, values, strict=True):
             value = [*value, math.sqrt(sum(x * x for x in value))] if sensor == "motion" else [value]
-            for name, x in zip(SENSORS[sensor], value, strict=True):
+            for name, x in zip(CHANNELS_OF_SENSOR[sensor], value, strict=True):
                 at = (t - start - 0.1) if sensor in ("steps", "activity") else (t - start)
-                at = at / options.seconds(name)
+                at = Fraction(at) / options.seconds_per_value(name)  # no rounding
                 row = math.ceil(at) - 1 if sensor in ("steps", "activity") else math.floor(at)
-                held.setdefault(name, {}).setdefault(row, []).append(x)
+                values_of_rows.setdefault(name, {}).setdefault(row, []).append(x)
     rows = {
         name: {row: sum(x) / (1 if CHANNELS[name].bins else len(x)) for row, x in by_row.items() if row >= 0}
-        for name, by_row in held.items()
+        for name, by_row in values_of_rows.items()
     }
     return {
         name: np.float32(
             [
-                [found.get((w + 1) * options.newest(name) - k, CHANNELS[name].missing) for k in range(size, 0, -1)]
+                [
+                    by_row.get((w + 1) * options.values_per_stride(name) - k, CHANNELS[name].missing)
+                    for k in range(size, 0, -1)
+                ]
                 for w in range(windows)
             ]
         )
-        for name, found in rows.items()
-        for size in [options.values(name)]
+        for name, by_row in rows.items()
+        for size in [options.values_per_window(name)]
     }
 
 
@@ -73,7 +78,7 @@ def night_start(night, options):
     return min(math.floor(first / options.stride) * options.stride, 0) if options.negative_times else 0
 
 
-def drawn(rng, options, seconds=150, sensors=SENSORS):
+def drawn(rng, options, seconds=150, sensors=CHANNELS_OF_SENSOR):
     """A recording with every kind of trouble: gaps, jitter, and times on the edges of rows, bins and grid points."""
     begin, samples = -rng.choice([0, 7, 90]) * options.negative_times, {}
     edges = np.concatenate([15 * np.arange(-6, 12) + x for x in (0, 0.1, 0.02, -0.02)])
@@ -89,7 +94,7 @@ def drawn(rng, options, seconds=150, sensors=SENSORS):
         t = np.concatenate([t, rng.choice(edges, rng.integers(0, 20))])
         t = np.unique(t[(t >= begin) & (t < seconds)])
         shape = (len(t), 3) if sensor == "motion" else len(t)
-        low, high = {"heart_rate": (30, 180), "motion": (-2, 2)}.get(sensor, (0, 300))
+        low, high = {"heart_rate": (30, 180), "motion": (-1, 1)}.get(sensor, (0, 300))
         if len(t):
             samples[sensor] = t, rng.uniform(low, high, shape).round(3)
     samples = samples or {"heart_rate": (np.array([3.5]), np.array([61.0]))}
@@ -166,7 +171,8 @@ def test_row_holds_the_mean_of_its_samples_from_its_begin_to_before_its_end():
 
 def test_motion_is_the_mean_of_each_axis_and_its_magnitude_the_mean_of_magnitudes():
     xyz = [[1, 0, -0.5], [-1, 0, -0.5], [0, 3, 4]]
-    night = align(recording(motion=([2, 2.5, 3], xyz)), Options(motion_magnitude=True))
+    channels = ("motion_x", "motion_y", "motion_z", "motion_magnitude")
+    night = align(recording(motion=([2, 2.5, 3], xyz)), Options(channels=channels))
     for axis, (both, alone) in {"x": (0, 0), "y": (0, 3), "z": (-0.5, 4)}.items():
         assert np.array_equal(night.channels[f"motion_{axis}"][0, 1:5], [-100, both, alone, -100])
     assert np.allclose(night.channels["motion_magnitude"][0, 1:5], [-100, np.sqrt(1.25), 5, -100])
@@ -174,7 +180,7 @@ def test_motion_is_the_mean_of_each_axis_and_its_magnitude_the_mean_of_magnitude
 
 def test_a_bin_is_a_sum_in_the_row_at_whose_end_it_is_known():
     t = [1, 1.05, 29.5, 30, 30.1, np.nextafter(30.1, 31), 60.09]
-    night = align(recording(steps=(t, [1, 2, 4, 8, 16, 32, 0])), Options())
+    night = align(recording(steps=(t, [1, 2, 4, 8, 16, 32, 0])), Options(channels=("steps",)))
     rows = np.full((4, 30), -1.0)
     rows[0, [0, 29]], rows[1, [0, 29]] = [3, 28], [32, 0]  # nothing walked is 0, nothing known is -1
     assert np.array_equal(night.channels["steps"], rows)
@@ -213,14 +219,14 @@ def test_first_window_ends_after_one_stride_and_reaches_back_to_nothing(stride, 
         assert np.array_equal(night.channels["activity"][i], counts[i * stride // 15 :][: size // 15])
 
 
-@pytest.mark.parametrize("sensor", SENSORS)
+@pytest.mark.parametrize("sensor", CHANNELS_OF_SENSOR)
 def test_what_was_sensed_before_the_start_is_no_part_of_the_first_windows(sensor):
     """Files are cut at t=0 when read; a watch may be fed earlier events, and must get the same windows."""
     options = options_of((1, 60, 30), motion_magnitude=True)
     t = np.arange(-60, 60, 0.02 if sensor == "motion" else 7.5)
     values = np.random.default_rng(0).uniform(20, 150, (len(t), 3) if sensor == "motion" else len(t))
     values = values / 150 if sensor == "motion" else values
-    channels = (*SENSORS[sensor], *["activity"] * (sensor == "motion"))
+    channels = (*CHANNELS_OF_SENSOR[sensor], *["activity"] * (sensor == "motion"))
     windows = []
     for some in (slice(None), t >= 0):
         aligner = Aligner(options, channels, count_motion=sensor == "motion")
@@ -228,7 +234,7 @@ def test_what_was_sensed_before_the_start_is_no_part_of_the_first_windows(sensor
         windows.append(aligner.advance(60)[1])
     for name in channels:
         assert np.array_equal(windows[0][name], windows[1][name]), name
-        before = options.values(name) // 2
+        before = options.values_per_window(name) // 2
         assert (windows[0][name][0, :before] == CHANNELS[name].missing).all()
 
 
@@ -275,17 +281,18 @@ def test_negative_times_are_shown_and_not_scored():
 def test_channels_are_those_that_the_recording_can_fill_and_the_options_ask_for():
     pulse, motion, counts = ([1], [60]), still([1.0]), ([15], [2])
     axes = ["motion_x", "motion_y", "motion_z"]
-    given = [
+    cases = [
         (recording(heart_rate=pulse), {}, ["heart_rate"]),
         (recording(heart_rate=pulse, activity=counts), {}, ["heart_rate", "activity"]),
-        (recording(motion=motion), {}, [*axes, "activity"]),
-        (recording(motion=motion), {"motion_magnitude": True}, [*axes, "motion_magnitude", "activity"]),
-        (recording(steps=counts, motion=motion, activity=counts), {}, [*axes, "steps", "activity"]),
+        (recording(motion=motion), {}, ["activity"]),
+        (recording(motion=motion), {"motion_magnitude": True}, ["motion_magnitude", "activity"]),
+        (recording(steps=counts, motion=motion, activity=counts), {}, ["activity"]),
+        (recording(steps=counts, motion=motion), {"channels": (*axes, "steps")}, [*axes, "steps"]),
         (recording(heart_rate=pulse, motion=motion), {"channels": ("activity",)}, ["activity"]),
         (recording(heart_rate=pulse, motion=motion), {"channels": ("motion_magnitude",)}, ["motion_magnitude"]),
         (recording(heart_rate=pulse), {"channels": ("heart_rate", "steps")}, ["heart_rate"]),
     ]
-    for night, options, expected in given:
+    for night, options, expected in cases:
         options = Options(**options)
         assert sorted(channels_of(night, options)) == sorted(expected)
         assert sorted(align(night, options).channels) == sorted(expected)
@@ -301,8 +308,8 @@ def test_published_counts_go_before_counts_from_motion():
 def test_activity_is_counted_from_the_z_axis_where_there_are_no_counts():
     t = np.arange(0, 120.02, 0.02)
     xyz = np.random.default_rng(0).normal(0, 0.5, (len(t), 3))
-    known_at, counts = ActivityCounter().feed(t, xyz[:, 2])
-    assert np.array_equal(known_at, 15 * np.arange(1, 9))
+    bin_ends, counts = ActivityCounter().feed(t, xyz[:, 2])
+    assert np.array_equal(bin_ends, 15 * np.arange(1, 9))
     night = align(recording(motion=(t, xyz)), Options())
     assert np.array_equal(night.channels["activity"].ravel(), np.float32(counts))
     assert (counts > 100).all()
@@ -313,7 +320,7 @@ def test_a_missing_sensor_is_a_missing_value_and_never_a_missing_row():
     assert np.array_equal(np.diff(night.ends), [30] * 3)
     assert np.array_equal((night.channels["heart_rate"] > 0).sum(1), [1, 0, 0, 1])
     for name, value in (("motion_z", -100), ("steps", -1)):
-        windows = night.window(name, Options())
+        windows = night.values(name, Options())
         assert windows.shape == (4, 30)
         assert windows.dtype == np.float32
         assert (windows == value).all()
@@ -366,23 +373,23 @@ def test_the_clock_closes_windows_and_what_comes_later_leaves_them_as_they_are()
     assert len(aligner.advance(60)[0]) == 0  # a clock set back closes nothing
 
 
-@pytest.mark.parametrize("sensor", SENSORS)
+@pytest.mark.parametrize("sensor", CHANNELS_OF_SENSOR)
 def test_what_comes_late_changes_nothing_that_follows(sensor):
     t = np.arange(0, 90, 0.05 if sensor == "motion" else 3)
     values = np.random.default_rng(0).uniform(0, 1, (len(t), 3) if sensor == "motion" else len(t))
     values = values if sensor == "motion" else 60 + values
-    said = []
+    closed = []
     for late in (False, True):
-        channels = {*SENSORS[sensor], "activity"}
+        channels = {*CHANNELS_OF_SENSOR[sensor], "activity"}
         aligner = Aligner(options_of((1, 60, 30)), channels, count_motion=sensor != "activity")
         aligner.feed(sensor, t[t < 24], values[t < 24])
         aligner.advance(30)
         if late:
             aligner.feed(sensor, t[(t >= 24) & (t < 30)], values[(t >= 24) & (t < 30)])
         aligner.feed(sensor, t[t >= 31], values[t >= 31])
-        said.append(aligner.advance(90)[1])
-    for name, windows in said[0].items():
-        assert np.array_equal(windows, said[1][name]), name
+        closed.append(aligner.advance(90)[1])
+    for name, windows in closed[0].items():
+        assert np.array_equal(windows, closed[1][name]), name
 
 
 def test_an_event_closes_the_windows_it_lies_past_by_more_than_the_grace():
@@ -404,20 +411,20 @@ def test_a_saved_state_stays_as_it_was_saved():
 @settings(max_examples=60, deadline=None)
 @given(any_grid, any_seed, st.booleans())
 def test_every_value_lies_where_the_design_says(grid, seed, negative):
-    options = options_of(grid, negative_times=negative, motion_magnitude=True)
+    options = options_of(grid, negative_times=negative, channels=tuple(CHANNELS))
     night = drawn(np.random.default_rng(seed), options)
-    expected, said = by_hand(night, options), align(night, options)
-    assert np.array_equal(said.ends, night_start(night, options) + options.stride * np.arange(1, len(said) + 1))
-    assert expected.keys() - said.channels.keys() == set()
+    expected, actual = by_hand(night, options), align(night, options)
+    assert np.array_equal(actual.ends, night_start(night, options) + options.stride * np.arange(1, len(actual) + 1))
+    assert expected.keys() - actual.channels.keys() == set()
     for name, windows in expected.items():
-        assert np.array_equal(windows, said.channels[name]), name
+        assert np.array_equal(windows, actual.channels[name]), name
 
 
 @settings(max_examples=80, deadline=None)
 @given(any_grid, any_seed, st.booleans())
 def test_online_windows_are_those_of_the_whole_recording(grid, seed, negative):
     options, rng = options_of(grid, negative_times=negative, motion_magnitude=True), np.random.default_rng(seed)
-    sensors = [s for s in SENSORS if s != "activity" or rng.random() < 0.3]  # mostly counted from motion
+    sensors = [s for s in CHANNELS_OF_SENSOR if s != "activity" or rng.random() < 0.3]  # mostly counted from motion
     night = drawn(rng, options, sensors=sensors)
     assert_same(align(night, options), *online(night, options, rng))
 
@@ -426,7 +433,7 @@ def test_online_windows_are_those_of_the_whole_recording(grid, seed, negative):
 @given(any_grid, any_seed, st.one_of(st.floats(10, 150), st.sampled_from([30, 30.1, 45.1, 60, 90.1, 120.02])))
 def test_nothing_after_a_moment_moves_a_window_that_ended_before_it(grid, seed, moment):
     options, rng = options_of(grid), np.random.default_rng(seed)
-    sensors = [s for s in SENSORS if s != "activity" or rng.random() < 0.3]
+    sensors = [s for s in CHANNELS_OF_SENSOR if s != "activity" or rng.random() < 0.3]
     night, other = drawn(rng, options, sensors=sensors), drawn(rng, options, sensors=sensors)
     changed = {}
     for sensor in {**night.samples, **other.samples}:
@@ -443,7 +450,7 @@ def test_nothing_after_a_moment_moves_a_window_that_ended_before_it(grid, seed, 
     one, two = align(night, options), align(Recording("1", changed, night.labels), options)
     ended = one.ends <= moment - 0.1
     for name in {**one.channels, **two.channels}:
-        assert np.array_equal(one.window(name, options)[ended], two.window(name, options)[ended]), name
+        assert np.array_equal(one.values(name, options)[ended], two.values(name, options)[ended]), name
 
 
 @pytest.fixture(scope="module", params=REAL_NIGHTS)

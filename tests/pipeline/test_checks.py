@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.checks import Finding, UnusableNight, lines_text, repaired, write_findings
+from pipeline.checks import Finding, UnusableNight, lines_text, repair, write_findings
 
 
 def rows(*values, columns=("t", "heart_rate")):
@@ -34,7 +34,7 @@ def test_lines_text(lines, text):
     ],
 )
 def test_impossible_rows_are_dropped(row, what):
-    frame, (finding,) = repaired("f", rows((5, 20), row, (15, 250)))
+    frame, (finding,) = repair("f", rows((5, 20), row, (15, 250)))
     assert frame.t.tolist() == [5, 15]
     assert (finding.where, finding.done) == ("line 2", "row dropped")
     assert finding.what.startswith(what)
@@ -44,7 +44,7 @@ def test_impossible_rows_are_dropped(row, what):
     ("channel", "fine", "bad"), [("steps", (0, 10_000), (-1, 10_001)), ("activity", (0, 100_000), (-0.1, 100_001))]
 )
 def test_counts_and_steps_have_both_limits(channel, fine, bad):
-    frame, (finding,) = repaired("f", rows(*enumerate([*fine, *bad]), columns=("t", channel)))
+    frame, (finding,) = repair("f", rows(*enumerate([*fine, *bad]), columns=("t", channel)))
     assert frame[channel].tolist() == list(fine)
     assert finding.where == "2 lines, first 3, 4"
 
@@ -52,25 +52,25 @@ def test_counts_and_steps_have_both_limits(channel, fine, bad):
 def test_acceleration_beyond_16_g_on_any_axis_is_one_finding():
     columns = ("t", "motion_x", "motion_y", "motion_z")
     values = [(0, 16, -16, 0), (1, 17, 0, 0), (2, 0, -17, 18), (3, 0, 0, np.inf)]
-    frame, (finding,) = repaired("f", rows(*values, columns=columns))
+    frame, (finding,) = repair("f", rows(*values, columns=columns))
     assert frame.t.tolist() == [0]
     assert (finding.where, finding.what.split(" (")[0]) == ("3 lines, first 2, 3, 4", "outside -16 to 16 g")
 
 
 def test_every_kind_of_failure_is_its_own_finding():
-    frame, findings = repaired("f", rows((0, 60), (1, 300), (2, np.nan), (90000, 60), (3, 0)))
+    frame, findings = repair("f", rows((0, 60), (1, 300), (2, np.nan), (90000, 60), (3, 0)))
     assert frame.t.tolist() == [0]
     assert sorted(finding.where for finding in findings) == ["2 lines, first 2, 5", "line 3", "line 4"]
 
 
 def test_nothing_left():
-    frame, (finding,) = repaired("f", rows((0, 300), (1, 0)))
+    frame, (finding,) = repair("f", rows((0, 300), (1, 0)))
     assert frame.empty
     assert finding.where == "2 lines, first 1, 2"
 
 
 def test_sorted_repeats_dropped_and_conflicts_averaged():
-    frame, findings = repaired("f", rows((5, 60), (10, 70), (0, 50), (10, 70), (10, 90), (15, 65)))
+    frame, findings = repair("f", rows((5, 60), (10, 70), (0, 50), (10, 70), (10, 90), (15, 65)))
     assert frame.to_numpy().tolist() == [[0, 50], [5, 60], [10, 80], [15, 65]]
     assert [(f.where, f.what, f.done) for f in findings] == [
         ("line 3", "earlier than the line before", "sorted"),
@@ -80,7 +80,7 @@ def test_sorted_repeats_dropped_and_conflicts_averaged():
 
 
 def test_conflicting_stages_become_unscored_and_equal_ones_stay():
-    frame, findings = repaired("f", rows((0, 2), (30, 1), (30, 3), (60, 5), (60, 5), columns=("t", "stage")))
+    frame, findings = repair("f", rows((0, 2), (30, 1), (30, 3), (60, 5), (60, 5), columns=("t", "stage")))
     assert frame.to_numpy().tolist() == [[0, 2], [30, -1], [60, 5]]
     assert [finding.done for finding in findings] == ["row dropped", "epoch unscored"]
 

@@ -1,6 +1,7 @@
 """Fetching against a local server: whole, resumed, repaired, and every way it may fail. Nothing leaves the machine."""
 
 import hashlib
+import json
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -8,7 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from pipeline.download import SUMS, download
-from pipeline.options import UserMistake
+from pipeline.errors import UserMistake
+from pipeline.origin import MARK as ORIGIN_MARK
+from pipeline.origin import SLEEP_ACCEL, read_origin
 from pipeline.synthetic import MARK
 
 FILES = {
@@ -21,17 +24,17 @@ FILES = {
 
 
 class Site:
-    """A PhysioNet of its own: `files` are served, `asked` is what was asked for, `cut` names what breaks off midway."""
+    """A local PhysioNet: `files` are served, `requested` were requested, `cut` names what breaks off midway."""
 
     def __init__(self):
-        self.files, self.asked, self.cut, self.error = dict(FILES), [], set(), {}
+        self.files, self.requested, self.cut, self.error = dict(FILES), [], set(), {}
         self.list(FILES)
         site = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self):
                 name = self.path.removeprefix("/files/")
-                site.asked.append(name)
+                site.requested.append(name)
                 body = site.files.get(name)
                 if body is None or name in site.error:
                     return self.send_error(site.error.get(name, 404))
@@ -62,7 +65,10 @@ def site(monkeypatch):
     site.server.server_close()
 
 
-def held(folder):
+ORIGIN = (json.dumps(SLEEP_ACCEL.as_dict(), indent=1) + "\n").encode()
+
+
+def content(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
@@ -70,9 +76,10 @@ def held(folder):
 def test_fetches_all_that_is_wanted_and_no_more(site, tmp_path, separator, capfd):
     site.list({**FILES, "RECORDS": b"46343\n", "code/run.py": b"print()\n"}, separator)
     download(tmp_path / "data", site.url)
-    assert held(tmp_path / "data") == {**FILES, SUMS: site.files[SUMS]}
+    assert content(tmp_path / "data") == {**FILES, ORIGIN_MARK: ORIGIN, SUMS: site.files[SUMS]}
     assert (tmp_path / "data" / "steps" / "46343_steps.txt").stat().st_mode & 0o777 == 0o644
     assert "SHA256" not in capfd.readouterr().err  # pooch is quiet
+    assert read_origin(tmp_path / "data") == SLEEP_ACCEL
 
 
 def test_resumes_with_what_is_missing_or_wrong(site, tmp_path):
@@ -80,17 +87,17 @@ def test_resumes_with_what_is_missing_or_wrong(site, tmp_path):
     (tmp_path / "steps/46343_steps.txt").unlink()
     (tmp_path / "labels/46343_labeled_sleep.txt").write_bytes(b"0 0\n")
     (tmp_path / "notes.txt").write_text("mine")
-    site.asked.clear()
+    site.requested.clear()
     download(tmp_path, site.url)
-    assert sorted(site.asked) == [SUMS, "labels/46343_labeled_sleep.txt", "steps/46343_steps.txt"]
-    assert held(tmp_path) == {**FILES, SUMS: site.files[SUMS], "notes.txt": b"mine"}
+    assert sorted(site.requested) == [SUMS, "labels/46343_labeled_sleep.txt", "steps/46343_steps.txt"]
+    assert content(tmp_path) == {**FILES, ORIGIN_MARK: ORIGIN, SUMS: site.files[SUMS], "notes.txt": b"mine"}
 
 
 def test_a_connection_cut_midway_leaves_no_half_file_and_the_next_call_completes(site, tmp_path):
     site.cut = {"motion/46343_acceleration.txt"}
     with pytest.raises(UserMistake, match=r"motion/46343_acceleration.txt: cannot be fetched"):
         download(tmp_path, site.url)
-    assert set(held(tmp_path)) == {
+    assert set(content(tmp_path)) == {  # no origin.json: only the complete data set has the mark
         SUMS,
         "LICENSE.txt",
         "heart_rate/46343_heartrate.txt",
@@ -98,15 +105,15 @@ def test_a_connection_cut_midway_leaves_no_half_file_and_the_next_call_completes
     }
     site.cut = set()
     download(tmp_path, site.url)
-    assert held(tmp_path) == {**FILES, SUMS: site.files[SUMS]}
+    assert content(tmp_path) == {**FILES, ORIGIN_MARK: ORIGIN, SUMS: site.files[SUMS]}
 
 
 def test_a_wrong_digest_names_the_file_and_keeps_the_rest(site, tmp_path):
     site.files["motion/46343_acceleration.txt"] += b"tampered"
     with pytest.raises(UserMistake, match=r"motion/46343_acceleration.txt: not as SHA256SUMS.txt says"):
         download(tmp_path, site.url)
-    assert "heart_rate/46343_heartrate.txt" in held(tmp_path)
-    assert not any(name.startswith("motion/") for name in held(tmp_path))
+    assert "heart_rate/46343_heartrate.txt" in content(tmp_path)
+    assert not any(name.startswith("motion/") for name in content(tmp_path))
 
 
 @pytest.mark.parametrize("name", [SUMS, "steps/46343_steps.txt"])
@@ -125,7 +132,7 @@ def test_an_unreachable_server_and_a_cut_list_change_nothing(site, tmp_path):
     site.server.server_close()
     with pytest.raises(UserMistake, match=rf"{site.url}{SUMS}: cannot be fetched \(ConnectionError\)"):
         download(tmp_path, site.url)
-    assert held(tmp_path) == {**FILES, SUMS: site.files[SUMS]}
+    assert content(tmp_path) == {**FILES, ORIGIN_MARK: ORIGIN, SUMS: site.files[SUMS]}
 
 
 @pytest.mark.parametrize("name", ["../out.txt", "steps/../../out.txt", "/tmp/out.txt", "steps\\..\\out.txt"])
@@ -133,7 +140,7 @@ def test_names_outside_the_folder_are_refused(site, tmp_path, name):
     site.list({name: b"x", **FILES})
     with pytest.raises(UserMistake, match="line 1 is no SHA-256 and name in the folder"):
         download(tmp_path / "data", site.url)
-    assert site.asked == [SUMS]
+    assert site.requested == [SUMS]
 
 
 @pytest.mark.parametrize("text", [b"", b"<html>Sign in</html>\n", b"\xff\xfe"])
@@ -141,14 +148,14 @@ def test_a_list_that_is_none_is_refused(site, tmp_path, text):
     site.files[SUMS] = text
     with pytest.raises(UserMistake, match=r"lists no recordings|is no SHA-256"):
         download(tmp_path, site.url)
-    assert SUMS not in held(tmp_path)
+    assert SUMS not in content(tmp_path)
 
 
 def test_simulated_nights_are_not_mixed_with_recorded_ones(site, tmp_path):
     (tmp_path / MARK).write_text("simulated")
     with pytest.raises(UserMistake, match="simulated"):
         download(tmp_path, site.url)
-    assert site.asked == []
+    assert site.requested == []
 
 
 def test_a_folder_that_cannot_be_is_the_users_mistake(site, tmp_path):

@@ -1,6 +1,6 @@
-"""Folders of recordings -> nights: what is kept in the cache and when it is not used, and how subjects are split.
+"""Folders of recordings -> nights: what is kept in the cache and when it is not used.
 
-The cache lies in a temporary folder throughout. What is found wrong in files is tested in test_recordings.py.
+The cache lies in a temporary folder throughout. Faults in files are tested in test_recordings.py.
 """
 
 import pickle
@@ -9,14 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from joblib import parallel_config
 
 import pipeline.nights
 from pipeline.checks import Finding
-from pipeline.nights import cache_path, load_night, load_nights, read_night, split, write_night
-from pipeline.options import Options, UserMistake
+from pipeline.errors import UserMistake
+from pipeline.nights import cache_path, channels_used, load_night, load_nights, read_night, write_night
+from pipeline.options import Options
 from pipeline.recordings import read_recording
 
 EPOCHS = 64
@@ -36,7 +35,7 @@ def cache(tmp_path, monkeypatch):
     return tmp_path / "cache"
 
 
-def make_night(folder, subject, sensors=FILES, wrong=""):
+def write_files(folder, subject, sensors=FILES, wrong=""):
     """A night of 32 minutes, deterministic; `wrong` is put at the end of its heart rate."""
     rng = np.random.default_rng(int(subject))
     t = np.arange(0.5, 30 * EPOCHS, 5)
@@ -45,7 +44,7 @@ def make_night(folder, subject, sensors=FILES, wrong=""):
         "heart_rate": "".join(f"{at},{bpm:.0f}\n" for at, bpm in zip(t, rng.uniform(50, 90, len(t)), strict=True))
         + wrong,
         "motion": "".join(
-            f"{at} 0.1 0.2 {z:.3f}\n" for at, z in zip(moved, rng.uniform(0, 1, len(moved)), strict=True)
+            f"{at} 0.1 0.2 {z:.3f}\n" for at, z in zip(moved, rng.uniform(0.8, 1, len(moved)), strict=True)
         ),
         "steps": "".join(f"{at},{at // 100}\n" for at in range(0, 30 * EPOCHS, 600)),
         "activity": "".join(f"{15.01 * i:.2f},{i % 7}\n" for i in range(2 * EPOCHS)),
@@ -59,21 +58,21 @@ def make_night(folder, subject, sensors=FILES, wrong=""):
 
 @pytest.fixture
 def folder(tmp_path):
-    make_night(tmp_path / "data", "7")
+    write_files(tmp_path / "data", "7")
     return tmp_path / "data"
 
 
 @pytest.fixture
-def read(monkeypatch):
+def parsed(monkeypatch):
     """The subjects whose files were parsed, in order."""
-    parsed = []
+    subjects = []
 
-    def reading(folder, subject, *args, **kwargs):
-        parsed.append(subject)
+    def parse(folder, subject, *args, **kwargs):
+        subjects.append(subject)
         return read_recording(folder, subject, *args, **kwargs)
 
-    monkeypatch.setattr(pipeline.nights, "read_recording", reading)
-    return parsed
+    monkeypatch.setattr(pipeline.nights, "read_recording", parse)
+    return subjects
 
 
 def assert_same(one, two):
@@ -87,38 +86,38 @@ def assert_same(one, two):
         assert np.array_equal(windows, two.channels[name])
 
 
-def test_night_comes_from_the_cache_the_second_time(folder, read):
+def test_night_comes_from_the_cache_the_second_time(folder, parsed):
     one, findings = load_night(folder, "7", Options())
     two, again = load_night(folder, "7", Options())
     other, _ = load_night(folder, "7", Options(**SAME))  # these options do not shape a night
-    assert read == ["7"]
+    assert parsed == ["7"]
     assert_same(one, two)
     assert_same(one, other)
     assert findings == again
     assert len(one) == EPOCHS
 
 
-def test_the_cache_knows_content_and_not_where_or_when(folder, tmp_path, read):
+def test_the_cache_knows_content_and_not_where_or_when(folder, tmp_path, parsed):
     load_night(folder, "7", Options())
     shutil.copytree(folder, tmp_path / "elsewhere", copy_function=shutil.copyfile)
     load_night(tmp_path / "elsewhere", "7", Options())
-    assert read == ["7"]
+    assert parsed == ["7"]
 
 
 @pytest.mark.parametrize("sensor", FILES)
-def test_a_changed_byte_or_a_lost_file_makes_a_new_entry(folder, sensor, read):
+def test_a_changed_byte_or_a_lost_file_makes_a_new_entry(folder, sensor, parsed):
     load_night(folder, "7", Options())
     path = folder / FILES[sensor].format(7)
     text = path.read_bytes()
     changed = text[:-2] + bytes([text[-2] ^ 1]) + text[-1:]  # the last digit
     path.write_bytes(changed)
-    night, _ = load_night(folder, "7", Options(), labelled=True)
+    night, _ = load_night(folder, "7", Options())
     path.unlink()
     load_night(folder, "7", Options())
-    assert read == ["7"] * 3
+    assert parsed == ["7"] * 3
     path.write_bytes(changed)
     assert_same(night, load_night(folder, "7", Options())[0])
-    assert read == ["7"] * 3
+    assert parsed == ["7"] * 3
 
 
 @pytest.mark.parametrize(
@@ -132,40 +131,40 @@ def test_a_changed_byte_or_a_lost_file_makes_a_new_entry(folder, sensor, read):
         {"channels": ("heart_rate",)},
     ],
 )
-def test_an_option_that_shapes_the_night_makes_a_new_entry(folder, other, read):
+def test_an_option_that_shapes_the_night_makes_a_new_entry(folder, other, parsed):
     one, _ = load_night(folder, "7", Options())
     two, _ = load_night(folder, "7", Options(**other))
-    assert read == ["7", "7"]
+    assert parsed == ["7", "7"]
     if "negative_times" not in other:
         assert [x.shape for x in one.channels.values()] != [x.shape for x in two.channels.values()]
 
 
-def test_labels_are_insisted_on_taken_or_left_out(folder, read):
-    night, _ = load_night(folder, "7", Options(), labelled=False)
+def test_labels_are_required_optional_or_ignored(folder, parsed):
+    night, _ = load_night(folder, "7", Options(), want_labels=False)
     assert (night.stages == -1).all()
-    assert (load_night(folder, "7", Options(), labelled=None)[0].stages >= 0).all()
+    assert (load_night(folder, "7", Options(), require_labels=False)[0].stages >= 0).all()
     (folder / FILES["labels"].format(7)).unlink()
-    assert (load_night(folder, "7", Options(), labelled=None)[0].stages == -1).all()
+    assert (load_night(folder, "7", Options(), require_labels=False)[0].stages == -1).all()
     for _ in range(2):
-        night, findings = load_night(folder, "7", Options(), labelled=True)
+        night, findings = load_night(folder, "7", Options(), require_labels=True)
         assert night is None
         assert "no stages" in str(findings[-1])
-    assert read == ["7"] * 4
+    assert parsed == ["7"] * 4
 
 
-def test_findings_are_kept(tmp_path, read):
-    make_night(tmp_path, "3", wrong="1919,900\n1919.5,x\n")
+def test_findings_are_kept(tmp_path, parsed):
+    write_files(tmp_path, "3", wrong="1919,900\n1919.5,x\n")
     (_, first), (_, second) = (load_night(tmp_path, "3", Options()) for _ in range(2))
-    assert read == ["3"]
+    assert parsed == ["3"]
     assert first == second
     assert len(first) == 2
     assert all(isinstance(finding, Finding) for finding in second)
 
 
-def test_an_unusable_night_is_kept_too(tmp_path, read):
-    make_night(tmp_path, "3", ["steps", "labels"])
+def test_an_unusable_night_is_kept_too(tmp_path, parsed):
+    write_files(tmp_path, "3", ["steps", "labels"])
     (one, first), (two, second) = (load_night(tmp_path, "3", Options()) for _ in range(2))
-    assert read == ["3"]
+    assert parsed == ["3"]
     assert one is two is None
     assert first == second != []
 
@@ -207,12 +206,12 @@ def test_a_damaged_entry_is_made_again(folder, cache, monkeypatch):
     for what, content in damages(whole):
         path.write_bytes(content)
         try:
-            again, said = load_night(folder, "7", Options())
+            again, findings_again = load_night(folder, "7", Options())
         except Exception as error:
             failed.append(f"{what}: {error!r}")
             continue
         assert_same(night, again)
-        assert said == findings
+        assert findings_again == findings
         assert_same(night, read_night(path)[0])  # whole again
         assert list(cache.iterdir()) == [path]
     assert not failed, failed
@@ -230,98 +229,83 @@ def test_an_entry_with_pickled_arrays_is_refused(folder, cache, monkeypatch):
 
 def test_a_night_goes_through_a_file(folder, tmp_path):
     night, _ = load_night(folder, "7", Options())
-    found = [Finding("a", "line 1", "κ „odd“", "done"), Finding("b", "c", "d", "e")]
-    write_night(tmp_path / "x" / "night.npz", night, found)
-    again, said = read_night(tmp_path / "x" / "night.npz")
+    findings = [Finding("a", "line 1", "κ „odd“", "done"), Finding("b", "c", "d", "e")]
+    write_night(tmp_path / "x" / "night.npz", night, findings)
+    again, findings_again = read_night(tmp_path / "x" / "night.npz")
     assert_same(night, again)
-    assert said == found
-    write_night(tmp_path / "none.npz", None, found)
-    assert read_night(tmp_path / "none.npz") == (None, found)
+    assert findings_again == findings
+    write_night(tmp_path / "none.npz", None, findings)
+    assert read_night(tmp_path / "none.npz") == (None, findings)
 
 
 def test_nights_of_a_folder_in_the_order_of_subjects(tmp_path):
     for subject in ("10", "9", "200"):
-        make_night(tmp_path, subject, ["heart_rate", "labels"])
-    make_night(tmp_path, "30", ["heart_rate", "labels"])
+        write_files(tmp_path, subject, ["heart_rate", "labels"])
+    write_files(tmp_path, "30", ["heart_rate", "labels"])
     (tmp_path / FILES["labels"].format(30)).write_text("0 17\n")
-    told = []
-    nights, findings = load_nights(tmp_path, Options(), progress=told.append)
+    reported = []
+    nights, findings = load_nights(tmp_path, Options(), progress=reported.append)
     assert [night.subject for night in nights] == ["9", "10", "200"]
-    assert told == ["9", "10", "30", "200"]
+    assert reported == ["9", "10", "30", "200"]
     assert len(findings) == 1
     assert "labels/30" in str(findings[0])
-    nights, findings = load_nights(tmp_path, Options(), wanted=["200", "9"])
+    nights, findings = load_nights(tmp_path, Options(), requested=["200", "9"])
     assert [night.subject for night in nights] == ["9", "200"]
     assert not findings
 
 
-def test_many_raw_nights_are_read_side_by_side(tmp_path, cache, read):
+def test_many_raw_nights_are_read_side_by_side(tmp_path, cache, parsed):
     for subject in range(1, 7):
-        make_night(tmp_path / "data", str(subject), ["heart_rate", "labels"])
+        write_files(tmp_path / "data", str(subject), ["heart_rate", "labels"])
     with parallel_config(backend="threading"):  # other processes would not see this test's cache
         nights, _ = load_nights(tmp_path / "data", Options())
     assert [night.subject for night in nights] == list("123456")
-    assert sorted(read) == list("123456")
+    assert sorted(parsed) == list("123456")
     assert len(list(cache.iterdir())) == 6
     load_nights(tmp_path / "data", Options())
-    assert len(read) == 6
+    assert len(parsed) == 6
+
+
+def test_nights_without_labels_are_loaded_where_they_are_not_required(tmp_path):
+    write_files(tmp_path, "9", ["heart_rate", "labels"])
+    write_files(tmp_path, "10", ["heart_rate"])
+    nights, findings = load_nights(tmp_path, Options())
+    assert [night.subject for night in nights] == ["9"]
+    assert str(findings[-1]) == "labels/10: whole file: no stages; night skipped"
+    nights, findings = load_nights(tmp_path, Options(), require_labels=False)
+    assert [night.subject for night in nights] == ["9", "10"]
+    assert [(night.stages >= 0).all() for night in nights] == [True, False]
+    assert not findings
 
 
 def test_absent_subjects_are_named(tmp_path):
-    make_night(tmp_path, "9", ["heart_rate", "labels"])
+    write_files(tmp_path, "9", ["heart_rate", "labels"])
     with pytest.raises(UserMistake, match=r"no recording of 10, 11; it holds 9$"):
-        load_nights(tmp_path, Options(), wanted=["11", "9", "10"])
+        load_nights(tmp_path, Options(), requested=["11", "9", "10"])
 
 
 def test_a_folder_without_a_usable_night_says_why(tmp_path):
-    make_night(tmp_path, "9", ["heart_rate", "labels"])
+    write_files(tmp_path, "9", ["heart_rate", "labels"])
     (tmp_path / FILES["labels"].format(9)).write_text("0 17\n")
     with pytest.raises(UserMistake, match=r"no usable night among 1: labels/9.*stage code"):
         load_nights(tmp_path, Options())
 
 
 def test_cache_path_is_named_after_the_subject_and_differs_between_subjects(folder):
-    make_night(folder, "8")
-    paths = [cache_path(folder, subject, Options(), True) for subject in "78"]
+    write_files(folder, "8")
+    paths = [cache_path(folder, subject, Options()) for subject in "78"]
     assert [path.name.split("-")[0] for path in paths] == ["7", "8"]
+    assert cache_path(folder, "7", Options(), require_labels=False) != paths[0]
+    assert cache_path(folder, "7", Options(), want_labels=False) != paths[0]
 
 
-any_split = st.integers(3, 300), st.integers(0, 2**32 - 1)
-
-
-@settings(deadline=None)
-@given(*any_split)
-def test_split_is_by_subject_and_holds_out_a_tenth(n, seed):
-    subjects = [str(i) for i in range(n)]
-    parts = split(subjects, Options(seed=seed))
-    assert parts.keys() == {"train", "inner_validation", "validation"}
-    assert sorted(subject for part in parts.values() for subject in part) == sorted(subjects)  # complete, none twice
-    assert len(parts["validation"]) == max(1, (n + 5) // 10)
-    assert len(parts["inner_validation"]) >= 1
-    assert len(parts["train"]) >= max(1, 0.7 * n - 2)
-    shuffled = np.random.default_rng(0).permutation(subjects)
-    assert split(shuffled, Options(seed=seed)) == parts  # the order in which they come does not matter
-    assert all(type(subject) is str for part in parts.values() for subject in part)
-
-
-@settings(deadline=None)
-@given(*any_split, st.floats(0.001, 0.999))
-def test_split_leaves_no_part_empty(n, seed, share):
-    parts = split([str(i) for i in range(n)], Options(seed=seed, train_split=share))
-    assert all(parts.values())
-    assert sum(map(len, parts.values())) == n
-    assert abs(len(parts["validation"]) - n * (1 - share)) <= 2
-
-
-@pytest.mark.parametrize("n", [10, 25, 31])
-def test_split_differs_between_seeds_and_holds_out_everyone_in_the_end(n):
-    subjects = [str(i) for i in range(n)]
-    held = [tuple(split(subjects, Options(seed=seed))["validation"]) for seed in range(100)]
-    assert len(set(held)) > min(n, 30) / 2
-    assert held[0] != held[1]
-    assert set(sum(held, ())) == set(subjects)
-
-
-def test_split_needs_three_subjects():
-    with pytest.raises(UserMistake, match="at least 3"):
-        split(["1", "2"], Options())
+def test_channels_used_are_those_of_any_night_and_a_requested_one_must_be_there(tmp_path):
+    write_files(tmp_path, "9", ["heart_rate", "labels"])
+    write_files(tmp_path, "10", ["activity", "labels"])
+    nights, _ = load_nights(tmp_path, Options())
+    assert channels_used(nights, Options()) == ["heart_rate", "activity"]
+    assert channels_used(nights[:1], Options()) == ["heart_rate"]
+    with pytest.raises(
+        UserMistake, match=r"^--channels steps: no training night has it; they have activity, heart_rate$"
+    ):
+        channels_used(nights, Options(channels=("heart_rate", "steps")))

@@ -8,15 +8,17 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from pipeline.options import ARCHITECTURES, CHANNELS, EPOCH_S, STAGE_OF_CODE, STAGES, Options, UserMistake, one_of
+from pipeline.constants import ARCHITECTURES, CHANNELS, EPOCH_S
+from pipeline.errors import UserMistake
+from pipeline.options import Options
 
 TIMES = "data_alignment", "window_size", "stride"
 
 
-def mistake(**given):
+def mistake(**options):
     """The message with which the options are refused, or None."""
     try:
-        Options(**given)
+        Options(**options)
     except UserMistake as error:
         assert error.exit_code == 2
         assert "\n" not in error.message
@@ -41,7 +43,10 @@ some_channels = st.sampled_from([(), ("heart_rate",), ("heart_rate", "steps"), (
     [
         *({name: value} for name in (*TIMES, "batch_size", "hidden_dim", "epochs") for value in (0, -1)),
         *({"lr": value} for value in (0, -1e-3, float("nan"))),
-        *({"train_split": value} for value in (0, 1, 1.5, -0.1, float("nan"))),
+        *({"train_split": value} for value in (0, 1.01, 1.5, -0.1, float("nan"))),
+        *({"inner_folds": value} for value in (1, -1, -2)),
+        {"train_split": 1, "inner_folds": 0},  # nothing would choose the epoch
+        {"variants": -1},
         *({"seed": value} for value in (-1, 2**32)),  # of numpy, and so of Keras
         {"architectures": ("gru", "xlstm")},
         {"architectures": ()},
@@ -61,17 +66,14 @@ def test_refused(wrong):
     assert any(f"--{name} " in message or f"--{name}:" in message for name in wrong)
 
 
-def test_refusals_name_what_is_known():
+def test_refusals_name_the_choices():
     assert mistake(architectures=("xlstm",)) == f"--architectures: xlstm; choose from {', '.join(ARCHITECTURES)}"
     assert "pulse, hr; choose from heart_rate" in mistake(channels=("pulse", "hr"))
-    with pytest.raises(UserMistake, match=r"--x: none given; choose from a, b"):
-        one_of("--x", [], ("a", "b"))
-    assert one_of("--x", ["b"], ("a", "b")) == ("b",)
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"train_split": 1.0}, {"data_alignment": 7}, {"window_size": 31}, {"window_size": 5000}, {"stride": 7}],
+    [{"train_split": 1.5}, {"data_alignment": 7}, {"window_size": 31}, {"window_size": 5000}, {"stride": 7}],
     ids=str,
 )
 def test_suggestions_are_made_and_do(wrong):
@@ -82,47 +84,54 @@ def test_suggestions_are_made_and_do(wrong):
         Options(**{name: value})
 
 
+@pytest.mark.parametrize(
+    "accepted", [{"train_split": 1}, {"inner_folds": 0}, {"inner_folds": 2}, {"variants": 0}], ids=str
+)
+def test_accepted_at_the_edge(accepted):
+    assert mistake(**accepted) is None
+
+
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 @given(st.fixed_dictionaries(dict.fromkeys(TIMES, any_time)), some_channels)
 def test_every_suggestion_fits_where_one_option_alone_is_wrong(times, channels):
-    given_ = {**times, "channels": channels}
-    message = mistake(**given_)
+    options = {**times, "channels": channels}
+    message = mistake(**options)
     assume(message)
     name, values = suggested(message)
-    assume(any(mistake(**{**given_, name: value}) is None for value in USUAL))  # so the others fit each other
+    assume(any(mistake(**{**options, name: value}) is None for value in USUAL))  # so the others fit each other
     for value in values:
-        assert mistake(**{**given_, name: value}) is None, message
+        assert mistake(**{**options, name: value}) is None, message
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.fixed_dictionaries(dict.fromkeys(TIMES, any_time)), some_channels, st.data())
 def test_following_suggestions_leads_to_options_that_do(times, channels, data):
-    given_ = {**times, "channels": channels}
+    options = {**times, "channels": channels}
     for _ in range(5):
-        message = mistake(**given_)
+        message = mistake(**options)
         if not message:
             break
         name, values = suggested(message)
         if values:
-            given_[name] = data.draw(st.sampled_from(values))
+            options[name] = data.draw(st.sampled_from(values))
         else:
-            given_["window_size"] = given_["stride"]  # it says: no shorter than the stride
-    assert mistake(**given_) is None
+            options["window_size"] = options["stride"]  # it says: no shorter than the stride
+    assert mistake(**options) is None
 
 
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 @given(st.fixed_dictionaries(dict.fromkeys(TIMES, usual_time)), some_channels)
 def test_accepted_windows_are_whole_numbers_of_values_and_epochs(times, channels):
-    given_ = {**times, "channels": channels}
-    assume(mistake(**given_) is None)
-    options = Options(**given_)
+    values = {**times, "channels": channels}
+    assume(mistake(**values) is None)
+    options = Options(**values)
     assert EPOCH_S % options.stride == 0 or options.stride % EPOCH_S == 0
     for channel in channels or CHANNELS:
-        seconds = options.seconds(channel)
+        seconds = options.seconds_per_value(channel)
         assert seconds == (max(15, options.data_alignment) if channel == "activity" else options.data_alignment)
-        assert options.values(channel) * seconds == options.window_size
-        assert options.newest(channel) * seconds == options.stride
-        assert 1 <= options.newest(channel) <= options.values(channel)
+        assert options.values_per_window(channel) * seconds == options.window_size
+        assert options.values_per_stride(channel) * seconds == options.stride
+        assert 1 <= options.values_per_stride(channel) <= options.values_per_window(channel)
 
 
 @pytest.mark.parametrize("stride", [15, 30, 60])
@@ -134,7 +143,7 @@ def test_usual_grids_are_accepted(row, stride):
 
 def test_without_activity_windows_need_not_hold_its_bins():
     assert mistake(window_size=20, stride=10)
-    assert Options(window_size=20, stride=10, channels=("heart_rate", "steps")).values("steps") == 20
+    assert Options(window_size=20, stride=10, channels=("heart_rate", "steps")).values_per_window("steps") == 20
     assert mistake(window_size=20, stride=10, channels=("heart_rate", "activity"))
 
 
@@ -149,12 +158,3 @@ def test_alignment_is_what_shapes_a_window():
     options = Options(negative_times=True, data_alignment=5, window_size=60, stride=15)
     expected = {"negative_times": True, "data_alignment": 5, "window_size": 60, "stride": 15}
     assert options.alignment == expected
-
-
-def test_constants_fit_each_other():
-    assert [STAGES[STAGE_OF_CODE[code]] for code in (0, 1, 2, 3, 4, 5)] == ["Wake", "N1", "N2", "N3", "N3", "REM"]
-    assert STAGE_OF_CODE[-1] == -1
-    for channel in CHANNELS.values():
-        assert not channel.low <= channel.missing <= channel.high
-        assert channel.missing < channel.low  # sensing tells missing values by it
-    assert {name for name, channel in CHANNELS.items() if channel.bins} == {"steps", "activity"}

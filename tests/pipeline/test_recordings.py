@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.checks import UnusableNight
-from pipeline.options import UserMistake
-from pipeline.recordings import LABELS, SENSORS, read_recording, subjects
+from pipeline.errors import UserMistake
+from pipeline.recordings import LABELS, LAYOUTS, read_recording, subjects
 
-LAYOUTS = {**SENSORS, "labels": LABELS}
+FILES = {**LAYOUTS, "labels": LABELS}
 NIGHT = {  # an hour; lines of each file
     "heart_rate": [f"{t - 99.5},{60 + t % 7}" for t in range(0, 3700, 5)],
     "motion": [f"{t}.25 0.0{t % 9} -0.5 0.75" for t in range(-60, 3600)],
@@ -27,7 +27,7 @@ NIGHT = {  # an hour; lines of each file
 def write(folder, **changed):
     """A night of subject 7 below the folder. changed: a file's lines, bytes as they are, or None for no file."""
     for name, content in {**NIGHT, **changed}.items():
-        path = folder / LAYOUTS[name].name("7")
+        path = folder / FILES[name].name("7")
         path.parent.mkdir(parents=True, exist_ok=True)
         if content is not None:
             path.write_bytes(content if isinstance(content, bytes) else "".join(f"{x}\n" for x in content).encode())
@@ -87,10 +87,10 @@ def test_negative_times(tmp_path):
     assert read_recording(tmp_path, "7").samples["heart_rate"][0][0] == 0.5
 
 
-@pytest.mark.parametrize("absent", [*SENSORS, "labels"])
+@pytest.mark.parametrize("absent", [*LAYOUTS, "labels"])
 def test_a_missing_file_is_no_finding(tmp_path, absent):
     night = read_recording(write(tmp_path, **{absent: None}), "7")
-    assert set(night.samples) == set(SENSORS) - {absent}
+    assert set(night.samples) == set(LAYOUTS) - {absent}
     assert (night.labels is None) == (absent == "labels")
     assert night.findings == []
 
@@ -143,12 +143,12 @@ LAST = len(NIGHT["heart_rate"])
 def test_repaired_and_reported(tmp_path, name, lines, finding):
     night = read_recording(write(tmp_path, **{name: lines}), "7")
     assert len(night.findings) == 1
-    assert str(night.findings[0]).startswith(f"{LAYOUTS[name].name('7')}: {finding}")
+    assert str(night.findings[0]).startswith(f"{FILES[name].name('7')}: {finding}")
     whole = read_recording(write(tmp_path), "7")
     for sensor, (t, values) in whole.samples.items():  # what was not damaged is as it was
-        kept = np.isin(t, night.samples[sensor][0])
-        assert kept.sum() >= len(t) - (1 if sensor == name else 0)
-        assert np.array_equal(values[kept], night.samples[sensor][1])
+        left = np.isin(t, night.samples[sensor][0])
+        assert left.sum() >= len(t) - (1 if sensor == name else 0)
+        assert np.array_equal(values[left], night.samples[sensor][1])
 
 
 def test_conflicting_stages_are_unscored(tmp_path):
@@ -157,7 +157,7 @@ def test_conflicting_stages_are_unscored(tmp_path):
     assert len(night.labels[0]) == 120
 
 
-@pytest.mark.parametrize("name", LAYOUTS)
+@pytest.mark.parametrize("name", FILES)
 @pytest.mark.parametrize(
     ("content", "what"),
     [
@@ -173,14 +173,14 @@ def test_conflicting_stages_are_unscored(tmp_path):
 )
 def test_unreadable_files_skip_the_night(tmp_path, name, content, what):
     write(tmp_path)
-    path = tmp_path / LAYOUTS[name].name("7")
+    path = tmp_path / FILES[name].name("7")
     write(tmp_path, **{name: content(path.read_bytes())})
     with pytest.raises(UnusableNight) as unusable:
         read_recording(tmp_path, "7")
     (finding,) = unusable.value.findings
-    assert finding.file == LAYOUTS[name].name("7")
-    assert finding.what.startswith(what.format(line=LAYOUTS[name].line))
-    assert LAYOUTS[name].line in finding.what
+    assert finding.file == FILES[name].name("7")
+    assert finding.what.startswith(what.format(line=FILES[name].line))
+    assert FILES[name].line in finding.what
     assert ("delete the file" in finding.done) == (name != "labels")
     if name != "labels":
         path.unlink()
@@ -205,7 +205,7 @@ def unusable(folder, **changed):
 )
 def test_files_that_cannot_be_meant_skip_the_night(tmp_path, name, lines, where, what):
     (finding,) = unusable(tmp_path, **{name: lines})
-    assert (finding.file, finding.where) == (LAYOUTS[name].name("7"), where)
+    assert (finding.file, finding.where) == (FILES[name].name("7"), where)
     assert finding.what.startswith(what)
     assert finding.done.startswith("night skipped")
 
@@ -234,7 +234,7 @@ FEW = {"motion": None, "activity": None}
 
 
 @pytest.mark.parametrize(
-    ("seconds", "labels", "said"),
+    ("seconds", "labels", "message"),
     [
         (1800, [f"{t} 1" for t in range(0, 3600, 30)], None),
         (1770, [f"{t} 1" for t in range(0, 3600, 30)], "29.5 min of scored epochs with heart rate, motion or activity"),
@@ -245,19 +245,19 @@ FEW = {"motion": None, "activity": None}
         (1770, None, "29.5 min of heart rate, motion or activity, 30 are needed"),
     ],
 )
-def test_half_an_hour_of_overlap_is_needed(tmp_path, seconds, labels, said):
+def test_half_an_hour_of_overlap_is_needed(tmp_path, seconds, labels, message):
     heart_rate = [f"{t},60" for t in range(0, seconds, 5)]
-    if said is None:
+    if message is None:
         read_recording(write(tmp_path, heart_rate=heart_rate, labels=labels, **FEW), "7")
     else:
         (finding,) = unusable(tmp_path, heart_rate=heart_rate, labels=labels, **FEW)
         assert finding.file == "night 7"
-        assert finding.what.startswith(said)
+        assert finding.what.startswith(message)
 
 
 def test_any_one_sensor_but_steps_is_enough(tmp_path):
     for name in ("heart_rate", "motion", "activity"):
-        others = {sensor: None for sensor in SENSORS if sensor != name}
+        others = {sensor: None for sensor in LAYOUTS if sensor != name}
         assert [*read_recording(write(tmp_path / name, **others), "7").samples] == [name]
     unusable(tmp_path / "steps", heart_rate=None, **FEW)
 
@@ -310,7 +310,7 @@ def test_shuffled_and_repeated_lines_give_the_same_samples(tmp_path_factory, see
 
 
 @settings(max_examples=60, deadline=None)
-@given(name=st.sampled_from([*LAYOUTS]), seed=st.integers(0, 2**31), size=st.integers(0, 300))
+@given(name=st.sampled_from([*FILES]), seed=st.integers(0, 2**31), size=st.integers(0, 300))
 def test_no_damage_ends_in_a_traceback(tmp_path_factory, name, seed, size):
     chance = random.Random(seed)
     text = bytearray("\n".join(NIGHT[name]).encode())
@@ -351,16 +351,20 @@ def test_subjects_in_numerical_order(tmp_path):
 def test_folders_without_recordings(tmp_path):
     (tmp_path / "file").touch()
     (tmp_path / "heart_rate").mkdir()
-    for folder, said in [("gone", "no such folder"), ("file", "not a folder"), ("", "heart_rate/<id>_heartrate.txt")]:
-        with pytest.raises(UserMistake, match=said):
+    for folder, message in [
+        ("gone", "no such folder"),
+        ("file", "not a folder"),
+        ("", "heart_rate/<id>_heartrate.txt"),
+    ]:
+        with pytest.raises(UserMistake, match=message):
             subjects(tmp_path / folder)
 
 
 def test_all_real_nights(real):
-    found = subjects(real)
-    assert len(found) == 25
-    assert {"46343", "759667", "7749105", "1455390"} <= set(found)
-    for subject in found:
+    ids = subjects(real)
+    assert len(ids) == 25
+    assert {"46343", "759667", "7749105", "1455390"} <= set(ids)
+    for subject in ids:
         night = read_recording(real, subject)
         written = np.loadtxt(real / "heart_rate" / f"{subject}_heartrate.txt", delimiter=",")
         t = np.unique(written[:, 0])

@@ -11,12 +11,16 @@ import pytest
 from pipeline import synthetic
 from pipeline.activity import ActivityCounter
 from pipeline.align import align
-from pipeline.options import STAGES, Options, UserMistake
+from pipeline.constants import STAGES
+from pipeline.errors import UserMistake
+from pipeline.options import Options
+from pipeline.origin import MARK as ORIGIN_MARK
+from pipeline.origin import SYNTHETIC, read_origin
 from pipeline.recordings import paths, read_recording, subjects
 from pipeline.synthetic import MARK, acceleration, heart_rate, hypnogram, movements, synthesize, write_acceleration
 
 
-def held(folder):
+def content(folder):
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
@@ -43,15 +47,15 @@ def bodies():
 
 
 def test_every_night_is_usable_and_its_flaws_are_found(folder):
-    found, options = [], Options()
+    findings, options = [], Options(channels=("heart_rate", "motion_x", "steps", "activity"))
     assert subjects(folder) == [str(1001 + i) for i in range(8)]
     for subject in subjects(folder):
         recording = read_recording(folder, subject)
         night = align(recording, options)
         assert len(night) == 120 and (night.stages >= 0).sum() > 115
-        assert {"heart_rate", "motion_x", "steps", "activity"} <= set(night.channels)
-        found += recording.findings
-    what = " ".join(map(str, found))
+        assert set(night.channels) == set(options.channels)
+        findings += recording.findings
+    what = " ".join(map(str, findings))
     for flaw in (
         "repeats another line",
         "earlier than the line before",
@@ -59,11 +63,11 @@ def test_every_night_is_usable_and_its_flaws_are_found(folder):
         "truncated last line",
     ):
         assert flaw in what
-    assert len({finding.file for finding in found}) < 0.2 * 4 * 8  # a minority of the files
+    assert len({finding.file for finding in findings}) < 0.2 * 4 * 8  # a minority of the files
 
 
 def test_layout_and_number_formats_are_the_published_ones(folder):
-    assert {path.name for path in folder.iterdir()} == {"heart_rate", "labels", "motion", "steps", MARK}
+    assert {path.name for path in folder.iterdir()} == {"heart_rate", "labels", "motion", "steps", MARK, ORIGIN_MARK}
     files = paths(folder, "1001")
     assert files["labels"].read_text().splitlines()[-1].split()[0] == "3570"
     t, bpm = files["heart_rate"].read_text().splitlines()[0].split(",")
@@ -72,6 +76,7 @@ def test_layout_and_number_formats_are_the_published_ones(folder):
     t, count = files["steps"].read_text().splitlines()[0].split(",")
     assert float(t) < -86400 and count.isdecimal()
     assert "SIMULATED" in (folder / MARK).read_text()
+    assert read_origin(folder) == SYNTHETIC
 
 
 def test_part_of_the_motion_is_lacking_in_one_night(folder):
@@ -81,20 +86,20 @@ def test_part_of_the_motion_is_lacking_in_one_night(folder):
 
 def test_a_subject_has_the_same_bytes_whoever_else_is_made(folder, tmp_path, monkeypatch):
     synthesize(tmp_path / "two", subjects=2, hours=1, motion_hz=10)
-    many, two = held(folder), held(tmp_path / "two")
+    many, two = content(folder), content(tmp_path / "two")
     assert two.pop(MARK) != many[MARK] and all(many[name] == two[name] for name in two)
     monkeypatch.setattr(synthetic, "WORTH_A_CHILD", 0)
     synthesize(tmp_path / "two", subjects=2, hours=1, motion_hz=10)
-    assert {name: body for name, body in held(tmp_path / "two").items() if name != MARK} == two
+    assert {name: body for name, body in content(tmp_path / "two").items() if name != MARK} == two
     synthesize(tmp_path / "other", subjects=1, hours=1, motion_hz=10, seed=1)
-    assert held(tmp_path / "other")["labels/1001_labeled_sleep.txt"] != two["labels/1001_labeled_sleep.txt"]
+    assert content(tmp_path / "other")["labels/1001_labeled_sleep.txt"] != two["labels/1001_labeled_sleep.txt"]
 
 
 def test_short_nights_without_motion_are_usable(tmp_path):
-    heard = []
-    synthesize(tmp_path / "a" / "b", subjects=9, hours=0.6, motion_hz=0, progress=heard.append)
-    assert heard == subjects(tmp_path / "a" / "b") and not (tmp_path / "a" / "b" / "motion").exists()
-    assert all(len(align(read_recording(tmp_path / "a" / "b", subject), Options())) == 72 for subject in heard)
+    reported = []
+    synthesize(tmp_path / "a" / "b", subjects=9, hours=0.6, motion_hz=0, progress=reported.append)
+    assert reported == subjects(tmp_path / "a" / "b") and not (tmp_path / "a" / "b" / "motion").exists()
+    assert all(len(align(read_recording(tmp_path / "a" / "b", subject), Options())) == 72 for subject in reported)
     synthesize(tmp_path / "short", subjects=8, hours=0.6, motion_hz=10)
     assert all(
         read_recording(tmp_path / "short", subject).samples["motion"] for subject in subjects(tmp_path / "short")
@@ -108,10 +113,10 @@ def test_an_earlier_synthesis_is_replaced_and_nothing_else(tmp_path):
     synthesize(target, subjects=1, hours=0.6, motion_hz=0)
     assert subjects(target) == ["1001"] and [path.name for path in tmp_path.iterdir()] == ["nights"]
     (target / "labels" / "46343_labeled_sleep.txt").write_text("0 0\n")
-    before = held(target)
+    before = content(target)
     with pytest.raises(UserMistake, match=r"46343_labeled_sleep.txt in it is not simulated"):
         synthesize(target, subjects=1, hours=0.6, motion_hz=0)
-    assert held(target) == before
+    assert content(target) == before
     recorded = tmp_path / "recorded"
     recorded.mkdir()
     (recorded / "46343_steps.txt").write_text("0,0\n")
@@ -129,10 +134,10 @@ def test_an_interrupted_synthesis_leaves_what_was(tmp_path):
         synthesize(target, subjects=2, hours=0.6, motion_hz=0, progress=stop)
     assert list(tmp_path.iterdir()) == []
     synthesize(target, subjects=1, hours=0.6, motion_hz=0)
-    before = held(target)
+    before = content(target)
     with pytest.raises(KeyboardInterrupt):
         synthesize(target, subjects=2, hours=0.6, motion_hz=0, progress=stop)
-    assert held(target) == before and len(list(tmp_path.iterdir())) == 1
+    assert content(target) == before and len(list(tmp_path.iterdir())) == 1
 
 
 @pytest.mark.parametrize(

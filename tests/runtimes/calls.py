@@ -18,37 +18,39 @@ if find_spec("ai_edge_litert") is None:  # the same classes by their old name
     sys.modules["ai_edge_litert"] = tflite_runtime
     sys.modules["ai_edge_litert.interpreter"] = tflite_runtime.interpreter
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "export"))
-from replay import opened, replayed
+from replay import open_call, replayed
 
 
 def activity(bundle, plan, strides):
     """{output: [strides, ...]} of the activity call."""
     (call,) = plan["calls"]
-    runner = opened(bundle, call)
-    known = {f"state:{name}": np.full(s["shape"], s["initial"], s["dtype"]) for name, s in plan["states"].items()}
-    said = []
+    runner = open_call(bundle, call)
+    tensors = {f"state:{name}": np.full(s["shape"], s["initial"], s["dtype"]) for name, s in plan["states"].items()}
+    steps = []
     for stride in strides:
-        known["sensor:motion"] = stride[None]
-        said.append({k: x.copy() for k, x in runner(**{t["name"]: known[t["from"]] for t in call["inputs"]}).items()})
-        known |= {t["to"]: said[-1][t["name"]] for t in call["outputs"] if "to" in t}
-    return {name: np.concatenate([each[name] for each in said]) for name in said[0]}
+        tensors["sensor:motion"] = stride[None]
+        steps.append(
+            {k: x.copy() for k, x in runner(**{t["name"]: tensors[t["from"]] for t in call["inputs"]}).items()}
+        )
+        tensors |= {t["to"]: steps[-1][t["name"]] for t in call["outputs"] if "to" in t}
+    return {name: np.concatenate([outputs[name] for outputs in steps]) for name in steps[0]}
 
 
 def main(bundle, motion, out):
     bundle = Path(bundle)
     contract = json.loads((bundle / "contract.json").read_text())
     windows = json.loads((bundle / "golden.json").read_text())["windows"]
-    said = {}
+    results = {}
     for precision in contract["precisions"]:
         try:
-            said[f"golden.{precision}"] = replayed(bundle, contract, precision, windows)
+            results[f"golden.{precision}"] = replayed(bundle, contract, precision, windows)
         except (RuntimeError, ValueError) as error:
-            said[f"error.{precision}"] = np.array(str(error))
+            results[f"error.{precision}"] = np.array(str(error))
     plan = contract.get("preprocessing", {}).get("activity")
     if plan:
-        made = activity(bundle, plan, np.load(motion))
-        said |= {f"activity.{name}": x for name, x in made.items()}
-    np.savez(out, **said)
+        outputs = activity(bundle, plan, np.load(motion))
+        results |= {f"activity.{name}": x for name, x in outputs.items()}
+    np.savez(out, **results)
 
 
 if __name__ == "__main__":

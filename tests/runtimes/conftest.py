@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 import pytest
 from matrix import FOUND, table
 
-from pipeline.options import ARCHITECTURES, Options
+from pipeline.constants import ARCHITECTURES
+from pipeline.options import Options
 
 ROOT = Path(__file__).resolve().parents[2]
 OLDER = ROOT / ".venv-older"
@@ -45,17 +46,17 @@ def bundles(nights, tmp_path_factory):
     if "RUN" in os.environ:
         return Path(os.environ["RUN"]).resolve() / "bundles"
     from export.build import build_bundles
-    from models.fitting import fit, parts
-    from models.run import Run
-    from pipeline.begin import begin
-    from pipeline.nights import load_nights, split
+    from models.train_run import train_run
+    from models.trained_run import TrainedRun
+    from pipeline.nights import load_nights
+    from pipeline.splits import nights_by_part, split_subjects
 
     folder = tmp_path_factory.mktemp("run")
     options = Options(epochs=60, variants=2)  # hardly trained networks have their probabilities too close together
     loaded, _ = load_nights(nights, options)
-    begin(folder, loaded, split([night.subject for night in loaded], options), options, nights)
-    run = Run(folder)
-    fit(run, parts(loaded, run.splits))
+    splits = split_subjects([night.subject for night in loaded], options)
+    run = TrainedRun.create(folder, loaded, splits, options, nights)
+    train_run(run, nights_by_part(loaded, run.splits))
     build_bundles(run, ARCHITECTURES, folder / "bundles")
     return folder / "bundles"
 

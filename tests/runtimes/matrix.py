@@ -1,6 +1,6 @@
 """What the tests find out about each file in each runtime, and the table that README.md shows."""
 
-from pipeline.options import ARCHITECTURES, PRECISIONS
+from pipeline.constants import ARCHITECTURES, PRECISIONS
 
 RUNTIMES = ("ai-edge-litert", "tflite-runtime 2.14", "LiteRT.js")
 FOUND = {}  # (runtime, architecture, precision) -> (99th percentile of abs dp, is the golden night within tolerance)

@@ -12,11 +12,11 @@ import pytest
 from matrix import FOUND, RUNTIMES
 
 from pipeline.activity import COUNT_UNIT, HZ
-from pipeline.options import ARCHITECTURES, PRECISIONS
+from pipeline.constants import ARCHITECTURES, PRECISIONS
 from pipeline.recordings import read_recording, subjects
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "export"))
-from replay import kept_to
+from replay import within_tolerance
 
 pytestmark = pytest.mark.runtimes
 
@@ -56,8 +56,8 @@ def python_says(bundles, motion, tmp_path_factory, request):
         command = [python, CALLS, bundles / architecture, out / "motion.npy", out / "said.npz"]
         done = subprocess.run(list(map(str, command)), capture_output=True, text=True, cwd=out)
         assert done.returncode == 0, done.stderr
-        with np.load(out / "said.npz") as said:
-            return dict(said)
+        with np.load(out / "said.npz") as actual:
+            return dict(actual)
 
     return says
 
@@ -70,36 +70,36 @@ def test_golden_night(runtime, architecture, precision, bundles, python_says, re
     if plan is None:
         pytest.skip(f"the {architecture} bundle has no {precision}: the run's parity check rejected it")
     windows = json.loads((bundles / architecture / "golden.json").read_text())["windows"]
-    wanted = np.array([window[plan["probabilities"]] for window in windows])
+    expected = np.array([window[plan["probabilities"]] for window in windows])
     if runtime == "LiteRT.js":
         page, _ = request.getfixturevalue("replay_page")
-        said = np.array(page.evaluate("(a) => replay(...a)", [f"/bundles/{architecture}/", precision]))
+        actual = np.array(page.evaluate("(a) => replay(...a)", [f"/bundles/{architecture}/", precision]))
     else:
         answers = python_says(runtime, architecture)
         FOUND[runtime, architecture, precision] = np.nan, False
-        said = answers.get(f"golden.{precision}")
-        assert said is not None, str(answers[f"error.{precision}"])
-    assert said.shape == wanted.shape
-    kept, words = kept_to({"tie": TIE} | plan["tolerance"], wanted, said)
-    FOUND[runtime, architecture, precision] = np.percentile(np.abs(said - wanted), 99), kept
-    assert kept, words
+        actual = answers.get(f"golden.{precision}")
+        assert actual is not None, str(answers[f"error.{precision}"])
+    assert actual.shape == expected.shape
+    passed, figures = within_tolerance({"tie": TIE} | plan["tolerance"], expected, actual)
+    FOUND[runtime, architecture, precision] = np.percentile(np.abs(actual - expected), 99), passed
+    assert passed, figures
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES[1:])
 def test_activity_call(runtime, python_says, motion, request):
     """The counts of our own runtime, give or take a peak that lies on the edge of a bin; posture; what is carried."""
-    wanted = {name: x for name, x in python_says(RUNTIMES[0], "gru").items() if name.startswith("activity.")}
-    assert (wanted["activity.activity"] > 0).sum() > 30
-    assert (wanted["activity.activity"] < 0).any()
+    expected = {name: x for name, x in python_says(RUNTIMES[0], "gru").items() if name.startswith("activity.")}
+    assert (expected["activity.activity"] > 0).sum() > 30
+    assert (expected["activity.activity"] < 0).any()
     if runtime == "LiteRT.js":
         page, given = request.getfixturevalue("replay_page")
         (given / "motion.json").write_text(json.dumps(motion.tolist()))
         outputs = page.evaluate("activity('/bundles/gru/', '/given/motion.json')")
-        said = {f"activity.{name}": np.array([each[name] for each in outputs]) for name in outputs[0]}
+        actual = {f"activity.{name}": np.array([output[name] for output in outputs]) for name in outputs[0]}
     else:
-        said = python_says(runtime, "gru")
+        actual = python_says(runtime, "gru")
     for name in ("activity.posture", "activity.history_out"):
-        np.testing.assert_allclose(said[name], wanted[name], atol=1e-5)
-    apart = np.abs(said["activity.activity"] - wanted["activity.activity"])
+        np.testing.assert_allclose(actual[name], expected[name], atol=1e-5)
+    apart = np.abs(actual["activity.activity"] - expected["activity.activity"])
     assert apart.max() < 1.1 * COUNT_UNIT
     assert (apart > 1e-3).mean() < 0.01

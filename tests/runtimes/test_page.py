@@ -1,4 +1,4 @@
-"""The page of `python -m watch_sim serve`, used as people use it, in Chromium: it says what the simulator says.
+"""The page of `python -m watch_sim serve`, used as people use it, in Chromium: it predicts what the simulator predicts.
 
 What leaves it is read back: CSV with pandas, EDF+ with mne. Every test also fails on an error on the page's console and
 on any request that does not go to the page's own server.
@@ -14,11 +14,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from evaluation.metrics import kappa
-from evaluation.results import PROBABILITY_COLUMNS
 from pipeline.activity import ActivityCounter
-from pipeline.options import STAGES, Options
+from pipeline.constants import STAGES
+from pipeline.options import Options
 from pipeline.recordings import Recording, read_recording
+from scoring.metrics import kappa
+from scoring.predictions import PROBABILITY_COLUMNS
 from watch_sim.predict import predict_night
 
 pytestmark = pytest.mark.runtimes
@@ -50,7 +51,7 @@ def held_out(bundles):
 
 
 @pytest.fixture
-def opened(browser, address):
+def open_call(browser, address):
     """Opens the page in a window of its own; gives it when it is ready to play."""
     contexts, wrong = [], []
 
@@ -72,8 +73,8 @@ def opened(browser, address):
 
 
 @pytest.fixture
-def page(opened):
-    return opened()
+def page(open_call):
+    return open_call()
 
 
 def ready(page):
@@ -90,7 +91,7 @@ def choose(page, which="model", **chosen):
 
 
 def play(page):
-    """Play to the end, as fast as it goes."""
+    """Play to the end, at the highest speed."""
     ready(page)
     page.select_option("#speed", "Infinity")
     page.click("#play")
@@ -99,19 +100,19 @@ def play(page):
     assert page.input_value("#place") == end
 
 
-def taken(page, kind, tmp_path):
-    """What a button of `Take home` saves."""
+def exported(page, kind, tmp_path):
+    """What a button of the export form saves."""
     ready(page)
     with page.expect_download() as download:
-        page.click(f"#take button[value={kind}]")
+        page.click(f"#export button[value={kind}]")
     path = tmp_path / download.value.suggested_filename
     download.value.save_as(path)
     return path
 
 
-def said(page, tmp_path):
+def night_of(page, tmp_path):
     """The page's night, a row per window."""
-    return pd.read_csv(taken(page, "csv", tmp_path))
+    return pd.read_csv(exported(page, "csv", tmp_path))
 
 
 def rows(page, table):
@@ -119,21 +120,21 @@ def rows(page, table):
     return [row.locator("th, td").all_inner_texts() for row in page.locator(f"{table} tbody tr").all()]
 
 
-def check_same(table, wanted, exact):
+def check_same(table, expected, exact):
     """Stages and probabilities of the page are those of the simulator, window for window."""
-    wanted = wanted.iloc[: len(table)]  # with labels a night may end before its last sample
+    expected = expected.iloc[: len(table)]  # with labels a night may end before its last sample
     assert len(table) > 100
-    assert table.time.tolist() == wanted.time.tolist()
-    p, q = table[[*PROBABILITY_COLUMNS]].to_numpy(), wanted[[*PROBABILITY_COLUMNS]].to_numpy()
+    assert table.time.tolist() == expected.t.tolist()
+    p, q = table[[*PROBABILITY_COLUMNS]].to_numpy(), expected[[*PROBABILITY_COLUMNS]].to_numpy()
     apart = 1e-5 if exact else 1e-2  # another processor may round 8-bit products elsewhere
     assert np.abs(p - q).max() < apart
     tied = np.diff(np.sort(q, axis=1)[:, -2:])[:, 0] < 2 * apart
-    assert ((table.stage.to_numpy() == wanted.stage.to_numpy()) | tied).all()
+    assert ((table.stage.to_numpy() == expected.predicted_stage.to_numpy()) | tied).all()
 
 
 BAD_CSV = [  # text, what is said of it
-    ("", "line 1: column “” is not known; expected time, heart_rate, activity"),
-    ("time,pulse\n0,60\n", "line 1: column “pulse” is not known; expected time, heart_rate, activity"),
+    ("", "line 1: column “” is unknown; expected time, heart_rate, activity"),
+    ("time,pulse\n0,60\n", "line 1: column “pulse” is unknown; expected time, heart_rate, activity"),
     ("heart_rate\n60\n", "line 1: time is missing"),
     ("time\n1\n", "line 1: heart_rate or activity is missing"),
     ("time,heart_rate,time\n", "line 1: a column is named twice"),
@@ -143,7 +144,7 @@ BAD_CSV = [  # text, what is said of it
     ("time,heart_rate\n\n5,60\n4,61\n", "line 4, time: “4” is earlier than the line before"),
     ("time,heart_rate\n-5,60\n", "line 2, time: “-5” is before the start of the night, 0"),
     ("time,heart_rate\n0,60\n90000,60\n", "line 3, time: “90000” is more than 24 hours after the first"),
-    ("time,heart_rate\n2026-02-30T23:10:00,60\n", "line 2, time: “2026-02-30T23:10:00” is no date and time of"),
+    ("time,heart_rate\n2026-02-30T23:10:00,60\n", "line 2, time: “2026-02-30T23:10:00” is not a date and time of"),
     ("time,heart_rate\n31.1.2026,60\n", "line 2, time: “31.1.2026” is not a number"),
     ("time,heart_rate\n0,60\n2026-01-31T23:10:00,60\n", "seconds and ISO 8601 are mixed"),
     ("time,heart_rate\n0,NaN\n", "line 2, heart_rate: “NaN” is not a number"),
@@ -161,7 +162,7 @@ class TestPlaying:
         play(page)
         recording = read_recording(data, held_out, want_labels=False)
         wanted = predict_night(bundles / architecture, precision, recording, Options())
-        table = said(page, tmp_path)
+        table = night_of(page, tmp_path)
         check_same(table, wanted, exact=precision == "float32")
         assert page.inner_text("#stage") == table.stage.iloc[-1]
         shown = [int(text.split()[0]) for text in page.locator("#bars li > span:last-child").all_inner_texts()]
@@ -202,23 +203,23 @@ class TestPlaying:
 
     def test_the_stage_is_said_aloud(self, page):
         page.locator("#place").evaluate(MOVE, 100)
-        page.locator("#said", has_text="at 0:50").wait_for()
-        assert page.inner_text("#said") == f"{page.inner_text('#stage')} at 0:50"
-        assert page.get_attribute("#said", "aria-live") == "polite"
+        page.locator("#status", has_text="at 0:50").wait_for()
+        assert page.inner_text("#status") == f"{page.inner_text('#stage')} at 0:50"
+        assert page.get_attribute("#status", "aria-live") == "polite"
 
     def test_another_precision_goes_on_where_it_was(self, page, tmp_path):
         page.locator("#place").evaluate(MOVE, 150)
         choose(page, precision="float32")
         page.locator("#hypnogram-of", has_text="gru float32").wait_for()
         assert page.input_value("#place") == "150"
-        assert page.inner_text("#stage") == said(page, tmp_path).stage[149]
+        assert page.inner_text("#stage") == night_of(page, tmp_path).stage[149]
 
     def test_operating_points(self, page, bundles, tmp_path):
         choose(page, precision="float32")
         play(page)
-        plain = said(page, tmp_path)[[*PROBABILITY_COLUMNS]].to_numpy()
+        plain = night_of(page, tmp_path)[[*PROBABILITY_COLUMNS]].to_numpy()
         choose(page, point="balanced")
-        weighed = said(page, tmp_path)
+        weighed = night_of(page, tmp_path)
         points = json.loads((bundles / "gru" / "contract.json").read_text())["operating_points"]
         wanted = plain * points["balanced"]["weights"]
         wanted /= wanted.sum(axis=1, keepdims=True)
@@ -234,12 +235,12 @@ class TestComparing:
         page.locator("#second:not([hidden])").wait_for()
         play(page)
         page.uncheck("#overlay")
-        one = said(page, tmp_path).stage
+        one = night_of(page, tmp_path).stage
         page.locator("#statistics th", has_text="transformer float32").wait_for()
         assert page.locator("#statistics thead th").all_inner_texts() == ["gru int8", "transformer float32"]
         found = rows(page, "#agreement")
         choose(page, architecture="transformer", precision="float32")
-        other = said(page, tmp_path).stage
+        other = night_of(page, tmp_path).stage
         wanted = [f"{100 * (one == other).mean():.0f} %", f"{kappa(one, other):.2f}"]
         assert found == [["gru int8 – transformer float32", *wanted]]
         choose(page, which="other", architecture="")
@@ -249,7 +250,7 @@ class TestComparing:
         page.select_option("#night", held_out)
         play(page)
         true = page.request.get(f"{address}api/nights/{held_out}").json()["stages"]
-        pairs = [(a, b) for a, b in zip(said(page, tmp_path).stage, true, strict=True) if b]
+        pairs = [(a, b) for a, b in zip(night_of(page, tmp_path).stage, true, strict=True) if b]
         one, other = map(np.array, zip(*pairs, strict=True))
         wanted = [f"{100 * (one == other).mean():.0f} %", f"{kappa(one, other):.2f}"]
         assert rows(page, "#agreement") == [["gru int8 – scored", *wanted]]
@@ -262,7 +263,7 @@ class TestComparing:
         play(page)
         page.uncheck("#overlay")
         page.locator("#statistics thead th", has_text="scored").wait_for(state="detached")
-        stages = said(page, tmp_path).stage.tolist()
+        stages = night_of(page, tmp_path).stage.tolist()
         wanted = page.request.post(f"{address}api/statistics", data={"stages": stages}).json()
         shown = rows(page, "#statistics")
         assert len(shown) == len(wanted) == 10
@@ -304,7 +305,7 @@ class TestOwnNight:
         page.locator("#night option:checked", has_text="own.csv").wait_for(state="attached")
         play(page)
         wanted = predict_night(bundles / "gru", "float32", own, Options())
-        table = said(page, tmp_path)
+        table = night_of(page, tmp_path)
         assert len(table) == len(wanted)
         check_same(table, wanted, exact=True)
         assert page.is_disabled("#overlay")
@@ -319,7 +320,7 @@ class TestOwnNight:
         first = min(t[0] for t, _ in own.samples.values())
         wanted = (start + pd.Timedelta(seconds=first)).floor("s")
         assert pd.Timestamp(page.input_value("#start") + "+01:00") == wanted
-        assert said(page, tmp_path).clock[0] == wanted.isoformat()
+        assert night_of(page, tmp_path).clock[0] == wanted.isoformat()
 
     def test_a_bad_csv_is_named_by_line_and_field(self, page):
         before = page.input_value("#night")
@@ -338,14 +339,14 @@ class TestOwnNight:
         assert page.get_attribute("#place", "max") == "3"
 
 
-class TestTakenHome:
+class TestExport:
     def test_edf(self, page, held_out, tmp_path):
         import mne
 
         page.select_option("#night", held_out)
         page.fill("#start", "2026-03-28T22:30:00")
-        path = taken(page, "edf", tmp_path)  # of the whole night, though nothing was played
-        table = said(page, tmp_path)
+        path = exported(page, "edf", tmp_path)  # of the whole night, though nothing was played
+        table = night_of(page, tmp_path)
         assert path.name == f"{held_out}.gru.int8.edf"
         notes, texts = mne.read_annotations(path), {"Wake": "W", "REM": "R"}
         assert notes.onset.tolist() == table.time.tolist()
@@ -358,26 +359,26 @@ class TestTakenHome:
     def test_the_bundles_own_segments_say_the_same(self, page, tmp_path):
         page.fill("#start", "2026-03-28T22:30:00")
         page.fill("#zone", "Europe/Berlin")
-        table = said(page, tmp_path)
+        table = night_of(page, tmp_path)
         epochs = table[["time", "stage"]].to_dict("records")
         zone = {"zone": "Europe/Berlin", "origin": pd.Timestamp("2026-03-28T22:30:00+01:00").timestamp()}
         own = {
             platform: page.evaluate(SEGMENTS, [epochs, {"platform": platform, **zone}])
             for platform in ("healthkit", "health_connect")
         }
-        kit = json.loads(taken(page, "healthkit", tmp_path).read_text())
+        kit = json.loads(exported(page, "healthkit", tmp_path).read_text())
         assert kit["samples"] == [{k: each[k] for k in ("start", "end", "value")} for each in own["healthkit"]]
         assert kit["metadata"] == {"HKTimeZone": "Europe/Berlin"}
-        connect = json.loads(taken(page, "health_connect", tmp_path).read_text())
+        connect = json.loads(exported(page, "health_connect", tmp_path).read_text())
         wanted = [{"startTime": x["start"], "endTime": x["end"], "stage": x["value"]} for x in own["health_connect"]]
         assert connect["stages"] == wanted
         assert connect["startZoneOffset"] == "+01:00"
 
-    def test_a_time_that_clocks_skip_is_refused(self, opened):
-        opened.expected, page = "status of 422", opened()
+    def test_a_time_that_clocks_skip_is_refused(self, open_call):
+        open_call.expected, page = "status of 422", open_call()
         page.fill("#start", "2026-03-29T02:30:00")
         page.fill("#zone", "Europe/Berlin")
-        page.click("#take button[value=edf]")
+        page.click("#export button[value=edf]")
         page.locator("#problem", has_text="start: ").wait_for()
         assert "its clocks skip that time" in page.inner_text("#problem")
 
@@ -426,8 +427,8 @@ class TestForEveryone:
             assert name in snapshot, f"{wanted} is not in\n{snapshot}"
         assert page.evaluate(NAMELESS) == []
 
-    def test_light_and_dark(self, opened):
-        page = opened(**DARK)
+    def test_light_and_dark(self, open_call):
+        page = open_call(**DARK)
         assert page.get_attribute("#theme", "aria-pressed") == "true"
         dark = page.evaluate(COLOURS)
         page.click("#theme")
@@ -445,8 +446,8 @@ class TestForEveryone:
         assert page.get_attribute("#theme", "aria-pressed") == "false"  # it is remembered
         assert page.evaluate(COLOURS) == light
 
-    def test_on_a_phone_nothing_lies_aside(self, opened):
-        page = opened(**PHONE)
+    def test_on_a_phone_nothing_lies_aside(self, open_call):
+        page = open_call(**PHONE)
         choose(page, which="other", architecture="transformer")
         play(page)
         page.locator("#statistics th", has_text="transformer").wait_for()

@@ -10,7 +10,8 @@ import pytest
 
 from pipeline.activity import ActivityCounter
 from pipeline.align import extent
-from pipeline.options import GRACE_S, STAGES, Options
+from pipeline.constants import GRACE_S, STAGES
+from pipeline.options import Options
 from pipeline.recordings import Recording, read_recording, subjects
 from watch_sim.stream import stream
 from watch_sim.watch import Watch
@@ -67,12 +68,12 @@ def watched(bundles, recording, precision, operating_point=None):
     return [epoch for epochs in stream(recording, OPTIONS, watch) for epoch in epochs]
 
 
-def compared(said, wanted):
+def compared(actual, expected):
     """(share of epochs with the same stage, [epochs, 5] differences of probabilities)"""
-    assert [epoch["time"] for epoch in said] == [epoch.time for epoch in wanted]
-    assert len(wanted) == HOURS * 120
-    same = np.mean([a["stage"] == b.stage for a, b in zip(said, wanted, strict=True)])
-    return same, np.array([a["probabilities"] for a in said]) - np.stack([b.probabilities for b in wanted])
+    assert [epoch["time"] for epoch in actual] == [epoch.time for epoch in expected]
+    assert len(expected) == HOURS * 120
+    same = np.mean([a["stage"] == b.stage for a, b in zip(actual, expected, strict=True)])
+    return same, np.array([a["probabilities"] for a in actual]) - np.stack([b.probabilities for b in expected])
 
 
 def test_with_counts_it_says_what_the_watch_says(replay_page, bundles, counted):
@@ -83,16 +84,16 @@ def test_with_counts_it_says_what_the_watch_says(replay_page, bundles, counted):
 
 def test_from_raw_motion_it_says_what_the_watch_says(replay_page, bundles, recording):
     """The activity call counts in float32 and the watch simulator in float64: a peak may fall into the next bin."""
-    said = live(replay_page, recording, {"precision": "float32"})
-    same, apart = compared(said, watched(bundles, recording, "float32"))
+    actual = live(replay_page, recording, {"precision": "float32"})
+    same, apart = compared(actual, watched(bundles, recording, "float32"))
     assert same >= 0.995
     assert np.percentile(np.abs(apart), 99) < 0.01
 
 
 def test_int8_and_an_operating_point(replay_page, bundles, counted):
-    said = live(replay_page, counted, {"precision": "int8", "operatingPoint": "balanced"})
-    same, apart = compared(said, watched(bundles, counted, "int8", "balanced"))
-    plain, _ = compared(said, watched(bundles, counted, "int8"))
+    actual = live(replay_page, counted, {"precision": "int8", "operatingPoint": "balanced"})
+    same, apart = compared(actual, watched(bundles, counted, "int8", "balanced"))
+    plain, _ = compared(actual, watched(bundles, counted, "int8"))
     assert same >= 0.985
     assert plain < same
     assert np.percentile(np.abs(apart), 99) < 0.1
@@ -121,10 +122,10 @@ def test_what_is_late_or_impossible_is_missing(replay_page, bundles):
             fed.append(("activity", ends, rng.choice([0, 30.7, -1])))
     (given / "events.json").write_text(json.dumps(fed))
     watch = Watch(bundles / "gru", "float32", 0, counts=True)
-    wanted = [epoch for event in fed for epoch in watch.feed(*event)] + list(watch.advance(1800))
-    said = page.evaluate("(b) => live(b, {precision: 'float32'}, '/given/events.json', 1800)", BASE)["epochs"]
-    assert [epoch["time"] for epoch in said] == [epoch.time for epoch in wanted] == list(range(0, 1800, 30))
-    np.testing.assert_allclose([e["probabilities"] for e in said], [e.probabilities for e in wanted], atol=1e-5)
+    expected = [epoch for event in fed for epoch in watch.feed(*event)] + list(watch.advance(1800))
+    actual = page.evaluate("(b) => live(b, {precision: 'float32'}, '/given/events.json', 1800)", BASE)["epochs"]
+    assert [epoch["time"] for epoch in actual] == [epoch.time for epoch in expected] == list(range(0, 1800, 30))
+    np.testing.assert_allclose([e["probabilities"] for e in actual], [e.probabilities for e in expected], atol=1e-5)
 
 
 def test_a_window_closes_by_its_grace(replay_page):
@@ -148,11 +149,11 @@ def test_segments_over_the_end_of_summer_time(replay_page, bundles, platform):
     epochs = [{"time": start + 30 * i, "stage": str(stage)} for i, stage in enumerate(stages)]
     del epochs[300:310]  # ten epochs without a stage
     options = {"zone": "Europe/Berlin", "platform": platform}
-    said = page.evaluate("(a) => segments(...a)", [BASE, epochs, options])
+    actual = page.evaluate("(a) => segments(...a)", [BASE, epochs, options])
 
     contract = json.loads((bundles / "gru" / "contract.json").read_text())
     codes = {stage["name"]: stage[platform] for stage in contract["stages"]}
-    parsed = [(datetime.fromisoformat(s["start"]), datetime.fromisoformat(s["end"]), s["value"]) for s in said]
+    parsed = [(datetime.fromisoformat(s["start"]), datetime.fromisoformat(s["end"]), s["value"]) for s in actual]
     spread = [
         (begin.timestamp() + 30 * i, value)
         for begin, end, value in parsed
@@ -168,7 +169,7 @@ def test_segments_over_the_end_of_summer_time(replay_page, bundles, platform):
 
 def test_segments_with_an_offset(replay_page):
     page, _ = replay_page
-    said = page.evaluate("(a) => segments(...a)", [BASE, [{"time": 0, "stage": "REM"}], {"zone": "-03:30"}])
-    assert [(s["start"], s["end"], s["value"]) for s in said] == [
+    actual = page.evaluate("(a) => segments(...a)", [BASE, [{"time": 0, "stage": "REM"}], {"zone": "-03:30"}])
+    assert [(s["start"], s["end"], s["value"]) for s in actual] == [
         ("1969-12-31T20:30:00-03:30", "1969-12-31T20:30:30-03:30", 5)
     ]

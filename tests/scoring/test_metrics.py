@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import balanced_accuracy_score, f1_score, roc_auc_score
 
-from evaluation.metrics import (
+from pipeline.constants import STAGES
+from scoring.metrics import (
     VIEWS,
     agreement,
     by_hour,
@@ -14,24 +15,25 @@ from evaluation.metrics import (
     kappa,
     over_subjects,
     scores,
-    viewed,
+    view_probabilities,
 )
-from pipeline.options import STAGES
 
 W, N1, N2, N3, R = range(5)
 
 
-def sure(*said):
+def sure(*predicted):
     """Probabilities [windows, 5] that leave no doubt."""
-    return np.eye(5)[list(said)]
+    return np.eye(5)[list(predicted)]
 
 
 def test_views_sum_probabilities():
     p = np.array([[0.2, 0.08, 0.26, 0.1, 0.36], [0.15, 0.2, 0.25, 0.1, 0.3], [0.45, 0.15, 0.15, 0.15, 0.1]])
-    np.testing.assert_allclose(viewed(p, "5"), p)
-    np.testing.assert_allclose(viewed(p, "4"), [[0.2, 0.34, 0.1, 0.36], [0.15, 0.45, 0.1, 0.3], [0.45, 0.3, 0.15, 0.1]])
-    np.testing.assert_allclose(viewed(p, "3"), [[0.2, 0.44, 0.36], [0.15, 0.55, 0.3], [0.45, 0.45, 0.1]])
-    np.testing.assert_allclose(viewed(p, "2"), [[0.2, 0.8], [0.15, 0.85], [0.45, 0.55]])
+    np.testing.assert_allclose(view_probabilities(p, "5"), p)
+    np.testing.assert_allclose(
+        view_probabilities(p, "4"), [[0.2, 0.34, 0.1, 0.36], [0.15, 0.45, 0.1, 0.3], [0.45, 0.3, 0.15, 0.1]]
+    )
+    np.testing.assert_allclose(view_probabilities(p, "3"), [[0.2, 0.44, 0.36], [0.15, 0.55, 0.3], [0.45, 0.45, 0.1]])
+    np.testing.assert_allclose(view_probabilities(p, "2"), [[0.2, 0.8], [0.15, 0.85], [0.45, 0.55]])
 
 
 def test_a_view_is_not_the_likeliest_of_five_renamed():
@@ -42,17 +44,17 @@ def test_a_view_is_not_the_likeliest_of_five_renamed():
 
 
 def test_views_name_every_stage_once():
-    for view, (names, of) in VIEWS.items():
+    for view, (names, class_of_stage) in VIEWS.items():
         assert len(names) == int(view)
-        assert sorted(set(of)) == [*range(len(names))]
-        assert len(of) == len(STAGES)
+        assert sorted(set(class_of_stage)) == [*range(len(names))]
+        assert len(class_of_stage) == len(STAGES)
 
 
 def test_scores_by_hand():
     """Ten windows, eight right. Five stages: chance agreement (2·3 + 2·1 + 3·3 + 2·1 + 1·2) / 100 = .21."""
     true = [W, W, N1, N1, N2, N2, N2, N3, N3, R]
-    said = [W, W, N1, W, N2, N2, N2, N3, R, R]
-    got = scores(true, sure(*said))["5"]
+    predicted = [W, W, N1, W, N2, N2, N2, N3, R, R]
+    got = scores(true, sure(*predicted))["5"]
     assert got["accuracy"] == pytest.approx(0.8)
     assert got["kappa"] == pytest.approx((0.8 - 0.21) / (1 - 0.21))
     assert got["majority_accuracy"] == pytest.approx(0.3)
@@ -62,8 +64,8 @@ def test_scores_by_hand():
 
 
 def test_coarser_views_by_hand():
-    true, said = [W, W, N1, N2, N2, N3, N3, R], [W, N1, N2, N1, N3, N3, N2, W]
-    got = scores(true, sure(*said))
+    true, predicted = [W, W, N1, N2, N2, N3, N3, R], [W, N1, N2, N1, N3, N3, N2, W]
+    got = scores(true, sure(*predicted))
     assert got["4"]["accuracy"] == pytest.approx(4 / 8)  # Light for N1 and N2, not for N3
     assert got["4"]["recall"] == {"Wake": 0.5, "Light": pytest.approx(2 / 3), "Deep": 0.5, "REM": 0}
     assert got["3"]["accuracy"] == pytest.approx(6 / 8)
@@ -75,14 +77,14 @@ def test_coarser_views_by_hand():
 
 
 def test_unscored_windows_are_left_out():
-    true, said = np.array([W, N2, R, N2]), [W, N2, N2, N2]
+    true, predicted = np.array([W, N2, R, N2]), [W, N2, N2, N2]
     with_gaps = np.insert(true, [0, 2, 4], -1)
-    spread = np.insert(sure(*said), [0, 2, 4], sure(N3), axis=0)
-    np.testing.assert_equal(scores(with_gaps, spread), scores(true, sure(*said)))  # NaN equals NaN here
+    spread = np.insert(sure(*predicted), [0, 2, 4], sure(N3), axis=0)
+    np.testing.assert_equal(scores(with_gaps, spread), scores(true, sure(*predicted)))  # NaN equals NaN here
 
 
 def test_a_stage_that_the_night_lacks():
-    """No N3, and none said: its figures are NaN, and every other's as without it. REM is there, but never said."""
+    """No N3, and none predicted: its figures are NaN, all others as without it. REM is scored, but never predicted."""
     got = scores([W, N1, N2, R], sure(W, N1, N2, N2))["5"]
     assert got["accuracy"] == 0.75
     assert got["recall"] == pytest.approx({"Wake": 1, "N1": 1, "N2": 1, "N3": np.nan, "REM": 0}, nan_ok=True)
@@ -94,7 +96,7 @@ def test_a_stage_that_the_night_lacks():
     assert got["macro_auc"] == pytest.approx((1 + 1 + 5 / 6 + 1 / 2) / 4)
 
 
-def test_a_stage_that_is_only_said_counts_in_macro_f1_not_in_balanced_accuracy():
+def test_a_stage_that_is_only_predicted_counts_in_macro_f1_not_in_balanced_accuracy():
     got = scores([W, W, N2, N2], sure(W, N3, N2, N2))["5"]
     assert got["macro_f1"] == pytest.approx((2 / 3 + 1 + 0) / 3)
     assert got["balanced_accuracy"] == pytest.approx((0.5 + 1) / 2)
@@ -125,9 +127,9 @@ def random_nights():
 @pytest.mark.filterwarnings("ignore")
 def test_as_scikit_learn_has_it(random_nights):
     for stages, p in random_nights:
-        true, said, got = stages[stages >= 0], p[stages >= 0].argmax(1), scores(stages, p)["5"]
-        assert got["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(true, said))
-        assert got["macro_f1"] == pytest.approx(f1_score(true, said, average="macro"))
+        true, predicted, got = stages[stages >= 0], p[stages >= 0].argmax(1), scores(stages, p)["5"]
+        assert got["balanced_accuracy"] == pytest.approx(balanced_accuracy_score(true, predicted))
+        assert got["macro_f1"] == pytest.approx(f1_score(true, predicted, average="macro"))
         for i in set(true):
             assert got["auc"][STAGES[i]] == pytest.approx(roc_auc_score(true == i, p[stages >= 0][:, i]))
 
@@ -173,8 +175,8 @@ def test_the_interval_is_of_the_pooled_figure_not_of_the_mean_over_subjects():
 def test_expected_kappa_tells_chance_from_a_repeat_that_is_worse():
     good, fair, poor = (np.array([[10 - n, n], [n, 10 - n]]) for n in (1, 2, 5))
     mixed = [np.stack([good, fair] * 5), np.stack([fair, good] * 5)]
-    for (low, high), own in zip(expected_kappa(mixed), mixed, strict=True):
-        assert low < agreement(own.sum(0))["kappa"] < high
+    for (low, high), repeat in zip(expected_kappa(mixed), mixed, strict=True):
+        assert low < agreement(repeat.sum(0))["kappa"] < high
     apart = expected_kappa([np.stack([good] * 10), np.stack([poor] * 10)])
     assert apart[0][1] < agreement(good)["kappa"]
     assert apart[1][0] > agreement(poor)["kappa"]
@@ -183,10 +185,10 @@ def test_expected_kappa_tells_chance_from_a_repeat_that_is_worse():
 
 
 def test_calibration_by_hand():
-    """Said with .8 and right once in two; with .6 and right twice in two; one sure window is right."""
+    """Predicted with .8 and right once in two; with .6 and right twice in two; one sure window is right."""
     p = np.array([[0.8, 0.2, 0, 0, 0], [0.2, 0.8, 0, 0, 0], [0, 0, 0.6, 0.4, 0], [0, 0, 0.6, 0, 0.4], [0, 0, 0, 0, 1]])
     got = calibration([W, N2, N2, N2, R], p)
-    assert [list(of.values()) for of in got["bins"]] == [[0.6, 0.6, 1, 2], [0.8, 0.8, 0.5, 2], [0.9, 1, 1, 1]]
+    assert [list(row.values()) for row in got["bins"]] == [[0.6, 0.6, 1, 2], [0.8, 0.8, 0.5, 2], [0.9, 1, 1, 1]]
     assert got["ece"] == pytest.approx((2 * 0.4 + 2 * 0.3 + 0) / 5)
     assert got["stage_ece"]["Wake"] == pytest.approx((0.2 + 0.2 + 0) / 5)  # of .8, right; of .2, wrong; of 0, wrong
     assert got == calibration([W, N2, N2, N2, R, -1], np.vstack([p, sure(W)]))
@@ -195,10 +197,10 @@ def test_calibration_by_hand():
 def test_by_hour_by_hand():
     times = [0, 3570, 3600, 7170, 10800, 11000]
     got = by_hour(times, [W, N2, W, N2, -1, R], sure(W, N2, N2, N2, W, R))
-    assert [of["hour"] for of in got] == [0, 1, 3]
-    assert [of["epochs"] for of in got] == [2, 2, 1]
-    assert [of["accuracy"] for of in got] == [1, 0.5, 1]
-    assert [of["kappa"] for of in got] == [1, 0, 1]
+    assert [row["hour"] for row in got] == [0, 1, 3]
+    assert [row["epochs"] for row in got] == [2, 2, 1]
+    assert [row["accuracy"] for row in got] == [1, 0.5, 1]
+    assert [row["kappa"] for row in got] == [1, 0, 1]
 
 
 def test_one_stage_throughout():

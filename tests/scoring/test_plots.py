@@ -1,98 +1,207 @@
-"""What goes into the plots; how they look is for the eye."""
+"""What is drawn in the plots: data, labels and titles of the figures; how they look is for the eye."""
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_hex
 
-from evaluation import plots
-from evaluation.metrics import by_hour, calibration
-from evaluation.results import PROBABILITY_COLUMNS
-from evaluation.sleep import UNITS
 from pipeline.align import Night
-from pipeline.options import STAGES
+from pipeline.constants import STAGES
+from scoring import plots
+from scoring.metrics import by_hour, calibration, kappa
+from scoring.predictions import PROBABILITY_COLUMNS
+from scoring.sleep_statistics import UNITS
 
 W, N1, N2, N3, R = range(5)
 
 
 @pytest.fixture
-def drawn(monkeypatch):
+def hypnograms(monkeypatch):
     """The hypnograms that a plot draws, as (stages, seconds per value)."""
     calls, real = [], plots.hypnogram
     monkeypatch.setattr(plots, "hypnogram", lambda s, seconds: calls.append((list(s), seconds)) or real(s, seconds))
     return calls
 
 
+@pytest.fixture
+def figures(monkeypatch):
+    """The figures that would have been written, {file name: figure}."""
+    saved = {}
+    monkeypatch.setattr(plots, "save", lambda figure, path: saved.update({path.name: figure}))
+    yield saved
+    plots.plt.close("all")
+
+
+def line(axis, label):
+    """x and y of the line with this label."""
+    (found,) = [drawn for drawn in axis.lines if drawn.get_label() == label]
+    return found.get_xdata(), found.get_ydata()
+
+
+def legend(owner):
+    return [text.get_text() for text in owner.get_legend().get_texts()]
+
+
 @pytest.mark.parametrize(
     ("start", "stride"), [(0, 30), (-600, 30), (0, 15), (-600, 15), (-615, 15), (-620, 10), (0, 60)]
 )
-def test_parity_shows_each_scored_epoch_once(drawn, tmp_path, start, stride):
+def test_parity_shows_each_scored_epoch_once(hypnograms, figures, tmp_path, start, stride):
     """With a stride under 30 s the window that ends with the epoch counts, wherever the night begins."""
     ends = np.arange(start + stride, 1801, stride)
     counted = (ends > 0) & (ends % 30 == 0)
     stages = np.where(counted, ends // 30 % 5, -1)
-    said = np.eye(5)[np.where(ends % 30 == 0, N2, R)]
-    plots.plot_parity(Night("1", ends, {}, stages), stride, said, {"int8": said}, tmp_path / "a.png")
-    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
-    assert [seconds for _, seconds in drawn] == [max(stride, 30)] * 3
-    (scored, _), (keras, _), (watch, _) = drawn
+    p = np.eye(5)[np.where(ends % 30 == 0, N2, R)]
+    plots.plot_parity(Night("1", ends, {}, stages), stride, p, {"int8": p}, tmp_path / "a.png")
+    assert [axis.get_ylabel() for axis in figures["a.png"].axes] == [
+        "scored (PSG)", "Keras", "watch, int8", "largest |Δp|",
+    ]  # fmt: skip
+    assert [seconds for _, seconds in hypnograms] == [max(stride, 30)] * 3
+    (scored, _), (keras, _), (watch, _) = hypnograms
     assert [stage for stage in scored if stage >= 0] == list(stages[counted])
     assert set(keras) == set(watch) == {N2}
     assert len(scored) == len(keras) == len(watch) == sum(ends % 30 == 0)
 
 
-def test_a_night_without_stages_leaves_that_panel_empty(drawn, tmp_path):
-    ends, said = 30.0 * np.arange(1, 61), np.eye(5)[[N2] * 60]
-    plots.plot_parity(Night("1", ends, {}, np.full(60, -1)), 30, said, {"float32": said}, tmp_path / "a.png")
-    assert len(drawn) == 2
+def test_parity_shows_how_far_each_precision_is_off(figures, tmp_path):
+    ends, reference = 30.0 * np.arange(1, 5), np.full((4, 5), 0.2)
+    int8, dynamic = reference.copy(), reference.copy()
+    int8[2] = [0.3, 0.1, 0.2, 0.2, 0.2]
+    dynamic[0] = [0.15, 0.25, 0.2, 0.2, 0.2]
+    plots.plot_parity(
+        Night("77", ends, {}, np.full(4, -1)), 30, reference, {"dynamic": dynamic, "int8": int8}, tmp_path / "a.png"
+    )
+    top, *_, bottom = figures["a.png"].axes
+    assert "night 77" in top.get_title()
+    for precision, expected in {"dynamic": [0.05, 0, 0, 0], "int8": [0, 0, 0.1, 0]}.items():
+        hours, difference = line(bottom, precision)
+        np.testing.assert_allclose(hours, np.arange(4) / 120)
+        np.testing.assert_allclose(difference, np.array(expected) + 1e-9, atol=1e-12)
+    assert bottom.get_yscale() == "log"
+    assert legend(bottom) == ["dynamic", "int8"]
 
 
-def test_a_predicted_night_is_drawn_under_the_scored_one(drawn, tmp_path):
-    scored, said = [W] * 10 + [N2] * 20, [N2] * 30
-    epochs = pd.DataFrame(np.eye(5)[said], columns=PROBABILITY_COLUMNS)
+def test_a_night_without_stages_leaves_that_panel_empty(hypnograms, figures, tmp_path):
+    ends, p = 30.0 * np.arange(1, 61), np.eye(5)[[N2] * 60]
+    plots.plot_parity(Night("1", ends, {}, np.full(60, -1)), 30, p, {"float32": p}, tmp_path / "a.png")
+    assert len(hypnograms) == 2
+    assert [axis.has_data() for axis in figures["a.png"].axes] == [False, True, True, True]
+
+
+def test_a_predicted_night_is_drawn_under_the_scored_one(hypnograms, figures, tmp_path):
+    scored, predicted = [W] * 10 + [N2] * 20, [N2] * 30
+    epochs = pd.DataFrame(np.eye(5)[predicted], columns=PROBABILITY_COLUMNS)
     plots.plot_night("1", epochs, 30, tmp_path / "a.png", scored)
-    assert drawn == [(scored, 30), (said, 30)]
+    assert hypnograms == [(scored, 30), (predicted, 30)]
+    axes = figures["a.png"].axes
+    assert [axis.get_ylabel() for axis in axes] == ["scored (PSG)", "predicted", "stage probability"]
+    assert axes[0].get_title() == "night 1"
+    assert all(axis.get_xlim() == (0, 0.25) for axis in axes)
 
 
-def test_confusion_panels_name_their_classes(monkeypatch, tmp_path):
-    figures = []
-    monkeypatch.setattr(plots, "save", lambda figure, path: figures.append(figure))
+def test_a_night_shows_its_probabilities_stacked(figures, tmp_path):
+    p = np.random.default_rng(0).dirichlet(np.ones(5), 6)
+    plots.plot_night("1", pd.DataFrame(p, columns=PROBABILITY_COLUMNS), 30, tmp_path / "a.png")
+    top, bottom = figures["a.png"].axes
+    assert top.get_ylabel() == "predicted"
+    assert legend(bottom) == list(STAGES)
+    for stage, (area, above) in enumerate(zip(bottom.collections, np.cumsum(p, 1).T, strict=True)):
+        corners = area.get_paths()[0].vertices
+        for window in range(6):
+            edges = corners[np.isclose(corners[:, 0], window / 120), 1]
+            np.testing.assert_allclose([edges.min(), edges.max()], [above[window] - p[window, stage], above[window]])
+
+
+def test_confusion_panels_name_their_classes(figures, tmp_path):
     panels = {"5": ([W, N2, R], [W, N2, N2], STAGES), "2": ([0, 1], [0, 1], ("Wake", "Sleep"))}
     plots.plot_confusion(panels, tmp_path / "a.png")
-    first, second = figures[0].axes
+    first, second = figures["a.png"].axes
     assert [label.get_text() for label in first.get_xticklabels()] == list(STAGES)
     assert [label.get_text() for label in second.get_yticklabels()] == ["Wake", "Sleep"]
     assert [text.get_text() for text in second.texts] == ["100%", "0%", "0%", "100%"]
-    plots.plt.close(figures[0])
+    assert first.images[0].get_array()[R].tolist() == [0, 0, 1, 0, 0]  # REM predicted as N2
+    assert (first.get_ylabel(), first.get_xlabel()) == ("scored stage", "predicted stage")
+    assert first.get_title() == f"5   κ {kappa(*panels['5'][:2]):.2f}"
 
 
-def test_bland_altman_shows_what_differs(monkeypatch, tmp_path):
-    figures = []
-    monkeypatch.setattr(plots, "save", lambda figure, path: figures.append(figure))
+def test_bland_altman_shows_what_differs(figures, tmp_path):
     scored = pd.DataFrame({name: [1.0, 2, 4] for name in UNITS}, index=["a", "b", "c"])
-    plots.plot_bland_altman(scored, scored.assign(TST=[1, 3, 3], SE=[2, 2, 2]), tmp_path / "a.png")
-    assert [axis.get_title() for axis in figures[0].axes] == ["TST (min)", "SE (%)"]
-    plots.plt.close(figures[0])
-    plots.plot_bland_altman(scored, scored, tmp_path / "a.png")
-    assert len(figures) == 1
+    assert plots.plot_bland_altman(scored, scored.assign(TST=[1, 3, 3], SE=[2, 2, 2]), tmp_path / "a.png")
+    axes = figures["a.png"].axes
+    assert [axis.get_title() for axis in axes] == ["TST (min)", "SE (%)"]
+    points = np.concatenate([dots.get_offsets() for dots in axes[0].collections if len(dots.get_offsets()) == 3])
+    assert sorted(points[:, 1]) == [-1, 0, 1]
+    assert not plots.plot_bland_altman(scored, scored, tmp_path / "b.png")
+    assert not plots.plot_bland_altman(scored, scored.assign(Wake=0), tmp_path / "b.png")
+    assert [*figures] == ["a.png"]
 
 
-def test_every_plot_is_written_and_closed(tmp_path):
+def test_accuracies_of_each_model_and_its_best_epoch(figures, tmp_path):
+    parts = {"train": "#bbbbbb", "inner validation": "#4477aa", "validation": "#ee6677"}
+    columns = {f"{part}_accuracy".replace(" ", "_"): np.array([0.2, 0.4, 0.3, 0.1]) + i for i, part in enumerate(parts)}
+    rows = pd.DataFrame(
+        columns
+        | {"epoch": [1, 2, 1, 2], "architecture": ["gru", "gru", "rnn", "rnn"], "best": [True, False, False, True]}
+    )
+    plots.plot_accuracies(rows, tmp_path / "a.png")
+    gru, rnn = figures["a.png"].axes
+    assert (gru.get_title(), rnn.get_title()) == ("gru", "rnn")
+    for i, (part, colour) in enumerate(parts.items()):
+        np.testing.assert_allclose(line(rnn, part), [[1, 2], [0.3 + i, 0.1 + i]])
+        assert [to_hex(drawn.get_color()) for drawn in gru.lines if drawn.get_label() == part] == [colour]
+    for axis, best in ((gru, 1), (rnn, 2)):
+        assert line(axis, "kept, by inner validation κ")[0] == [best, best]
+    assert [text.get_text() for text in figures["a.png"].legends[0].get_texts()] == [
+        *parts, "kept, by inner validation κ",
+    ]  # fmt: skip
+
+
+def test_reliability_shows_every_bin(figures, tmp_path):
     p = np.random.default_rng(0).dirichlet(np.ones(5), 200)
-    epochs = pd.DataFrame(p, columns=PROBABILITY_COLUMNS)
-    parts = ("train", "inner_validation", "validation")
-    table = {f"{part}_accuracy": [0.2, 0.4, 0.3, 0.1] for part in parts} | {"inner_validation_loss": [2, 1, 1.5, 1.2]}
-    plots.plot_night("1", epochs, 30, tmp_path / "night.png")
+    figures_of_p = calibration(np.arange(200) % 5, p)
+    plots.plot_reliability(figures_of_p, tmp_path / "a.png")
+    top, bottom = figures["a.png"].axes
+    bins = figures_of_p["bins"]
+    assert len(bins) > 3
+    label = f"predicted (ECE {figures_of_p['ece']:.3f})"
+    expected = [[row["confidence"] for row in bins], [row["accuracy"] for row in bins]]
+    np.testing.assert_allclose(line(top, label), expected)
+    np.testing.assert_array_equal(line(top, "perfectly calibrated"), [[0, 1], [0, 1]])
+    assert [bar.get_x() for bar in bottom.patches] == pytest.approx([row["low"] for row in bins])
+    assert [bar.get_height() for bar in bottom.patches] == pytest.approx([row["epochs"] / 200 for row in bins])
+    assert bottom.patches[0].get_width() == pytest.approx(0.1)
+
+
+def test_hours_are_drawn_in_their_middle(figures, tmp_path):
+    hours = [
+        {"hour": 0, "epochs": 120, "accuracy": 0.5, "kappa": -0.1},
+        {"hour": 2, "epochs": 60, "accuracy": 0.7, "kappa": 0.4},
+    ]
+    plots.plot_by_hour(hours, tmp_path / "a.png")
+    top, bottom = figures["a.png"].axes
+    np.testing.assert_allclose(line(top, "accuracy"), [[0.5, 2.5], [0.5, 0.7]])
+    np.testing.assert_allclose(line(top, "κ"), [[0.5, 2.5], [-0.1, 0.4]])
+    assert top.get_ylim() == (-0.1, 1)  # a κ below 0 is not cut off
+    assert [bar.get_height() for bar in bottom.patches] == [120, 60]
+    assert bottom.get_xlim() == (0, 3)
+
+
+def test_every_plot_is_written_whole_and_closed(tmp_path):
+    p = np.random.default_rng(0).dirichlet(np.ones(5), 200)
+    plots.plot_night("1", pd.DataFrame(p, columns=PROBABILITY_COLUMNS), 30, tmp_path / "night.png")
     plots.plot_confusion({"gru": (np.arange(200) % 5, p.argmax(1), STAGES)}, tmp_path / "confusion.png")
     plots.plot_reliability(calibration(np.arange(200) % 5, p), tmp_path / "reliability.png")
     plots.plot_by_hour(by_hour(np.arange(200) * 30, np.arange(200) % 5, p), tmp_path / "hours.png")
-    plots.plot_accuracies(
-        pd.DataFrame(
-            table
-            | {"epoch": [1, 2, 1, 2], "architecture": ["gru", "gru", "rnn", "rnn"], "best": [True, False, False, True]}
-        ),
-        tmp_path / "a.png",
-    )
-    names = ["a.png", "confusion.png", "hours.png", "night.png", "reliability.png"]
-    assert [path.name for path in sorted(tmp_path.iterdir())] == names
-    assert all(path.read_bytes().startswith(b"\x89PNG") for path in tmp_path.iterdir())
     assert plots.plt.get_fignums() == []
+    paths = sorted(tmp_path.iterdir())
+    assert [path.name for path in paths] == ["confusion.png", "hours.png", "night.png", "reliability.png"]
+    for path in paths:
+        height, width, channels = plots.plt.imread(path).shape
+        assert (height > 200, width > 200, channels) == (True, True, 4)
+
+
+def test_a_written_figure_is_the_drawn_one(tmp_path):
+    figure = plots.plt.figure(figsize=(2, 1), dpi=50, facecolor="#4477aa")
+    plots.save(figure, tmp_path / "a.png")
+    colours = {to_hex(pixel) for row in plots.plt.imread(tmp_path / "a.png") for pixel in row}
+    assert colours == {"#4477aa"}
+    assert not plots.plt.fignum_exists(figure.number)

@@ -12,12 +12,13 @@ import pytest
 from ai_edge_litert import schema_py_generated as schema
 from click.testing import CliRunner
 
-from export.contract import rewrite, sha256
+from export.gates import compare
+from export.tflite import rewrite, sha256
 from pipeline.align import Night, align
 from pipeline.options import Options
 from pipeline.recordings import read_recording
 from watch_sim.__main__ import main
-from watch_sim.parity import Online, check_alignment, check_step, compare
+from watch_sim.parity import Online, check_alignment, check_step
 from watch_sim.stream import stream
 
 ROW = {
@@ -125,26 +126,26 @@ def test_what_is_not_a_number_never_passes(precision):
 def test_alignment_names_the_first_difference(synthetic):
     options, recording = Options(), read_recording(synthetic, "1001")
     aligned = align(recording, options)
-    online = list(stream(recording, options, Online(options, tuple(aligned.channels))))
-    assert check_alignment(online, aligned, options) is None
+    closed = list(stream(recording, options, Online(options, tuple(aligned.channels))))
+    assert check_alignment(closed, aligned, options) is None
     aligned.channels["steps"][40, 3] += 1
     aligned.channels["motion_z"][30, 29] = np.nextafter(aligned.channels["motion_z"][30, 29], np.float32(9))
-    first = check_alignment(online, aligned, options)
+    first = check_alignment(closed, aligned, options)
     assert first == {"night": "1001", "window": 30, "channel": "motion_z"}
 
 
 def test_step_form_names_the_first_difference(quick_run):
-    from models.run import Run
+    from models.trained_run import TrainedRun
 
-    run = Run(quick_run.folder)
-    nights = run.golden()
-    features = run.sensing().nights(nights)
+    run = TrainedRun(quick_run.folder)
+    nights = run.golden_nights()
+    features = run.sensing().sense_nights(nights)
     (p,) = run.probabilities("gru", features)
     network = run.network("gru")
-    held = check_step(network, features, [p], nights)
-    assert held["passed"]
-    assert held["first_divergence"] is None
-    assert 0 <= held["max_abs_dp"] <= 1e-5
+    passing = check_step(network, features, [p], nights)
+    assert passing["passed"]
+    assert passing["first_divergence"] is None
+    assert 0 <= passing["max_abs_dp"] <= 1e-5
     p[60, 1] += 2e-5
     failed = check_step(network, features, [p], nights)
     assert not failed["passed"]
@@ -163,44 +164,46 @@ def run(quick_run, tmp_path):
 
 
 def test_the_command_as_a_user_calls_it(quick_run, run_python, tmp_path):
-    kept = list(json.loads((quick_run.folder / "bundles/gru/contract.json").read_text())["precisions"])
+    precisions = list(json.loads((quick_run.folder / "bundles/gru/contract.json").read_text())["precisions"])
     before = {path: path.stat().st_mtime_ns for path in quick_run.folder.rglob("*")}
     report = tmp_path / "report.json"
-    asked = ("--architectures", "gru", "--precisions", ",".join(kept), "--nights", "1004", "--json", report)
-    done = run_python("-m", "watch_sim", "parity", quick_run.folder, *asked)
+    options = ("--architectures", "gru", "--precisions", ",".join(precisions), "--nights", "1004", "--json", report)
+    done = run_python("-m", "watch_sim", "parity", quick_run.folder, *options)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "all gates hold"
-    assert done.stdout.count("gru") == len(kept)
+    assert done.stdout.splitlines()[-2:] == ["all gates hold", str(report)]
+    assert done.stdout.count("gru") == len(precisions)
     assert not done.stderr.strip()
-    said = json.loads(report.read_text())
-    assert said["passed"] is True
-    assert said["nights"] == ["1004"]
-    assert [(row["architecture"], row["precision"]) for row in said["models"]] == [("gru", name) for name in kept]
-    for row in said["models"]:
+    content = json.loads(report.read_text())
+    assert content["passed"] is True
+    assert content["nights"] == ["1004"]
+    assert [(row["architecture"], row["precision"]) for row in content["models"]] == [
+        ("gru", name) for name in precisions
+    ]
+    for row in content["models"]:
         assert row.keys() >= ROW
         assert row["passed"] is True
         assert row["bytes"] == (quick_run.folder / f"bundles/gru/gru.{row['precision']}.tflite").stat().st_size
         assert 0 <= row["p99_abs_dp"] <= row["max_abs_dp"] < 1
-    assert said["alignment"]["passed"] is said["step"]["gru"]["passed"] is True
-    assert said["models"][0]["first_divergence"] is None
+    assert content["alignment"]["passed"] is content["step"]["gru"]["passed"] is True
+    assert content["models"][0]["first_divergence"] is None
     assert {path: path.stat().st_mtime_ns for path in quick_run.folder.rglob("*")} == before
 
 
 def test_nights_it_was_trained_on_are_left_out_unless_named(quick_run, tmp_path):
-    asked = ("parity", quick_run.folder, "--architectures", "rnn", "--precisions", "float32", "--json")
-    assert command(*asked, tmp_path / "a.json").exit_code == 0
+    arguments = ("parity", quick_run.folder, "--architectures", "rnn", "--precisions", "float32", "--json")
+    assert command(*arguments, tmp_path / "a.json").exit_code == 0
     splits = json.loads((quick_run.folder / "splits.json").read_text())
     assert json.loads((tmp_path / "a.json").read_text())["nights"] == splits["validation"]
     named = splits["train"][0], splits["validation"][0]
-    assert command(*asked, tmp_path / "b.json", "--nights", ",".join(named)).exit_code == 0
+    assert command(*arguments, tmp_path / "b.json", "--nights", ",".join(named)).exit_code == 0
     assert json.loads((tmp_path / "b.json").read_text())["nights"] == sorted(named)
 
 
 def test_nights_without_stages_leave_kappa_out(quick_run, synthetic, tmp_path):
     for kind in ("heart_rate", "steps"):
         shutil.copytree(synthetic / kind, tmp_path / "data" / kind)
-    asked = ("--dataset-dir", tmp_path / "data", "--architectures", "gru", "--precisions", "float32")
-    done = command("parity", quick_run.folder, *asked, "--json", tmp_path / "report.json")
+    options = ("--dataset-dir", tmp_path / "data", "--architectures", "gru", "--precisions", "float32")
+    done = command("parity", quick_run.folder, *options, "--json", tmp_path / "report.json")
     assert done.exit_code == 0, done.output
     (row,) = json.loads((tmp_path / "report.json").read_text())["models"]
     assert row["abs_dkappa"] is None
@@ -225,7 +228,7 @@ def spoil(bundle, name):
     (bundle / "contract.json").write_text(json.dumps(contract))
 
 
-def test_it_fails_where_the_watch_says_something_else(run):
+def test_it_fails_where_the_watch_predicts_something_else(run):
     spoil(run / "bundles" / "gru", "gru.float32.tflite")
     done = command("parity", run, "--architectures", "gru", "--precisions", "float32,float16", "--json", run / "r.json")
     assert done.exit_code == 1, done.output
@@ -247,9 +250,9 @@ def test_it_fails_where_the_watch_says_something_else(run):
 def test_it_refuses_a_file_whose_digest_differs(run, mistake):
     file = run / "bundles/gru/gru.float32.tflite"
     file.write_bytes(file.read_bytes()[:-1] + b"x")
-    said = mistake(command("parity", run, "--architectures", "gru", "--precisions", "float32"))
-    assert "gru.float32.tflite" in said
-    assert "SHA-256" in said
+    message = mistake(command("parity", run, "--architectures", "gru", "--precisions", "float32"))
+    assert "gru.float32.tflite" in message
+    assert "SHA-256" in message
 
 
 def without(*names):
@@ -277,11 +280,11 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize(("spoilt", "asked", "says"), MISTAKES.values(), ids=MISTAKES)
-def test_mistakes_are_one_clear_line(run, mistake, spoilt, asked, says):
-    if spoilt:
-        spoilt(run)
-    assert says in mistake(command("parity", run, *asked))
+@pytest.mark.parametrize(("spoil", "options", "message"), MISTAKES.values(), ids=MISTAKES)
+def test_mistakes_are_one_clear_line(run, mistake, spoil, options, message):
+    if spoil:
+        spoil(run)
+    assert message in mistake(command("parity", run, *options))
 
 
 def test_only_trained_nights_are_a_mistake(run, mistake):

@@ -9,14 +9,16 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+from export.runner import Runner
 from pipeline.align import align
-from pipeline.options import STAGES, Options
+from pipeline.constants import STAGES
+from pipeline.options import Options
 from pipeline.recordings import paths, read_recording
+from scoring.predictions import read_predictions
 from watch_sim.__main__ import main
-from watch_sim.watch import Runner
 
 P = [f"p_{stage.lower()}" for stage in STAGES]
-COLUMNS = ["time", "stage", "p_wake", "p_n1", "p_n2", "p_n3", "p_rem"]
+COLUMNS = ["subject", "t", "scored_stage", "predicted_stage", *P]
 
 
 def command(*arguments):
@@ -25,7 +27,7 @@ def command(*arguments):
 
 @pytest.fixture
 def night_of(synthetic, tmp_path):
-    """Copies these files of a subject into a data set of its own; gives its folder."""
+    """Copies these files of a subject into a separate data set; gives its folder."""
 
     def copy(subject, *kinds, folder="data"):
         for kind in kinds:
@@ -45,14 +47,15 @@ def run(quick_run, tmp_path):
     return tmp_path / "run"
 
 
-def check(table, run, folder, subject):
-    """A night's table is what the runner says on the pipeline's windows."""
+def check(table, run, folder, subject, architecture="gru"):
+    """A night's table is what the runner predicts on the pipeline's windows."""
     night = align(read_recording(folder, subject, want_labels=False), Options())
-    wanted = Runner(run / "bundles" / "gru", "float32").night(night, Options())
-    np.testing.assert_allclose(table[P], wanted, rtol=1e-5, atol=1e-9)
+    expected = Runner(run / "bundles" / architecture, "float32").night(night, Options())
+    np.testing.assert_allclose(table[P], expected, rtol=1e-5, atol=1e-9)
     np.testing.assert_allclose(table[P].sum(axis=1), 1, atol=1e-5)
-    assert list(table.time) == [30 * i for i in range(len(night))]
-    assert list(table.stage) == [STAGES[i] for i in wanted.argmax(1)]
+    assert table.scored_stage.isna().all()
+    assert list(table.t) == [30 * i for i in range(len(night))]
+    assert list(table.predicted_stage) == [STAGES[i] for i in expected.argmax(1)]
 
 
 def test_several_nights_with_and_without_sensors(run, night_of, tmp_path):
@@ -63,23 +66,27 @@ def test_several_nights_with_and_without_sensors(run, night_of, tmp_path):
     done = command(run, "--dataset_dir", folder, "--architecture", "gru", "--precision", "float32", "--out", out)
     assert done.exit_code == 0, done.output
     table = pd.read_csv(out, dtype={"subject": str})
-    assert list(table) == ["subject", *COLUMNS]
+    assert list(table) == COLUMNS
     assert list(table.subject.unique()) == [*sensors]
     for subject in sensors:
         check(table[table.subject == subject], run, folder, subject)
         assert (out.parent / f"stages_{subject}.png").read_bytes().startswith(b"\x89PNG")
     statistics = pd.read_csv(out.parent / "stages_statistics.csv", dtype={"subject": str}).set_index("subject")
     assert list(statistics.index) == [*sensors]
-    for subject, own in table.groupby("subject"):
-        assert statistics.TIB[subject] == pytest.approx(len(own) / 2)
-        assert statistics.N3[subject] == pytest.approx((own.stage == "N3").sum() / 2)
+    for subject, rows in table.groupby("subject"):
+        assert statistics.TIB[subject] == pytest.approx(len(rows) / 2)
+        assert statistics.N3[subject] == pytest.approx((rows.predicted_stage == "N3").sum() / 2)
+        stages = list(rows.predicted_stage)
+        onset = next((i for i, stage in enumerate(stages) if stage != "Wake"), None)
+        latency = (stages.index("REM") - onset) / 2 if "REM" in stages else np.nan  # min, from sleep onset
+        assert statistics["REM latency"][subject] == pytest.approx(latency, nan_ok=True)
         assert subject in done.stdout
     written = {path.name for path in out.parent.iterdir()}
     assert written == {"stages.csv", "stages_statistics.csv", *(f"stages_{subject}.png" for subject in sensors)}
     assert {Path(line).name for line in done.stdout.splitlines()[-5:]} == written
 
 
-def test_one_night_has_no_subject_column_and_its_labels_are_not_read(run, night_of):
+def test_one_night_whose_labels_are_not_read(run, night_of):
     bare = night_of("1004", "heart_rate", "motion", "steps", folder="bare")
     labelled = night_of("1004", "heart_rate", "motion", "steps", "labels", folder="labelled")
     broken = night_of("1004", "heart_rate", "motion", "steps", folder="broken")
@@ -93,17 +100,45 @@ def test_one_night_has_no_subject_column_and_its_labels_are_not_read(run, night_
     assert tables[0] == tables[1] == tables[2]
     table = pd.read_csv(run / "predictions" / "gru.float32.csv")
     assert list(table) == COLUMNS
+    assert {*table.subject} == {1004}
     check(table, run, bare, "1004")
+
+
+def test_several_models_make_an_output_each(quick_run, run, night_of, tmp_path):
+    shutil.copytree(quick_run.folder / "bundles" / "rnn", run / "bundles" / "rnn")
+    folder = night_of("1004", "heart_rate", "steps")
+    options = ("--dataset_dir", folder, "--architectures", "gru,rnn", "--precisions", "float32")
+    done = command(run, *options)
+    assert done.exit_code == 0, done.output
+    for architecture in ("gru", "rnn"):
+        check(pd.read_csv(run / "predictions" / f"{architecture}.float32.csv"), run, folder, "1004", architecture)
+    assert {path.name.split(".")[0] for path in (run / "predictions").iterdir()} == {"gru", "rnn"}
+    assert command(run, *options, "--out", tmp_path / "out" / "stages.csv").exit_code == 0
+    for architecture in ("gru", "rnn"):
+        copy = (tmp_path / "out" / f"stages.{architecture}.float32.csv").read_bytes()
+        assert copy == (run / "predictions" / f"{architecture}.float32.csv").read_bytes()
+
+
+def test_the_table_can_be_read_as_predictions(run, night_of, tmp_path):
+    folder = night_of("1004", "heart_rate")
+    assert command(run, "--dataset_dir", folder, "--precision", "float32", "--out", tmp_path / "a.csv").exit_code == 0
+    (night,) = read_predictions(tmp_path / "a.csv")
+    expected = Runner(run / "bundles" / "gru", "float32").night(
+        align(read_recording(folder, "1004"), Options()), Options()
+    )
+    assert night.subject == "1004"
+    assert {*night.stages} == {-1}
+    np.testing.assert_array_equal(np.float32(night.probabilities), expected)
 
 
 def test_an_operating_point_is_another_file(run, night_of):
     folder = night_of("1004", "heart_rate", "motion", "steps")
-    for asked in ([], ["--operating_point", "balanced"]):
-        assert command(run, "--dataset_dir", folder, "--precision", "float32", *asked).exit_code == 0
+    for options in ([], ["--operating_point", "balanced"]):
+        assert command(run, "--dataset_dir", folder, "--precision", "float32", *options).exit_code == 0
     contract = json.loads((run / "bundles" / "gru" / "contract.json").read_text())
     plain, moved = (pd.read_csv(run / "predictions" / f"gru.float32{point}.csv") for point in ("", ".balanced"))
-    wanted = plain[P] * contract["operating_points"]["balanced"]["weights"]
-    np.testing.assert_allclose(moved[P], wanted.div(wanted.sum(axis=1), axis=0), rtol=1e-4, atol=1e-6)
+    expected = plain[P] * contract["operating_points"]["balanced"]["weights"]
+    np.testing.assert_allclose(moved[P], expected.div(expected.sum(axis=1), axis=0), rtol=1e-4, atol=1e-6)
 
 
 def test_an_unusable_night_is_named_and_left_out(run, night_of, tmp_path):
@@ -117,7 +152,7 @@ def test_an_unusable_night_is_named_and_left_out(run, night_of, tmp_path):
     assert list(pd.read_csv(tmp_path / "out.csv")) == COLUMNS
 
 
-def test_what_was_repaired_is_said_as_in_every_report(run, night_of, tmp_path):
+def test_repairs_are_listed_as_in_every_report(run, night_of, tmp_path):
     done = command(run, "--dataset_dir", night_of("1002", "heart_rate"), "--precision", "float32")
     assert done.exit_code == 0, done.output
     (line,) = done.stderr.strip().splitlines()
@@ -143,7 +178,7 @@ MISTAKES = {
     "unknown operating point": (None, ["--operating_point", "brisk"], "choose from balanced, rem"),
     "no data": (None, ["--dataset_dir", "/nowhere"], "/nowhere"),
     "data that are none": (None, ["--dataset_dir", Path(__file__).parent], "no recordings"),
-    "no run": (shutil.rmtree, [], "no bundle"),
+    "no run": (shutil.rmtree, [], "no such run folder"),
     "no bundles": (lambda run: shutil.rmtree(run / "bundles"), [], "no bundle"),
     "no hparams": (lambda run: (run / "hparams.json").unlink(), [], "hparams.json: missing"),
     "no contract": (lambda run: (run / "bundles/gru/contract.json").unlink(), [], "contract.json: missing"),
@@ -152,19 +187,19 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize(("spoil", "asked", "says"), MISTAKES.values(), ids=MISTAKES)
-def test_mistakes_are_one_clear_line(run, synthetic, mistake, spoil, asked, says):
+@pytest.mark.parametrize(("spoil", "options", "message"), MISTAKES.values(), ids=MISTAKES)
+def test_mistakes_are_one_clear_line(run, synthetic, mistake, spoil, options, message):
     if spoil:
         spoil(run)
     before = sorted(run.rglob("*"))
-    assert says in mistake(command(run, "--dataset_dir", synthetic, "--precision", "float32", *asked))
+    assert message in mistake(command(run, "--dataset_dir", synthetic, "--precision", "float32", *options))
     assert sorted(run.rglob("*")) == before
 
 
 def test_a_rejected_precision_is_not_offered(run, synthetic, mistake):
-    from export.bundle import reject
+    from export.bundle import reject_precisions
 
-    reject(run / "bundles" / "gru", ["float16"], run / "rejected" / "gru")
+    reject_precisions(run / "bundles" / "gru", ["float16"], run / "rejected" / "gru")
     kept = ", ".join(json.loads((run / "bundles/gru/contract.json").read_text())["precisions"])
-    said = mistake(command(run, "--dataset_dir", synthetic, "--precision", "float16"))
-    assert f"choose from {kept}" in said
+    message = mistake(command(run, "--dataset_dir", synthetic, "--precision", "float16"))
+    assert f"choose from {kept}" in message

@@ -1,5 +1,5 @@
-"""Watch: events in, epochs out. What it should say is what Runner says on the windows of the offline pipeline, which
-tests/pipeline/test_align.py checks on its own; float32 and bit-equal throughout. The models are hardly trained.
+"""Watch: events in, epochs out. What it should predict is what Runner predicts on the windows of the offline pipeline,
+which tests/pipeline/test_align.py checks; float32 and bit-equal throughout. The models are hardly trained.
 """
 
 import io
@@ -8,12 +8,14 @@ import json
 import numpy as np
 import pytest
 
+from export.runner import Runner
 from pipeline.align import align
-from pipeline.options import ARCHITECTURES, STAGES, Options, UserMistake
+from pipeline.constants import ARCHITECTURES, STAGES
+from pipeline.errors import UserMistake
+from pipeline.options import Options
 from pipeline.recordings import read_recording, subjects
 from watch_sim import Watch
 from watch_sim.stream import events
-from watch_sim.watch import Runner
 
 OPTIONS = Options()
 

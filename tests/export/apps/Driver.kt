@@ -9,7 +9,10 @@ fun main(arguments: Array<String>) {
     var stager: SleepStager? = null
     var saved = ByteArray(0)
     val epochs = ArrayList<Epoch>()
-    fun text(epoch: Epoch) = "${epoch.time} ${epoch.stage} ${epoch.probabilities.joinToString(" ")}"
+    fun text(epoch: Epoch): String {
+        val coverage = epoch.coverage.map { (sensor, it) -> "$sensor=${it.share},${it.secondsSince}" }
+        return "${epoch.time} ${epoch.stage} ${epoch.probabilities.joinToString(" ")} ${coverage.joinToString(" ")}"
+    }
     fun answer(words: List<String>): String {
         when (words[0]) {
             "create" -> stager = SleepStager(
@@ -21,6 +24,10 @@ fun main(arguments: Array<String>) {
                 epochs.addAll(taken)
                 return taken.joinToString("|") { text(it) }
             }
+            "dropped" -> return stager!!.dropped.flatMap { (sensor, reasons) ->
+                reasons.filter { it.value > 0 }.map { "$sensor.${it.key}=${it.value}" }
+            }.joinToString(" ")
+            "findings" -> return stager!!.findings.joinToString("|")
             "step" -> {
                 val window = words.drop(1).associate { channel ->
                     val (name, values) = channel.split("=")

@@ -71,7 +71,15 @@ async function answer([word, ...rest]) {
   } else if (word === "take") {
     const taken = await (rest[0] === "-" ? stager.take() : stager.take(Number(rest[0])));
     epochs.push(...taken);
-    return taken.map(({time, stage, probabilities}) => [time, stage, ...probabilities].join(" ")).join("|");
+    return taken.map(({time, stage, probabilities, coverage}) => [
+      time, stage, ...probabilities,
+      ...Object.entries(coverage).map(([sensor, {share, secondsSince}]) => `${sensor}=${share},${secondsSince}`),
+    ].join(" ")).join("|");
+  } else if (word === "dropped") {
+    return Object.entries(stager.dropped).flatMap(([sensor, reasons]) =>
+      Object.entries(reasons).filter(([, n]) => n).map(([reason, n]) => `${sensor}.${reason}=${n}`)).join(" ");
+  } else if (word === "findings") {
+    return stager.findings.join("|");
   } else if (word === "step") {
     const window = Object.fromEntries(rest.map((text) => text.split("=")).map(([k, v]) => [k, v.split(",").map(Number)]));
     return (await stager.step(window)).join(" ");

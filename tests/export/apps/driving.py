@@ -3,7 +3,9 @@
 A script is a list of lines, and each has an answer:
 
     create <precision> <start> <operating point or ->        feed <sensor> <t> <values...>
-    take <now or ->            -> time stage probabilities | ...        of each epoch
+    take <now or ->            -> time stage probabilities sensor=share,seconds_since ... | ...      of each epoch
+    dropped                    -> sensor.reason=samples ...     but for what is 0
+    findings                   -> text | ...
     step <channel>=<v>,<v> ... -> probabilities
     save / cut / restore       what save gave is kept; cut halves it, restore hands it over
     reset <start>
@@ -33,6 +35,16 @@ def module(path):
     return found
 
 
+def coverage_words(coverage):
+    """Words of {sensor: (share, seconds since)}."""
+    return [f"{sensor}={share},{since}".replace("None", "null") for sensor, (share, since) in coverage.items()]
+
+
+def dropped_words(dropped):
+    """Words of {sensor: {reason: samples}}, but for what is 0."""
+    return [f"{sensor}.{reason}={n}" for sensor, reasons in dropped.items() for reason, n in reasons.items() if n]
+
+
 class Python:
     """Runs scripts on the sleep_stager.py of a bundle folder, in this process."""
 
@@ -52,11 +64,20 @@ class Python:
             elif word == "take":
                 taken = self.stager.take(*(float(x) for x in rest if x != "-"))
                 self.epochs += taken
-                return "|".join(f"{e.time} {e.stage} {' '.join(map(str, e.probabilities.tolist()))}" for e in taken)
+                return "|".join(
+                    " ".join(map(str, [e.time, e.stage, *e.probabilities.tolist(), *coverage_words(e.coverage)]))
+                    for e in taken
+                )
+            elif word == "dropped":
+                return " ".join(dropped_words(self.stager.dropped))
+            elif word == "findings":
+                return "|".join(self.stager.findings)
             elif word == "step":
                 pairs = (text.split("=") for text in rest)
-                said = self.stager.step({name: [float(x) for x in values.split(",")] for name, values in pairs})
-                return " ".join(map(str, said.tolist()))
+                probabilities = self.stager.step(
+                    {name: [float(x) for x in values.split(",")] for name, values in pairs}
+                )
+                return " ".join(map(str, probabilities.tolist()))
             elif word == "save":
                 self.saved = self.stager.save()
             elif word == "cut":
@@ -136,11 +157,25 @@ def feeding(events):
     return [text("feed", sensor, t, *np.ravel(value)) for sensor, t, value in events]
 
 
+def rows(answers):
+    """The words of every epoch in the answers to take."""
+    return [epoch.split(" ") for answer in answers for epoch in answer.split("|") if epoch]
+
+
 def epochs(answers):
     """(times, stages, probabilities float32 [n, 5]) of the answers to take."""
-    each = [epoch.split(" ") for answer in answers for epoch in answer.split("|") if epoch]
+    words = rows(answers)
     return (
-        [float(words[0]) for words in each],
-        [words[1] for words in each],
-        np.array([words[2:] for words in each], np.float64).astype(np.float32),
+        [float(row[0]) for row in words],
+        [row[1] for row in words],
+        np.array([row[2:7] for row in words], np.float64).astype(np.float32),
     )
+
+
+def coverages(answers):
+    """[{sensor: (share, seconds since or None)}] of the answers to take."""
+    found = []
+    for row in rows(answers):
+        pairs = [word.replace("=", ",").split(",") for word in row[7:]]
+        found.append({name: (float(share), None if s == "null" else float(s)) for name, share, s in pairs})
+    return found

@@ -5,11 +5,11 @@ import json
 
 import numpy as np
 
-from export.apps import write_apps
-from export.contract import channel_entry
-from pipeline.activity import HZ
-from pipeline.align import SENSORS
-from pipeline.options import CHANNELS, STAGES
+from export.app_code import write_apps
+from export.contract import FORMAT, STAGE_CODES, ChannelEntry, Contract
+from pipeline.activity import GAP_S, HZ
+from pipeline.align import CHANNELS_OF_SENSOR
+from pipeline.constants import CHANNELS, GRACE_S
 
 
 def tensor(name, shape, **link):
@@ -20,29 +20,35 @@ def writing_down(folder, options, channels, counted=False):
     """A bundle whose model writes down its windows in step.log, and its motion, if counted, in activity.log."""
 
     def call(name, inputs, outputs):
-        plan = {"log": f"{name}.log", "outputs": {each["name"]: each["shape"] for each in outputs}}
+        plan = {"log": f"{name}.log", "outputs": {output["name"]: output["shape"] for output in outputs}}
         content = json.dumps(plan).encode()
         (folder / f"{name}.tflite").write_bytes(content)
         digest = hashlib.sha256(content).hexdigest()
         return {"file": f"{name}.tflite", "sha256": digest, "signature": name, "inputs": inputs, "outputs": outputs}
 
-    entries = [channel_entry(name, options) for name in channels]
+    entries = [ChannelEntry.of(name, options).model_dump() for name in channels]
     inputs = [tensor(c["name"], [1, c["values_per_window"]], **{"from": f"channel:{c['name']}"}) for c in entries]
     inputs += [tensor("memory", [1, 3], **{"from": "state:memory"})]
     step = call("step", inputs, [tensor("p", [1, 5]), tensor("memory_out", [1, 3], to="state:memory")])
     motion = [tensor("motion", [1, HZ * options.stride, 3], **{"from": "sensor:motion"})]
-    activity = call("activity", motion, [tensor("counts", [1, options.newest("activity")], to="channel:activity")])
+    activity = call(
+        "activity", motion, [tensor("counts", [1, options.values_per_stride("activity")], to="channel:activity")]
+    )
+    grid = {"hz": HZ, "missing": CHANNELS["motion_z"].missing, "grace_seconds": GRACE_S, "gap_seconds": GAP_S}
+    preprocessing = {"activity": {"calls": [activity], "states": {}, **grid}}
     tolerance = {"p99_abs_dp": 0.1, "same_stage": 0.9}
     states = {"memory": {"shape": [1, 3], "dtype": "float32", "initial": [[0.5, 0.25, 0]]}}
-    contract = {
+    document = {
+        "format": FORMAT,
         "architecture": "gru",
-        "stages": [{"name": name, "healthkit": 2 + i, "health_connect": 1} for i, name in enumerate(STAGES)],
+        "stages": [{"name": name, "healthkit": a, "health_connect": b} for name, a, b in STAGE_CODES],
         "seconds": {"row": options.data_alignment, "window": options.window_size, "stride": options.stride},
+        "delay_windows": 0,
         "channels": entries,
-        "preprocessing": {"activity": {"calls": [activity], "states": {}}} if counted else {},
+        "preprocessing": preprocessing if counted else {},
         "precisions": {"int8": {"calls": [step], "states": states, "probabilities": "p", "tolerance": tolerance}},
     }
-    write_apps(folder, contract)
+    write_apps(folder, Contract.model_validate(document))
     return folder
 
 
@@ -59,7 +65,7 @@ def trouble(rng, start, sensors, seconds=400):
     edges = start + np.add.outer(15.0 * np.arange(seconds // 15), [0, 0.1, 0.02, -0.02]).ravel()
     edges = np.concatenate([edges, np.nextafter(edges, np.inf), np.nextafter(edges, -np.inf)])
     for sensor in sensors:
-        channel = CHANNELS[SENSORS[sensor][0]]
+        channel = CHANNELS[CHANNELS_OF_SENSOR[sensor][0]]
         hz = {"heart_rate": 0.4, "motion": rng.choice([8, 30]), "steps": 0.05, "activity": 0.06}[sensor]
         t = np.sort(start + rng.uniform(-40, seconds, int(hz * seconds)))
         for begin, long in zip(rng.uniform(0, seconds, 4), (0.5, 1.1, 20, 70), strict=True):

@@ -1,5 +1,7 @@
 // What the tests ask of LiteRT.js: each function takes the address of a bundle's folder and gives plain values.
-import * as litert from "/litert/ready.js";
+import { loadLitert } from "/litert/ready.js";
+
+const litert = await loadLitert();
 
 const json = async (address) => (await fetch(address)).json();
 
@@ -12,10 +14,10 @@ async function stagerOf(base, options) {
 globalThis.replay = async (base, precision) => {
   const { windows } = await json(`${base}golden.json`);
   const stager = await stagerOf(base, { precision });
-  const said = [];
-  for (const window of windows) said.push(Array.from(await stager.step(window)));
+  const probabilities = [];
+  for (const window of windows) probabilities.push(Array.from(await stager.step(window)));
   stager.delete();
-  return said;
+  return probabilities;
 };
 
 /** Outputs [{name: values}] of the activity call for strides of motion [[x, y, z], …], by its contract alone. */
@@ -24,27 +26,27 @@ globalThis.activity = async (base, address) => {
   const [call] = calls;
   const file = new Uint8Array(await (await fetch(base + call.file)).arrayBuffer());
   const model = await litert.loadAndCompile(file, { accelerator: "wasm" });
-  const known = {};
+  const tensors = {};
   for (const [name, { shape, initial }] of Object.entries(states)) {
-    known[`state:${name}`] = new Float32Array(shape.reduce((a, b) => a * b)).fill(initial);
+    tensors[`state:${name}`] = new Float32Array(shape.reduce((a, b) => a * b)).fill(initial);
   }
-  const said = [];
+  const results = [];
   for (const stride of await json(address)) {
-    known["sensor:motion"] = Float32Array.from(stride.flat());
+    tensors["sensor:motion"] = Float32Array.from(stride.flat());
     const inputs = {};
-    for (const { name, shape, from } of call.inputs) inputs[name] = new litert.Tensor(known[from], shape);
+    for (const { name, shape, from } of call.inputs) inputs[name] = new litert.Tensor(tensors[from], shape);
     const outputs = await model.run(call.signature, inputs);
     const values = {};
     for (const { name, to } of call.outputs) {
       const x = outputs[name].toTypedArray().slice();
-      if (to) known[to] = x;
+      if (to) tensors[to] = x;
       values[name] = Array.from(x);
     }
     for (const tensor of [...Object.values(inputs), ...Object.values(outputs)]) tensor.delete();
-    said.push(values);
+    results.push(values);
   }
   model.delete();
-  return said;
+  return results;
 };
 
 /**

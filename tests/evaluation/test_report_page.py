@@ -1,0 +1,60 @@
+"""Text of report.md, whatever an evaluation lacks."""
+
+import numpy as np
+import pytest
+from jinja2 import UndefinedError
+
+from evaluation import report_page as page
+from evaluation.report import report
+from scoring.predictions import PredictedNight, Result
+
+SCORED = np.array([0, 0, 1, 2, 2, 3, 4, 4] * 6)
+
+
+@pytest.fixture
+def document(monkeypatch, tmp_path):
+    """Gives evaluation.json of results with these numbers of nights, each a repeat."""
+    monkeypatch.setattr("evaluation.report.draw", lambda *_: {})
+
+    def made_of(*nights, **protocol):
+        p = np.full((48, 5), 0.1) + 0.5 * np.eye(5)[SCORED]
+        results = [
+            Result("gru", "int8", 0, repeat, "default", [PredictedNight(f"s{i}", 30.0 * np.arange(48), SCORED, p)
+                                                         for i in range(n)])
+            for repeat, n in enumerate(nights)
+        ]  # fmt: skip
+        return report(tmp_path, protocol, results)
+
+    return made_of
+
+
+def test_every_section_is_there(document):
+    text = page.report_page(document(2, 2, name="holdout", held_out=[["s0"]]), {"a.png": "A plot"})
+    heads = [line for line in text.splitlines() if line.startswith("#")]
+    assert heads == [
+        "# Evaluation", "## Five stages", "## Over seeds and repeats", "## gru, int8, in detail",
+        "### Sleep statistics", "### Errors by stage", "### Subjects, five stages", "## Plots",
+    ]  # fmt: skip
+    assert "# Evaluation\n\n- name: holdout\n\nHow nights were held out is" in text
+    assert "A repeat splits the subjects anew" in text
+    assert text.endswith("## Plots\n\n![A plot](a.png)\n\nA plot.\n")
+    assert "A leak" not in text
+
+
+def test_sections_without_figures_are_left_out(document):
+    text = page.report_page(document(1), {})
+    assert [name for name in ("## Over seeds", "A repeat", "### Errors") if name in text] == []
+    assert "\n\n\n" not in text
+    assert text.endswith("## Plots\n")
+
+
+def test_a_split_by_window_is_called_a_leak(document):
+    text = page.report_page(document(1, split_by="window"), {})
+    assert text.startswith("# Evaluation\n\n**A leak.** Windows of one night are on both sides of this split.")
+
+
+def test_a_value_that_the_template_lacks_is_an_error(document, monkeypatch, tmp_path):
+    (tmp_path / "report.md").write_text("{{ nothing_of_this_name }}")
+    monkeypatch.setattr(page, "TEMPLATES", tmp_path)
+    with pytest.raises(UndefinedError, match="nothing_of_this_name"):
+        page.report_page(document(1), {})

@@ -1,0 +1,77 @@
+"""What the command lines share: options, their spellings and help, and the folders that commands write to."""
+
+from dataclasses import fields
+from datetime import date
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from pipeline import command_line
+from pipeline.command_line import HELP, CommaList, make_folder, must_be_new, new_folder, option, options_of_run
+from pipeline.errors import UserMistake
+from pipeline.options import Options
+
+
+@click.command()
+@options_of_run
+@option("names", into="chosen", type=CommaList(), default=())
+def command(chosen, **values):
+    click.echo(repr((Options(**values), chosen)))
+
+
+def parse(*arguments):
+    """(Options, names) that the arguments give."""
+    result = CliRunner().invoke(command, arguments)
+    assert result.exit_code == 0, result.output
+    return eval(result.output, {"Options": Options})
+
+
+def test_without_arguments_options_have_their_defaults():
+    assert parse() == (Options(), ())
+
+
+def test_every_option_has_help_and_both_spellings():
+    assert HELP.keys() == {field.name for field in fields(Options)}
+    usage = " ".join(CliRunner().invoke(command, ["--help"]).output.split())
+    for name, text in HELP.items():
+        assert text.split(";")[0].rstrip(".") in usage
+        assert f"--{name}" in usage
+        assert f"--{name.replace('_', '-')}" in usage
+    assert "[lstm,gru,rnn,transformer]" in usage
+    assert parse("--window_size", "60") == parse("--window-size", "60") == (Options(window_size=60), ())
+
+
+def test_lists_are_split_at_commas_without_blanks_and_repeats():
+    options, names = parse("--architectures", " gru, lstm,,gru", "--names", "b,a")
+    assert options.architectures == ("gru", "lstm")
+    assert names == ("b", "a")
+    assert parse("--negative-times")[0].negative_times is True
+
+
+def test_new_folders_of_a_day_are_numbered_and_created(tmp_path, monkeypatch):
+    monkeypatch.setattr(command_line, "ARTIFACTS", tmp_path)
+    day = tmp_path / date.today().isoformat()
+    assert [new_folder("run"), new_folder("run"), new_folder("evaluation")] == [
+        day / "run_1",
+        day / "run_2",
+        day / "evaluation_1",
+    ]
+    assert all(folder.is_dir() for folder in (day / "run_1", day / "run_2", day / "evaluation_1"))
+
+
+def test_a_folder_is_created_or_the_mistake_named(tmp_path):
+    assert make_folder(tmp_path / "a" / "b") == tmp_path / "a" / "b"
+    assert make_folder(tmp_path / "a" / "b").is_dir()
+    (tmp_path / "file").touch()
+    with pytest.raises(UserMistake, match=f"^--out {tmp_path}/file/x: no folder can be made there"):
+        make_folder(tmp_path / "file" / "x")
+
+
+def test_only_a_missing_or_empty_folder_is_new(tmp_path):
+    must_be_new(tmp_path / "missing")
+    must_be_new(tmp_path)
+    (tmp_path / "file").touch()
+    for out in (tmp_path, tmp_path / "file"):
+        with pytest.raises(UserMistake, match=r"exists and is not empty.*--resume"):
+            must_be_new(out)

@@ -1,0 +1,83 @@
+"""Files that appear whole or not at all, and messages for those that cannot be read."""
+
+import json
+import zipfile
+
+import numpy as np
+import pytest
+
+from pipeline.errors import UserMistake
+from pipeline.files import read_json, reading, write_json, write_whole
+
+
+@pytest.mark.parametrize("content", ["κ\n", "κ\n".encode(), lambda file: file.write("κ\n".encode())])
+def test_text_bytes_and_functions_are_written(tmp_path, content):
+    path = tmp_path / "new" / "folder" / "file"
+    write_whole(path, content)
+    assert path.read_bytes() == b"\xce\xba\n"
+    assert path.stat().st_mode & 0o777 == 0o644
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_after_a_failure_the_file_is_as_it_was(tmp_path, error):
+    def fail(file):
+        file.write(b"half")
+        raise error
+
+    path = tmp_path / "file"
+    for before in (None, b"before"):
+        if before:
+            write_whole(path, before)
+        with pytest.raises(error):
+            write_whole(path, fail)
+        assert [entry.read_bytes() for entry in tmp_path.iterdir()] == ([before] if before else [])
+
+
+@pytest.mark.parametrize("value", [{"a": [1, 2.5, None], "κ": "ü"}, [], "text", 0])
+def test_json_goes_through_a_file(tmp_path, value):
+    write_json(tmp_path / "file.json", value)
+    assert read_json(tmp_path / "file.json") == value
+    assert (tmp_path / "file.json").read_text() == json.dumps(value, indent=1) + "\n"
+
+
+def test_json_that_is_missing_or_damaged_is_named(tmp_path):
+    path = tmp_path / "file.json"
+    with pytest.raises(UserMistake, match=f"^{path}: missing: make it first$"):
+        read_json(path, ": make it first")
+    for content in (b"{", b"", b"\xff\xfe"):
+        path.write_bytes(content)
+        with pytest.raises(UserMistake, match=f"^{path}: not readable as JSON"):
+            read_json(path)
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        (KeyError("x"), "'x'"),
+        (ValueError("first\nsecond"), "first"),
+        (EOFError(), "EOFError"),
+        (zipfile.BadZipFile("no zip"), "no zip"),
+    ],
+)
+def test_any_failure_to_read_is_one_line_that_names_the_file(error, message):
+    with pytest.raises(UserMistake) as mistake, reading("a/b.npz"):
+        raise error
+    assert mistake.value.message == f"a/b.npz: damaged, or not what its name says ({message})"
+
+
+def test_a_mistake_inside_keeps_its_own_message_and_an_interrupt_is_none():
+    with pytest.raises(UserMistake, match=r"^other$"), reading("a"):
+        raise UserMistake("other")
+    with pytest.raises(KeyboardInterrupt), reading("a"):
+        raise KeyboardInterrupt
+
+
+def test_a_damaged_archive_is_named(tmp_path):
+    path = tmp_path / "x.npz"
+    write_whole(path, lambda file: np.savez_compressed(file, x=np.arange(100)))
+    with reading(path), np.load(path) as saved:
+        assert saved["x"].sum() == 4950
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(UserMistake, match=f"^{path}: damaged"), reading(path), np.load(path) as saved:
+        saved["x"]
