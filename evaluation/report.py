@@ -217,8 +217,8 @@ def draw(
     captions["reliability.png"] = "Reliability: how often a stage predicted with some probability is right"
     plots.plot_by_hour(main["by_hour"], folder / "by_hour.png")
     captions["by_hour.png"] = "Accuracy and κ by hour of the night"
-    tables = map(sleep_table, hypnograms(nights, seconds))
-    if len(nights) > 1 and plots.plot_bland_altman(*tables, folder / "bland_altman.png"):
+    scored, predicted = map(sleep_table, hypnograms(nights, seconds))
+    if len(nights) > 1 and plots.plot_bland_altman(scored, predicted, folder / "bland_altman.png"):
         captions["bland_altman.png"] = "Bland-Altman: predicted minus scored against scored"
     return captions | _draw_nights(folder, nights, main, seconds)
 

@@ -97,11 +97,11 @@ def plot_stresses(results: Sequence[Mapping[str, Any]], path: Path) -> bool:
             below.axvline(kappas[AS_RECORDED], color=colour, lw=0.8, ls="--")
     everything = [row["views"]["5"]["kappa"] for result in results for row in result["stresses"]]
     low, top = min(0, *everything), max(everything)
-    for kind, axis in axes.items():
+    for i, (kind, axis) in enumerate(axes.items()):
         unit = next(row["unit"] for row in rows if row["kind"] == kind)
         axis.set(xlabel=unit, ylim=(low, top + MARGIN))
         axis.set_title(kind, fontsize="medium")
-        if axis.get_subplotspec().is_first_col():
+        if i % COLUMNS == 0:
             axis.set_ylabel("κ, 5 stages")
     if below:
         below.set(xlabel="κ, 5 stages", xlim=(low, top + MARGIN), ylim=(len(single) - 0.5, -0.5))

@@ -49,7 +49,7 @@ def write_apps(folder: Path | str, contract: Contract) -> None:
 def page_values(contract: Contract, constants: dict) -> dict:
     """What README.md of a bundle says of its contract, by the names in the template."""
     counted = bool(constants["activity"]["calls"])
-    plans = contract.precisions
+    plans, unknown = contract.precisions, contract.unknown
     return {
         "architecture": contract.architecture,
         "stride": contract.seconds.stride,
@@ -57,6 +57,12 @@ def page_values(contract: Contract, constants: dict) -> dict:
         "files": markdown_rows((f"`{name}`".replace(", ", "`, `"), text) for name, text in files(contract).items()),
         "sensors": markdown_rows(sensor_rows(contract, constants)),
         "counted": counted,
+        "unknown": unknown.stage,
+        "absent": unknown.absent_seconds,
+        "off_wrist": unknown.off_wrist_seconds,
+        "off_wrist_blind": unknown.off_wrist_blind_seconds,
+        "coverage": unknown.coverage_seconds,
+        "reasons": constants["reasons"],
         "stages": markdown_rows((stage.name, stage.healthkit, stage.health_connect) for stage in contract.stages),
         "operating_points": markdown_rows(
             (f"`{name}`", ", ".join(map(str, point.weights))) for name, point in contract.operating_points.items()

@@ -203,6 +203,8 @@ class Contract(Part):
             channels=[ChannelEntry.of(name, options) for name in channels],
             preprocessing={"activity": Preprocessing.of_file(motion)} if motion.exists() else {},
             operating_points={name: OperatingPoint(**point) for name, point in points.items()},
+            unknown=UnknownRule(**UnknownRule().model_dump()),  # set, not defaults: those are not written
+            input_guard=InputGuardRule(**InputGuardRule().model_dump()),
             precisions=plans,
         )
 

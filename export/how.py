@@ -55,9 +55,10 @@ PARAGRAPHS = {
         for ever. The calls are made all the same, so that states go on.
     """,
     "input_guard": """
-        On the samples of a sensor's first first_seconds, of motion at least least_samples valid ones: where
-        more than half lie out of range, that is a finding; where the median magnitude of motion lies outside
-        gravity_g, all motion after them is dropped, and that is a finding.
+        On the samples of a sensor's first first_seconds, of motion until least_samples are in range, or as many
+        out of it: where more than half lie out of range, that is a finding; where least_samples of motion and
+        more are in range and their median magnitude lies outside gravity_g, all motion after them is dropped,
+        and that is a finding.
     """,
     "calls": """
         For every window, make the calls in order. An input comes 'from' a channel of this window, an 'output'

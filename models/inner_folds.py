@@ -82,6 +82,7 @@ def predict_out_of_fold(
     nights: Sequence[Variants],
     options: Options,
     partial: Path,
+    choose_epoch: bool = False,
     jobs: int = 1,
     progress: Callable[[], None] = lambda: None,
 ) -> tuple[int, list[np.ndarray]]:
@@ -92,12 +93,12 @@ def predict_out_of_fold(
         nights: Of every training subject the night and its variants.
         options: Of the run; inner_folds networks are trained.
         partial: Where folds are kept until the run is complete.
+        choose_epoch: Whether to choose the late epoch of the best kappa over all nights together; else it is the last.
         jobs: Folds at a time.
         progress: Called after each fold.
 
     Returns:
-        The late epoch of the best kappa over all nights together, from 1, and its probabilities [windows, 5] of each
-        night.
+        The epoch, from 1, and its probabilities [windows, 5] of each night.
     """
     folds = fold_members(len(nights), options)
     call = predict_fold if jobs == 1 else _predict_in_child
@@ -110,5 +111,5 @@ def predict_out_of_fold(
     pooled = np.concatenate([by_night[i] for i in range(len(nights))], 1)  # [late epochs, windows, 5]
     scored = stages >= 0
     kappas = [kappa(stages[scored], p[scored].argmax(1)) for p in pooled]
-    best = int(np.argmax(kappas))
-    return first_late_epoch(options) + best, [by_night[i][best] for i in range(len(nights))]
+    chosen = int(np.argmax(kappas)) if choose_epoch else len(kappas) - 1
+    return first_late_epoch(options) + chosen, [by_night[i][chosen] for i in range(len(nights))]

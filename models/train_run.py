@@ -9,9 +9,10 @@ from models.inner_folds import predict_out_of_fold
 from models.operating_points import operating_points
 from models.sensing import Sensing
 from models.trained_run import TrainedRun
-from models.training import best_epoch, train_network
+from models.training import train_network
 from pipeline.align import Night
 from pipeline.augment import night_variants
+from pipeline.coverage import unknown_windows
 from pipeline.errors import UserMistake
 from pipeline.files import read_json, write_json
 from scoring.metrics import scores
@@ -85,11 +86,18 @@ def choose_by_folds(run: TrainedRun, architecture: str, parts, data, jobs: int, 
         pool,
         run.options,
         run.partial(architecture),
-        jobs,
-        lambda: doing(f"{architecture}: inner folds", run.options.epochs),
+        choose_epoch=not parts["validation"],
+        jobs=jobs,
+        progress=lambda: doing(f"{architecture}: inner folds", run.options.epochs),
     )
     predicted = [
-        PredictedNight(night.subject, night.ends - run.options.stride, night.stages, p)
+        PredictedNight(
+            night.subject,
+            night.ends - run.options.stride,
+            night.stages,
+            p,
+            unknown=unknown_windows(night, run.options, run.channels),
+        )
         for night, p in zip(nights, probabilities, strict=True)
     ]
     result = Result(architecture, "float32", run.options.seed, 0, "default", predicted)
@@ -152,7 +160,7 @@ def train_architecture(
         epochs: How many of the schedule to train where there are no inner validation nights to choose by; else None.
 
     Returns:
-        A row per training epoch: as models.training logs it, "architecture", and whether it is the "best" epoch.
+        A row per training epoch: as models.training logs it, "architecture", and whether it is the one kept ("best").
     """
     run.partial(architecture).mkdir(parents=True, exist_ok=True)
     log, model = run.accuracy_log(architecture), run.model_path(architecture)
@@ -165,8 +173,7 @@ def train_architecture(
 
         partial = run.partial(architecture)
         train_network(architecture, data, run.options, rows, partial, log_epoch, stop_after=epochs).replace(model)
-        row = best_epoch(rows, run.options)
-        chosen = f"inner validation κ {row['inner_validation_kappa']:.2f}" if epochs is None else "by inner folds"
-        done(f"{architecture}: best epoch {row['epoch']}, {chosen}")
-    best = best_epoch(rows, run.options)["epoch"]
-    return pd.DataFrame(rows).assign(architecture=architecture, best=[row["epoch"] == best for row in rows])
+        row = rows[-1]
+        how = f"inner validation κ {row['inner_validation_kappa']:.2f}" if epochs is None else "chosen by inner folds"
+        done(f"{architecture}: {row['epoch']} epochs, {how}")
+    return pd.DataFrame(rows).assign(architecture=architecture, best=[row is rows[-1] for row in rows])

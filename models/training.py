@@ -1,6 +1,5 @@
 """Training one network on whole nights."""
 
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from models.forms import padded, sequence_form
 from models.registry import NETWORKS
 from pipeline.batches import batches
 from pipeline.options import Options
-from pipeline.run_folder import best_model, epoch_model
+from pipeline.run_folder import epoch_model
 from scoring.metrics import kappa
 
 WEIGHT_DECAY = 0.02  # of AdamW
@@ -43,17 +42,17 @@ class SeedNoise(keras.callbacks.Callback):
 class LogEpochs(keras.callbacks.Callback):
     """After each epoch: scores it, keeps its model, and only then has its row written down, so that both are there."""
 
-    def __init__(self, rows: list, parts: Mapping[str, Nights], partial: Path, options: Options, after_epoch: Callable):
+    def __init__(self, rows: list, parts: Mapping[str, Nights], partial: Path, after_epoch: Callable):
         """Append to `rows`; the rest is as `train_network` takes it. parts: the nights to be scored."""
         super().__init__()
-        self.rows, self.parts, self.partial, self.options = rows, parts, partial, options
+        self.rows, self.parts, self.partial = rows, parts, partial
         self.after_epoch = after_epoch
 
     def on_epoch_end(self, epoch, logs=None):
         """Row, model, log; then the model of the epoch before is no longer needed."""
         row = {"epoch": epoch + 1, "train_accuracy": float(logs["accuracy"])} | scores(self.model, self.parts)
         self.rows.append(row)
-        keep_model(self.model, self.rows, self.partial, self.options)
+        self.model.save(epoch_model(self.partial, epoch + 1))
         self.after_epoch(row)
         epoch_model(self.partial, epoch).unlink(missing_ok=True)
 
@@ -75,30 +74,9 @@ def scores(model: keras.Model, parts: Mapping[str, Nights]) -> dict[str, float]:
     return row
 
 
-def keep_model(model: keras.Model, rows: Sequence[Mapping], partial: Path, options: Options) -> None:
-    """Save the model of the newest epoch, the last of `rows`, and as best.keras where it is the best late one."""
-    newest = epoch_model(partial, rows[-1]["epoch"])
-    model.save(newest)
-    if best_epoch(rows, options) is rows[-1]:
-        shutil.copyfile(newest, best_model(partial))
-
-
 def first_late_epoch(options: Options) -> int:
-    """The first epoch, from 1, whose model may be kept: the last third begins with it."""
+    """The first epoch, from 1, of the last third, when the learning rate is low."""
     return options.epochs * 2 // 3 + 1
-
-
-def best_epoch(rows: Sequence[Mapping], options: Options) -> Mapping | None:
-    """The row of the best epoch: of the last third that of the best kappa on inner validation, of equals the last.
-
-    Before, the learning rate is still high and the figures of a few nights jump: the best of all epochs would be luck.
-    (Not the least loss: on few nights one that is far off decides it.) None until the last third begins. Without inner
-    validation nights, the last.
-    """
-    late = [row for row in rows if row["epoch"] >= first_late_epoch(options)]
-    if late and "inner_validation_kappa" not in late[-1]:
-        return late[-1]
-    return max(late, key=lambda row: (row["inner_validation_kappa"], row["epoch"]), default=None)
 
 
 def train_network(
@@ -116,8 +94,8 @@ def train_network(
     Args:
         architecture: A name of models.registry.
         data: "train": per night a list of (features [windows, F], stages [windows]), itself and its variants;
-            "inner_validation", which chooses the best epoch, and "validation", which is only scored: per night one such
-            pair; either may be left out or empty.
+            "inner_validation" and "validation", which are only scored: per night one such pair; either may be left out
+            or empty.
         options: Options of the run.
         rows: Of the epochs that were trained before; the new ones are appended.
         partial: The folder of what is under way, with the models of these epochs; None to keep and score no epoch.
@@ -126,7 +104,8 @@ def train_network(
         stop_after: Train this many epochs of the schedule only, and keep the last.
 
     Returns:
-        Path of the best epoch's model, in `partial`, if that is given.
+        Path of the last epoch's model, in `partial`, if that is given. The last, as choosing one by the inner nights
+        gains nothing on new subjects and, on degraded nights, loses to it: the learning rate has not settled before.
     """
     keras.backend.clear_session()
     keras.utils.set_random_seed(options.seed)
@@ -137,17 +116,18 @@ def train_network(
     else:
         model = new_model(architecture, data["train"][0][0][0].shape[1], options, steps)
     parts = {part: data[part] for part in ("inner_validation", "validation") if data.get(part)}
-    log = [LogEpochs(rows, parts, partial, options, after_epoch)] if partial else []
+    last = stop_after or options.epochs
+    log = [LogEpochs(rows, parts, partial, after_epoch)] if partial else []
     model.fit(
         batches(data["train"], options, first_epoch=len(rows)),
-        epochs=stop_after or options.epochs,
+        epochs=last,
         initial_epoch=len(rows),
         steps_per_epoch=steps,
         callbacks=[SeedNoise(options.seed), *log, *callbacks],
         shuffle=False,
         verbose=0,
     )
-    return best_model(partial) if partial else None
+    return epoch_model(partial, last) if partial else None
 
 
 def new_model(architecture: str, features: int, options: Options, steps: int) -> keras.Model:

@@ -166,6 +166,7 @@ class Aligner:
         """Which stretch of `seconds`, from the start, each time lies in: a sample's in [k, k + 1), a bin's in
         (k, k + 1] with its end taken GRACE_S early. Exact, whatever division rounds to.
         """
+        t = np.maximum(t, -LONGEST_NIGHT_S)  # earlier is as late, and fits an integer
         if CHANNELS[name].bins:
             t = t - GRACE_S
             slot = np.ceil(t / seconds) - 1
@@ -199,7 +200,7 @@ class Aligner:
 
     def before(self, t: float) -> Windows:
         """Close the windows that an event at `t` lies past, by more than a late bin's grace. As `advance`."""
-        if not np.isfinite(t):
+        if not np.isfinite(t) or t < self.start:
             return self.no_windows
         self._check_time(t - self.start)
         stride, t = self.options.stride, t - self.start - GRACE_S

@@ -7,13 +7,13 @@ import numpy as np
 from pipeline.constants import CHANNELS
 
 FIRST_S = 60  # s of a sensor's samples that decide
-LEAST_SAMPLES = 25  # and at least so many: a single one may be a jerk of the wrist
+LEAST_SAMPLES = 25  # of motion, in range or else out of it, at least so many: a single one may be a jerk of the wrist
 GRAVITY_G = (0.5, 2.0)  # g, where the median magnitude of a wrist's acceleration lies: gravity is most of it
 STANDARD_GRAVITY = 9.80665  # m/s2 in a g
 SENSORS = {"heart_rate": "heart_rate", "motion": "motion_x"}  # those guarded, and a channel with their range
 HINTS = {
-    "heart_rate": "is it beats per second, or milliseconds from beat to beat?",
-    "motion": "is it in milli-g, or raw numbers of the sensor?",
+    "heart_rate": "is it beats per second (multiply by 60), or milliseconds from beat to beat (60000 / value)?",
+    "motion": "is it in milli-g (divide by 1000), or raw numbers of the sensor?",
 }
 
 
@@ -25,7 +25,8 @@ def motion_unit_finding(median: float) -> str | None:
     if low <= median / STANDARD_GRAVITY <= high:
         hint = f"it seems to be in m/s²: divide by {STANDARD_GRAVITY}"
     else:
-        hint = "gravity seems to have been removed" if median < low else "it is in another unit"
+        removed = "gravity seems to have been removed: feed acceleration with gravity"
+        hint = removed if median < low else "it is in another unit"
     return f"median magnitude of acceleration {median:.3g}, expected about 1 g; {hint}"
 
 
@@ -62,9 +63,10 @@ class InputGuard:
         self.first[sensor] = min(self.first[sensor], float(t[0]))
         early = t < self.first[sensor] + FIRST_S
         late = np.flatnonzero(~early)
-        needed = LEAST_SAMPLES - (self.seen[sensor] - self.outside[sensor]) if sensor == "motion" else 0
-        valid_before = np.cumsum(in_range) - in_range  # valid samples before each
-        late = late[valid_before[late] >= needed]
+        if sensor == "motion":
+            outside_before = self.outside[sensor] + np.cumsum(~in_range) - ~in_range  # samples before each
+            valid_before = self.seen[sensor] - self.outside[sensor] + np.cumsum(in_range) - in_range
+            late = late[np.maximum(valid_before, outside_before)[late] >= LEAST_SAMPLES]
         cut = int(late[0]) if len(late) else len(t)
         self.seen[sensor] += cut
         self.outside[sensor] += int((~in_range[:cut]).sum())
@@ -83,7 +85,7 @@ class InputGuard:
                 f"{sensor}: {self.outside[sensor]} of the {self.seen[sensor]} samples of its first minute lie outside "
                 f"{channel.low:g} to {channel.high:g} {channel.unit}; {HINTS[sensor]}"
             )
-        if sensor != "motion":
+        if sensor != "motion" or len(self.magnitudes) < LEAST_SAMPLES:
             return
         if finding := motion_unit_finding(float(np.median(self.magnitudes))):
             self.findings[sensor] = f"motion: {finding}; its samples are not used"

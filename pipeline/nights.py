@@ -77,7 +77,7 @@ def load_night(
 
 def write_night(path: Path, night: Night | None, findings: Sequence[Finding] = ()) -> None:
     """Write a night (or None) and its findings to an .npz file; `read_night` gives them back."""
-    arrays: dict[str, Any] = {}
+    arrays: dict[str, Any] = {"unusable": np.array(1)}  # explicit: a damaged file may lack any array
     if night:
         arrays = {f"channel.{name}": values for name, values in night.channels.items()}
         arrays |= {"subject": np.array(night.subject), "ends": night.ends, "stages": night.stages}
@@ -90,7 +90,7 @@ def read_night(path: Path) -> tuple[Night | None, list[Finding]]:
     with np.load(path, allow_pickle=False) as file:
         saved = {name: file[name] for name in file.files}  # all of them: a damaged name is noticed on reading alone
     findings = [Finding(**finding) for finding in json.loads(str(saved["findings"]))]
-    if "ends" not in saved:
+    if "unusable" in saved:
         return None, findings
     channels = {k.removeprefix("channel."): x for k, x in saved.items() if k.startswith("channel.")}
     return Night(str(saved["subject"]), saved["ends"], channels, saved["stages"]), findings

@@ -15,6 +15,10 @@ from pipeline.guard import FIRST_S, LEAST_SAMPLES, motion_unit_finding
 
 STEPS_S = 600  # s, the longest a step bin lasts
 SPACING_TOLERANCE = 0.1  # of COUNT_S, for the written times of activity counts
+UNIT_HINTS = {  # of files whose first value is this: (low, high) of the median in a wrong unit, and the remedy
+    "heart_rate": ((0.3, 4, "beats per second? multiply by 60"), (300, 3000, "milliseconds? 60000 / value")),
+    "motion_x": ((500, 2000, "milli-g? divide by 1000"),),
+}
 
 
 @dataclass(frozen=True)
@@ -157,12 +161,12 @@ def _check_unit(sensor, t, values, subject):
 
 
 def _unit_hint(layout, frame):
-    """What may be wrong with values none of which can be used: "" or a hint."""
-    values = np.nanmedian(frame.iloc[:, 1:]) if len(frame) else np.nan
-    hints = {"heart_rate": ((0.3, 4, "beats per second? multiply by 60"), (300, 3000, "milliseconds? 60000 / value"))}
-    for low, high, hint in hints.get(layout.columns[1], ()):
-        if low <= values <= high:
-            return f" (median {values:.4g}: {hint})"
+    """What unit most values seem to be in, where it is not the right one: "" or a hint."""
+    hints = UNIT_HINTS.get(layout.columns[1], ())
+    median = np.sqrt((frame.iloc[:, 1:] ** 2).sum(axis=1)).median() if hints else np.nan  # of motion the magnitude
+    for low, high, hint in hints:
+        if low <= median <= high:
+            return f" (median {median:.4g}: {hint})"
     return ""
 
 
@@ -209,14 +213,15 @@ def _read(folder, subject, layout, findings):
         raise layout.unusable(subject, f"cannot be read: {error.strerror}") from None
     except ValueError:  # text, bytes that are no text, too few or too many fields: rare, so looked for slowly
         frame = _parsed_by_line(path, subject, layout, findings)
-    if layout is not LABELS and (frame.t > LONGEST_NIGHT_S).mean() > 1 / 2:
+    if (frame.t > LONGEST_NIGHT_S).mean() > 1 / 2:
         what = f"most times lie beyond a night, {LONGEST_NIGHT_S} s; expected seconds from its start: milliseconds?"
         raise layout.unusable(subject, what)
     repaired, repairs = repair(layout.name(subject), frame)
     findings += repairs
-    if repaired.empty:
-        what = f"no usable line; expected lines of '{layout.line}'{_unit_hint(layout, frame)}"
-        raise layout.unusable(subject, what)
+    hint = _unit_hint(layout, frame)
+    if repaired.empty or hint:
+        usable = f"{len(repaired)} of {len(frame)} lines usable" if len(repaired) else "no usable line"
+        raise layout.unusable(subject, f"{usable}; expected lines of '{layout.line}'{hint}")
     return repaired
 
 

@@ -363,11 +363,6 @@ def epoch_model(partial: Path, epoch: int) -> Path:
     return partial / f"epoch_{epoch}.keras"
 
 
-def best_model(partial: Path) -> Path:
-    """Where the model of the best epoch so far is kept."""
-    return partial / "best.keras"
-
-
 def stopped_runs(artifacts: Path) -> list[Path]:
     """Run folders whose training did not end, the newest last."""
     stopped = [path.parent for path in artifacts.glob(f"*/run_*/{PARTIAL}")]

@@ -22,7 +22,8 @@ def split_subjects(subjects: Sequence[str], options: Options) -> dict[str, list[
 
     Returns:
         {"validation", "inner_validation", "train"} -> subjects. `validation` (max(1, n/10 rounded half up) at a
-        train_split of 0.9) is only ever scored; `inner_validation`, taken from the rest, chooses the best epoch.
+        train_split of 0.9) is only ever scored; `inner_validation`, taken from the rest, is not trained on
+        and scored after every epoch.
         Both are empty at a train_split of 1.
 
     Raises:

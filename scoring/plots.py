@@ -48,7 +48,7 @@ def plot_accuracies(rows: pd.DataFrame, path: Path) -> None:
         for part, colour in PART_COLOURS.items():
             axis.plot(model.epoch, model[f"{part}_accuracy"], color=colour, label=part.replace("_", " "))
         best = model.epoch[model.best].iloc[0]
-        axis.axvline(best, color=BLUE, lw=0.8, ls=":", label="kept, by inner validation κ")
+        axis.axvline(best, color=BLUE, lw=0.8, ls=":", label="kept")
         axis.set(title=name, xlabel="training epoch")
         axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))

@@ -90,14 +90,18 @@ def stopped_and_gone_on(data, out, architecture, *options):
     return StoppedRun(out, stopped, epochs_then, left, python("train.py", "--resume", "--out", out))
 
 
-ONE = ("--epochs", 1, "--variants", 0)
+ONE = ("--epochs", 1, "--variants", 0, "--inner_folds", 0)
 BESIDE = {  # fixture: how it is trained into the folder `out`, in this order
-    "quick_run": lambda data, out: trained(data, out, "--epochs", 2, "--variants", 1),
+    # seed 1: hardly trained networks that all the same need both operating points
+    "quick_run": lambda data, out: trained(
+        data, out, "--epochs", 2, "--variants", 1, "--inner_folds", 2, "--seed", 1
+    ),
     "stopped_run": lambda data, out: stopped_and_gone_on(
-        data, out, "rnn", "--epochs", 12, "--motion-magnitude", "--window_size", 60
+        data, out, "rnn", "--epochs", 12, "--inner_folds", 0, "--motion-magnitude", "--window_size", 60
     ),
     "clinical_run": lambda data, out: trained(
-        data, out, "--architectures", "lstm", "--data-alignment", 30, "--train-split", 0.6, *ONE
+        data, out, "--architectures", "lstm", "--data-alignment", 30, "--train-split", 0.6,
+        "--channels", "heart_rate,motion_x,motion_y,motion_z,steps,activity", *ONE,
     ),
     "overlapping_run": lambda data, out: trained(
         data, out, "--architectures", "gru,transformer", "--stride", 15, "--negative_times",

@@ -87,7 +87,8 @@ class Watch:
     def feed(self, sensor: str, t: ArrayLike, value: ArrayLike) -> list[Epoch]:
         """Take one sample, or several of one sensor.
 
-        Values out of range count as not sensed; so do samples of windows that are closed.
+        What is not taken is counted in `dropped`: values out of range or not finite, samples of windows that are
+        closed, repeated ones, motion in a wrong unit.
 
         Args:
             sensor: "heart_rate" (bpm), "motion" (x, y, z in g), "steps" or "activity" (counts of a bin).
@@ -102,7 +103,9 @@ class Watch:
             ValueError: A time is more than a night after the start; nothing was fed.
         """
         self.aligner.feed(sensor, t, value)
-        return self.stage_windows(*self.aligner.before(np.max(t)))
+        times = np.ravel(np.asarray(t, np.float64))
+        newest = np.max(times[np.isfinite(times)], initial=-np.inf)  # a time that is no number closes nothing
+        return self.stage_windows(*self.aligner.before(newest))
 
     def advance(self, t: float) -> list[Epoch]:
         """Close every window that ends by a time, with or without samples.

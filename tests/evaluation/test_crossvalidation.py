@@ -6,6 +6,7 @@ Networks are hardly trained; that their predictions are scored right is checked 
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,9 @@ from sklearn.metrics import cohen_kappa_score
 from evaluation import crossvalidation
 from evaluation.__main__ import LEAK, main
 from models.trained_run import TrainedRun
-from pipeline.constants import STAGES
+from pipeline.align import Night
+from pipeline.constants import CHANNELS, STAGES
+from pipeline.options import Options
 from scoring.predictions import read_predictions
 
 QUICK = "--architectures", "rnn", "--epochs", 2, "--hidden_dim", 8, "--variants", 1, "--folds", 2, "--jobs", 1
@@ -95,6 +98,19 @@ def test_the_watch_predicts_nearly_what_keras_does(whole):
     assert keras[["subject", "t"]].equals(watch[["subject", "t"]])
     apart = np.abs(keras[P] - watch[P]).to_numpy()
     assert 0 < np.percentile(apart, 99) < 0.1
+
+
+def test_a_stage_is_unknown_alike_in_every_precision(monkeypatch):
+    """It hangs on the input, not on the model: three strides with values, then nothing for ten minutes."""
+    sensed = np.arange(20) < 3
+    heart_rate = np.where(sensed[:, None], 60.0, CHANNELS["heart_rate"].missing).repeat(30, 1).astype(np.float32)
+    night = Night("1", 30.0 * np.arange(1, 21), {"heart_rate": heart_rate}, np.zeros(20, np.int8))
+    run = SimpleNamespace(options=Options(), channels=("heart_rate", "activity"))
+    monkeypatch.setattr(crossvalidation, "model_probabilities", lambda *_: [np.full((20, 5), 0.2)])
+    for precision in ("float32", "int8"):
+        result = crossvalidation.predict_result(run, "gru", precision, 0, [night], Path("recordings"))
+        assert result.nights[0].unknown.tolist() == [False] * 12 + [True] * 8  # five minutes after the last value
+        assert result.nights[0].times.tolist() == [*range(0, 600, 30)]
 
 
 def test_operating_points_are_each_folds_own(whole):

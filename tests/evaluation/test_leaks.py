@@ -3,6 +3,7 @@
 * the future: a prediction that changes when what follows does;
 * whole-night scaling, ranks or lengths: a prediction that changes when the rest of the night is not there;
 * test subjects in the scaler, in training or in what is chosen (epoch, operating points);
+* training subjects in what inner folds predict of them, by which operating points are chosen;
 * stages as input: a prediction that changes with the stages of the night;
 * windows of one night on both sides of the split (splits: tests/evaluation/test_protocols.py).
 """
@@ -15,13 +16,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from models.inner_folds import fold_members
 from models.train_run import train_run
 from models.trained_run import TrainedRun
-from pipeline.augment import night_variant
+from pipeline.augment import night_variants
 from pipeline.constants import ARCHITECTURES, CHANNELS
 from pipeline.nights import load_nights
 from pipeline.options import Options
-from pipeline.run_folder import RunFolder
+from pipeline.run_folder import RunFolder, inner_fold
 from pipeline.splits import nights_by_part
 
 CHOSEN = ("scaler.json", "operating_points.json")
@@ -30,7 +32,7 @@ CUT = 60  # windows
 
 def trained(folder, nights, tamper=None):
     """A run of an RNN and what it is made of; tamper: {part: night -> night} for what must not matter."""
-    options = Options(architectures=("rnn",), epochs=9, variants=1, hidden_dim=8)
+    options = Options(architectures=("rnn",), epochs=6, variants=1, inner_folds=2, hidden_dim=8)
     subjects = [night.subject for night in nights]
     splits = {"validation": subjects[:2], "inner_validation": subjects[2:4], "train": subjects[4:]}
     part = nights_by_part(nights, splits)
@@ -39,6 +41,10 @@ def trained(folder, nights, tamper=None):
     RunFolder.create(folder, nights, splits, options, Path("nowhere"))
     train_run(TrainedRun(folder), part)
     return TrainedRun(folder)
+
+
+def with_other_stages(night):
+    return replace(night, stages=np.where(night.stages >= 0, (night.stages + 2) % 5, -1).astype(night.stages.dtype))
 
 
 def scrambled(night):
@@ -72,16 +78,16 @@ def varied_subjects():
 def usual(nights, varied_subjects, tmp_path_factory):
     def noted(night, *rest):
         varied_subjects.append(night.subject)
-        return night_variant(night, *rest)
+        return night_variants(night, *rest)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("models.train_run.night_variant", noted)
+        patch.setattr("models.train_run.night_variants", noted)
         return trained(tmp_path_factory.mktemp("leaks") / "usual", nights)
 
 
 def test_held_out_nights_decide_nothing(nights, usual, tmp_path):
     other = trained(tmp_path / "run", nights, {"validation": scrambled})
-    for name in CHOSEN:
+    for name in (*CHOSEN, "out_of_fold/rnn.csv"):
         assert (other.path / name).read_bytes() == (usual.path / name).read_bytes(), name
     best = [log.epoch[log.best].tolist() for log in map(accuracies, (usual, other))]
     assert best[0] == best[1]
@@ -91,7 +97,7 @@ def test_held_out_nights_decide_nothing(nights, usual, tmp_path):
 
 
 def test_inner_nights_are_not_in_the_scaler_nor_trained_on(nights, usual, tmp_path):
-    """They choose the epoch and the operating points, and nothing else."""
+    """They choose the epoch and, as training nights do, the operating points, and nothing else."""
     other = trained(tmp_path / "run", nights, {"inner_validation": scrambled})
     assert (other.path / "scaler.json").read_bytes() == (usual.path / "scaler.json").read_bytes()
     points = [json.loads((run.path / "operating_points.json").read_text()) for run in (usual, other)]
@@ -106,6 +112,30 @@ def test_the_guard_sees_a_training_night_that_changes(nights, usual, tmp_path):
     """What must matter does: or the tests above could not fail."""
     other = trained(tmp_path / "run", nights, {"train": scrambled})
     assert (other.path / "scaler.json").read_bytes() != (usual.path / "scaler.json").read_bytes()
+
+
+def out_of_fold(run):
+    """{subject: probabilities [late epochs, windows, 5]} by the networks of inner folds; and the folds' subjects."""
+    subjects = np.array([*run.splits["train"], *run.splits["inner_validation"]])
+    folds = fold_members(len(subjects), run.options)
+    late = [np.load(inner_fold(run.partial("rnn"), members.min())) for members in folds]
+    by_subject = {subjects[i]: p[:, k] for members, p in zip(folds, late, strict=True) for k, i in enumerate(members)}
+    return by_subject, [subjects[members].tolist() for members in folds]
+
+
+@pytest.mark.parametrize("fold", [0, 1])
+def test_stages_of_a_night_do_not_change_its_own_out_of_fold_probabilities(nights, usual, tmp_path, fold):
+    """Those of its fold's nights are as they were in every late epoch, and all others change."""
+    expected, folds = out_of_fold(usual)
+    change = {
+        part: lambda night: with_other_stages(night) if night.subject in folds[fold] else night
+        for part in ("train", "inner_validation")
+    }
+    predicted, _ = out_of_fold(trained(tmp_path / "run", nights, change))
+    assert {*predicted} == {*usual.splits["train"], *usual.splits["inner_validation"]}
+    for subject, p in predicted.items():
+        assert p.shape[0] == 2
+        assert np.array_equal(p, expected[subject]) == (subject in folds[fold]), subject
 
 
 @pytest.fixture(scope="module")
@@ -136,5 +166,6 @@ def test_no_prediction_knows_the_future_the_length_of_the_night_or_its_stages(qu
     assert np.abs(predicted["another future"][CUT:] - expected[CUT:]).max() > 1e-4  # it does see them
 
 
-def test_variants_are_of_training_nights_alone(usual, varied_subjects):
-    assert {*varied_subjects} == {*usual.splits["train"]}
+def test_variants_are_of_nights_that_are_not_held_out_alone(usual, varied_subjects):
+    """Inner validation nights are varied for inner folds, which train on them; the final network does not see these."""
+    assert varied_subjects == [*usual.splits["train"], *usual.splits["inner_validation"]]

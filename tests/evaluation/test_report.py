@@ -1,6 +1,7 @@
 """What a report writes: the format that others read, whatever the nights lack. Figures themselves: test_metrics."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -112,6 +113,36 @@ def test_no_night_is_too_poor(tmp_path, undrawn, nights):
     text = (tmp_path / "report.md").read_text()
     assert [name for name in undrawn if f"]({name})" not in text] == []
     assert text.count("](") == len(undrawn)
+
+
+def test_unknown_epochs_count_in_all_and_not_in_sensed(tmp_path, undrawn):
+    """Twelve epochs predicted wrong in each night, where nothing was sensed."""
+    first = np.arange(48) < 12
+    wrong = np.where(first, N3, SCORED)
+    night = replace(predicted_night("a", wrong), unknown=first)
+    other = replace(predicted_night("b", wrong), unknown=np.zeros(48, bool))
+    report(tmp_path, {}, [result(night, other), result(other)])
+    unknown, sensed = read(tmp_path)["results"]
+    assert unknown["epochs"] == {"all": 88, "sensed": 77}  # a night's first epoch is unscored
+    assert unknown["unknown_share"] == pytest.approx(11 / 88)
+    right = 2 * 33 + 2 * 2  # N3 is right in the first twelve, too
+    assert unknown["scored"]["all"]["5"]["accuracy"] == pytest.approx(right / 88)
+    assert unknown["scored"]["sensed"]["5"]["accuracy"] == pytest.approx((right - 2) / 77)
+    minutes = [unknown["sleep"]["nights"][name]["said"]["N3"] for name in "ab"]
+    assert minutes[1] - minutes[0] == 11 / 2  # not asleep in N3, but not scored
+    assert [*sensed["scored"]] == ["all"]
+    assert "unknown_share" not in sensed
+    text = (tmp_path / "report.md").read_text()
+    assert "In 12.5 % of the scored\nepochs of the first model too little was sensed" in text
+    assert "| 5 | sensed |" in text
+
+
+def test_nights_of_which_nothing_was_sensed(tmp_path, undrawn):
+    night = replace(predicted_night("a"), unknown=np.ones(48, bool))
+    report(tmp_path, {}, [result(night, replace(night, subject="b"))])
+    entry = read(tmp_path)["results"][0]
+    assert ([*entry["scored"]], entry["unknown_share"]) == (["all"], 1)
+    assert entry["sleep"]["nights"]["a"]["said"]["TST"] == 0
 
 
 def test_nights_without_scores_are_left_out(tmp_path, undrawn):

@@ -41,6 +41,12 @@ def test_every_section_is_there(document):
     assert "A leak" not in text
 
 
+def test_without_unknown_epochs_nothing_is_written_of_them(document):
+    text = page.report_page(document(1), {})
+    assert "sensed" not in text
+    assert "found both signals. Brackets: 95 % interval" in text
+
+
 def test_sections_without_figures_are_left_out(document):
     text = page.report_page(document(1), {})
     assert [name for name in ("## Over seeds", "A repeat", "### Errors") if name in text] == []

@@ -14,7 +14,7 @@ from pipeline.activity import HZ, ActivityCounter
 from pipeline.constants import COUNT_S
 from pipeline.options import Options
 from pipeline.recordings import read_recording
-from pipeline.run_folder import read_hparams
+from pipeline.run_folder import RunFolder
 from watch_sim.stream import events
 from watch_sim.watch import Watch
 
@@ -148,7 +148,7 @@ def test_raw_motion_through_app_code_and_activity_call(quick_run, full_rate):
     spec = importlib.util.spec_from_file_location("sleep_stager", bundle / "sleep_stager.py")
     app = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(app)
-    _, options = read_hparams(quick_run.folder)
+    options = RunFolder(quick_run.folder).options
     recording = read_recording(full_rate, "1818471")
     stager, watch = app.SleepStager(bundle, "float32"), Watch(bundle, "float32")
     own, expected, ours, theirs = [], [], [], []

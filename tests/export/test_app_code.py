@@ -21,18 +21,18 @@ from export.app_code import write_apps
 from export.contract import Contract
 from pipeline.activity import HZ, ActivityCounter
 from pipeline.align import CHANNELS_OF_SENSOR, Aligner, align
-from pipeline.constants import CHANNELS, STAGES
+from pipeline.constants import CHANNELS, STAGES, UNKNOWN
+from pipeline.coverage import CoverageTracker
 from pipeline.options import Options
 from pipeline.recordings import read_recording, subjects
 from watch_sim import Watch
 from watch_sim.stream import events
 
 sys.path.insert(0, str(Path(__file__).parent / "apps"))
-from driving import driver, epochs, feeding, text
+from driving import LANGUAGES, app_bundle, coverages, driver, dropped_words, epochs, feeding, text
 from writing import trouble, writing_down, written
 
 OPTIONS = Options()
-LANGUAGES = ["python", *(pytest.param(name, marks=pytest.mark.runtimes) for name in ("javascript", "kotlin"))]
 GRIDS = ((1, 30, 30), (1, 60, 15), (15, 120, 60), (30, 90, 30))  # data_alignment, window_size, stride
 UNIX = 1.7e9 + 0.25
 
@@ -45,9 +45,7 @@ def drive(request, tmp_path_factory):
 @pytest.fixture(scope="module")
 def bundle(quick_run, tmp_path_factory):
     """The GRU of the quick run with its app code."""
-    folder = Path(shutil.copytree(quick_run.folder / "bundles" / "gru", tmp_path_factory.mktemp("apps") / "gru"))
-    write_apps(folder, Contract.read(folder))
-    return folder
+    return app_bundle(quick_run.folder, tmp_path_factory.mktemp("apps"))
 
 
 def contract_of(folder):
@@ -55,14 +53,14 @@ def contract_of(folder):
 
 
 def aligned(options, channels, start, fed, end, counted=False):
-    """The windows that pipeline.align makes of events that come one by one: {channel: [n, values]}."""
+    """What pipeline.align makes of events that come one by one: ({channel: [n, values]}, its Aligner)."""
     aligner = Aligner(options, channels, start, count_motion=counted)
     closed = []
     for sensor, t, value in fed:
         aligner.feed(sensor, t, value)
         closed.append(aligner.before(t)[1])
     closed.append(aligner.advance(end)[1])
-    return {name: np.concatenate([windows[name] for windows in closed]) for name in channels}
+    return {name: np.concatenate([windows[name] for windows in closed]) for name in channels}, aligner
 
 
 @pytest.mark.parametrize("start", [0.0, -600.0, UNIX])
@@ -74,15 +72,25 @@ def test_windows_are_those_of_the_pipeline(drive, grid, start, tmp_path):
     script = feeding(fed)
     for i in sorted(rng.choice(len(fed), 8), reverse=True):
         script.insert(i, "take -")
-    answers = drive(folder, [text("create", "int8", start, "-"), *script, text("take", start + 420)])
+    script = [text("create", "int8", start, "-"), *script, text("take", start + 420), "dropped", "findings"]
+    *answers, dropped, findings = drive(folder, script)
     assert {x for x in answers if " " not in x} <= {"ok", ""}
-    actual, expected = written(folder, "step"), aligned(options, tuple(CHANNELS), start, fed, start + 420)
+    actual, (expected, aligner) = written(folder, "step"), aligned(options, tuple(CHANNELS), start, fed, start + 420)
+    assert sorted(dropped.split(" ")) == sorted(dropped_words(aligner.dropped))
+    assert {"motion.repeated", "motion.late", "motion.out_of_range"} <= {word.split("=")[0] for word in dropped.split()}
+    assert findings == ""
     assert len(expected["steps"]) == 420 // options.stride
     for name, windows in expected.items():
         np.testing.assert_array_equal(actual[name], windows, err_msg=name)
-    times, stages, p = epochs([x for x in answers if x != "ok"])
+    taken = [x for x in answers if x != "ok"]
+    times, stages, p = epochs(taken)
     assert times == [start + options.stride * k for k in range(len(expected["steps"]))]
-    assert set(stages) == {STAGES[4]}
+    tracker = CoverageTracker(options, tuple(CHANNELS))
+    coverage = [tracker.update({name: x[i] for name, x in expected.items()}) for i in range(len(times))]
+    assert stages == [UNKNOWN if window.unknown else STAGES[4] for window in coverage]
+    assert coverages(taken) == [
+        {sensor: (c.share, c.seconds_since) for sensor, c in window.sensors.items()} for window in coverage
+    ]
     remembered = [[0.5, 0.25, 0], *(p[:-1, :3].tolist())]  # output i of call n is n + i/10
     np.testing.assert_array_equal(actual["memory"], np.float32(remembered))
 
@@ -292,9 +300,18 @@ def test_segments_are_merged_runs_in_the_zone(drive, bundle, night, watched, zon
 
 def test_segments_leave_gaps_and_do_not_overlap(drive, tmp_path):
     folder = writing_down(tmp_path, OPTIONS, ("heart_rate",))
-    nights = [("0", 60), ("120", 180), ("150", 210)]  # a gap of a minute, then epochs told twice
+    nights = [(0, 60), (120, 180), (150, 210)]  # a gap of a minute, then epochs told twice
     script = ["create int8 0 -"]
     for start, end in nights:
-        script += [f"reset {start}", f"take {end}"]
+        script += [f"reset {start}", *(f"feed heart_rate {t} 60" for t in range(start, end, 30)), f"take {end}"]
     found = segments(drive(folder, [*script, "segments +00:00 health_connect 0"])[-1])
     assert [(a.timestamp(), b.timestamp()) for a, b, *_ in found] == [(0, 60), (120, 210)]
+
+
+def test_segments_leave_unknown_stages_out(drive, tmp_path):
+    folder = writing_down(tmp_path, OPTIONS, ("heart_rate",))
+    script = ["create int8 0 -", *(f"feed heart_rate {t} 60" for t in (45, 635)), "take 660"]
+    *_, taken, answer = drive(folder, [*script, "segments +00:00 health_connect 0"])
+    stages = epochs([taken])[1]
+    assert stages == [UNKNOWN] + [STAGES[4]] * 10 + [UNKNOWN] * 10 + [STAGES[4]]
+    assert [(a.timestamp(), b.timestamp()) for a, b, *_ in segments(answer)] == [(30, 330), (630, 660)]

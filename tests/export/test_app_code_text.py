@@ -15,6 +15,7 @@ from export.app_code import CODE, write_apps
 from export.app_constants import app_constants
 from export.app_literals import WIDTH
 from export.contract import Contract
+from pipeline.align import REASONS
 from pipeline.constants import ARCHITECTURES
 
 every = pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -40,7 +41,9 @@ def strings_of(value):
 @every
 def test_all_of_the_contract_is_in_every_language(bundle):
     constants = app_constants(Contract.read(bundle))
-    expected = strings_of({**constants, "channels": [c | {"value": ""} for c in constants["channels"]]})
+    for entry in (*constants["channels"], *constants["sensors"].values()):
+        entry["value"] = ""  # sum or mean: true or false in Kotlin and Swift
+    expected = strings_of(constants)
     expected |= {name for plan in (constants["activity"], *constants["precisions"].values()) for name in plan["states"]}
     expected |= {*constants["precisions"], *constants["operating_points"], *constants["sensors"]}
     for name in CODE:
@@ -159,6 +162,17 @@ def test_the_page_says_of_raw_motion_and_operating_points_what_the_contract_has(
     assert "Activity counts come from it by themselves." not in without
     assert "Operating points" not in without
     assert "\n\n\n\n" not in without
+
+
+@pytest.mark.parametrize("architecture", ["gru"])
+def test_the_page_has_the_rule_for_unknown_stages_and_every_reason(bundle):
+    document = Contract.read(bundle).document() | {"unknown": {"absent_seconds": 420, "off_wrist_seconds": 3000}}
+    contract = Contract.model_validate(document)
+    write_apps(bundle, contract)
+    page = (bundle / "README.md").read_text()
+    assert "absent for 7 minutes" in page and "moved for 50 minutes" in page
+    assert all(f"`{reason}`" in page for reason in REASONS)
+    assert all(f"**`{name}`**" in page for name in ("Unknown", "coverage", "dropped", "findings"))
 
 
 @pytest.mark.parametrize("architecture", ["gru"])

@@ -15,6 +15,9 @@ def test_they_are_plain_and_as_in_the_contract(contract):
     constants, document = app_constants(contract), contract.document()
     for name in ("architecture", "stages", "seconds", "channels", "operating_points"):
         assert constants[name] == document[name]
+    assert constants["unknown"] == contract.unknown.model_dump()
+    assert constants["input_guard"] == contract.input_guard.model_dump() | {"standard_gravity": 9.80665}
+    assert constants["sensors"]["activity"] == {"range": [0, 100_000], "value": "sum", "channels": ["activity"]}
     call = constants["precisions"]["float32"]["calls"][1]
     expected = document["precisions"]["float32"]["calls"][1]
     assert (call["file"], call["sha256"]) == (expected["file"], expected["sha256"])

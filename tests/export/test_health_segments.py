@@ -20,6 +20,11 @@ def test_a_gap_stays_a_gap():
     assert equal_runs([(0, 2), (60, 2)], 30) == [(0, 30_000, 2), (60_000, 90_000, 2)]
 
 
+def test_an_unknown_stage_is_a_gap():
+    assert equal_runs([(0, 2), (30, None), (60, 2)], 30) == [(0, 30_000, 2), (60_000, 90_000, 2)]
+    assert equal_runs([(0, None), (15, 3)], 30) == [(15_000, 45_000, 3)]
+
+
 def test_overlap_goes_to_the_earlier_epoch():
     assert equal_runs([(0, 2), (15, 3)], 30) == [(0, 30_000, 2), (30_000, 45_000, 3)]
     assert equal_runs([(0, 2), (0, 3)], 30) == [(0, 30_000, 2)]

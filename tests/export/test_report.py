@@ -9,9 +9,11 @@ import pytest
 
 from benchmarks.step import met
 from export import report
+from export.card import MAIN_STRESSES
 from export.contract import Contract
 from pipeline.align import Night
 from pipeline.constants import STAGES
+from pipeline.degrade import STRESSES
 from pipeline.files import read_json, write_json
 from pipeline.origin import SLEEP_ACCEL, SYNTHETIC, UNKNOWN, Origin
 from pipeline.run_folder import RunFolder
@@ -212,10 +214,37 @@ class TestBundle:
         assert "## Classes" not in text
         assert "no night is scored" in card
 
+    def test_a_stress_test_is_quoted(self, run):
+        """The one of the card's architecture; without any, the command that makes it."""
+        *_, card = self.write(run)
+        assert "`python -m evaluation stress RUN`" in card
+        row = {"views": {"5": {"kappa": 0.123}}, "recall": {"REM": None}, "unknown_share": 0.25}
+        row |= {"kappa_change": -0.3, "kappa_change_interval": [-0.4, -0.2]}
+        rows = [row | {"stress": name} for name in ("noise 5 bpm", "rounded to 2 bpm")]
+        cadence = [{"heart_rate": "every 60 s", "movement": "none", "kappa": 0.456, "kappa_change": -0.1}]
+        entry = {"architecture": "gru", "precision": "int8", "stresses": rows, "cadence": cadence}
+        other = entry | {"architecture": "rnn", "precision": "float32"}
+        write_json(run / "stress.json", {"results": [other, entry]})
+        *_, card = self.write(run)
+        assert "`python -m evaluation stress RUN`" not in card
+        assert "Measured with the int8 file" in card
+        assert "| noise 5 bpm | 0.12 | -0.30 [-0.40, -0.20] | - | 25% |" in card
+        assert "rounded to 2 bpm" not in card  # no main stress
+        assert "| heart rate | movement: none |\n| --- | --- |\n| every 60 s | 0.46 |" in card
+        write_json(run / "stress.json", {"results": [other]})
+        *_, card = self.write(run)
+        assert "`python -m evaluation stress RUN`" in card
+
+    def test_main_stresses_exist(self):
+        assert {*MAIN_STRESSES} <= {*STRESSES}
+
     def test_operating_points(self, run):
         *_, card = self.write(run)
         rows = [line for line in card.splitlines() if line.startswith(("| default", "| balanced", "| rem"))]
-        assert [row.split(" | ")[0] for row in rows] == ["| default", "| balanced", "| rem"]
+        points = [*RunFolder(run).operating_points("gru")]  # one that changes nothing is left out
+        assert [row.split(" | ")[0] for row in rows] == [
+            f"| {name}" for name in (["default", *points] if points else [])
+        ]
         assert all(row.count("|") == 2 + 8 + len(STAGES) - 4 for row in rows)
 
 

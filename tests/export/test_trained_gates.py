@@ -80,9 +80,7 @@ def nights(trained, real):
 def reference(trained, nights):
     """{(architecture, stress): Keras probabilities of the nights}."""
     features = {stress: trained.sensing().sense_nights(group) for stress, group in nights.items()}
-    return {
-        (name, stress): trained.probabilities(name, x) for name in ARCHITECTURES for stress, x in features.items()
-    }
+    return {(name, stress): trained.probabilities(name, x) for name in ARCHITECTURES for stress, x in features.items()}
 
 
 @pytest.mark.parametrize("precision", PRECISIONS)

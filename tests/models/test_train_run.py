@@ -2,17 +2,18 @@
 
 import json
 from dataclasses import replace
-from itertools import chain
 
 import numpy as np
 import pytest
 
+from models.inner_folds import predict_out_of_fold
 from models.operating_points import operating_points
 from models.sensing import Sensing
 from models.train_run import features_of_parts, train_architecture, train_run
-from models.training import best_epoch
-from pipeline.augment import night_variant
+from pipeline.augment import night_variants
+from pipeline.coverage import unknown_windows
 from pipeline.errors import UserMistake
+from scoring.predictions import read_predictions
 
 
 @pytest.fixture(scope="module")
@@ -32,16 +33,35 @@ def test_every_night_has_its_features_and_stages(small, data):
             assert np.array_equal(stages, night.stages)
 
 
-def test_every_training_night_comes_with_its_variants(small, data):
-    options, nights = small.run.options, small.parts["train"]
-    seeds = [[options.seed, i, j] for i in range(len(nights)) for j in range(options.variants)]
-    variants = [night_variant(nights[seed[1]], options, seed) for seed in seeds]
-    expected = [[night, *variants[i * options.variants :][: options.variants]] for i, night in enumerate(nights)]
-    assert [len(pairs) for pairs in data[0]["train"]] == [1 + options.variants] * len(nights)
-    pairs, same = [*chain(*data[0]["train"])], [*chain(*expected)]
-    for (features, stages), night, x in zip(pairs, same, small.run.sensing().sense_nights(same), strict=True):
-        assert np.array_equal(stages, night.stages)
-        assert np.allclose(features, x, atol=1e-5)
+def test_every_night_to_train_on_comes_with_its_variants(small, data):
+    """Those of inner validation too: inner folds train on them."""
+    options, nights = small.run.options, [*small.parts["train"], *small.parts["inner_validation"]]
+    groups = [*data[0]["train"], *data[0]["inner_variants"]]
+    assert len(data[0]["train"]) == len(small.parts["train"])
+    for i, (pairs, night) in enumerate(zip(groups, nights, strict=True)):
+        expected = [night, *night_variants(night, options, [options.seed, i], options.variants)]
+        assert len(pairs) == len(expected)
+        for (features, stages), same, x in zip(
+            pairs, expected, small.run.sensing().sense_nights(expected), strict=True
+        ):
+            assert np.array_equal(stages, same.stages)
+            assert np.allclose(features, x, atol=1e-5)
+
+
+@pytest.mark.parametrize(("variants", "copies"), [(0, 1), (4, 2)])
+def test_an_epoch_in_three_takes_a_night_as_recorded(small, new_run, tmp_path, variants, copies):
+    parts = {part: nights[:1] for part, nights in small.parts.items()}
+    run = new_run(tmp_path / "run", parts, replace(small.run.options, variants=variants))
+    (pairs,) = features_of_parts(run, parts)["train"]
+    as_recorded = [np.array_equal(features, pairs[0][0]) for features, _ in pairs]
+    assert as_recorded == [True] * copies + [False] * variants
+
+
+def test_without_inner_folds_inner_nights_are_not_varied(small, new_run, tmp_path):
+    run = new_run(tmp_path / "run", small.parts, replace(small.run.options, inner_folds=0, variants=1))
+    data = features_of_parts(run, small.parts)
+    assert data["inner_variants"] == []
+    assert len(data["train"]) == len(small.parts["train"])
 
 
 def test_scaler_rests_on_the_training_nights_alone_and_not_on_their_variants(small, data):
@@ -53,22 +73,87 @@ def test_scaler_rests_on_the_training_nights_alone_and_not_on_their_variants(sma
         assert np.allclose(written[name], sensing.scaler[name], rtol=1e-4, atol=1e-5)
 
 
-def test_each_architecture_has_one_best_epoch(small):
+def test_the_last_epoch_of_each_architecture_is_kept(small):
     log = small.run.accuracies()
-    options = small.run.options
-    assert log.architecture.unique().tolist() == list(options.architectures)
+    assert log.architecture.unique().tolist() == list(small.run.options.architectures)
     for name, rows in log.groupby("architecture"):
         assert rows.epoch.tolist() == [1, 2, 3], name
-        assert rows.epoch[rows.best].tolist() == [best_epoch(rows.to_dict("records"), options)["epoch"]]
+        assert rows.epoch[rows.best].tolist() == [3]
 
 
-def test_operating_points_are_those_of_the_inner_nights(small):
-    inner = small.parts["inner_validation"]
-    features = small.run.sensing().sense_nights(inner)
+def assert_points(run, architecture, stages, probabilities):
+    """The run's operating points are those that these nights choose."""
+    expected, left_out = operating_points(stages, probabilities)
+    assert run.operating_points(architecture).keys() == expected.keys()
+    for point, weights in run.operating_points(architecture).items():
+        assert np.allclose(weights["weights"], expected[point]["weights"], rtol=1e-3)
+    assert run.left_out_points(architecture) == left_out
+    assert {*expected} | {*left_out} == {"balanced", "rem"}
+
+
+def test_operating_points_are_those_of_the_out_of_fold_predictions(small):
+    nights = [*small.parts["train"], *small.parts["inner_validation"]]
     for name in small.run.options.architectures:
-        expected = operating_points([n.stages for n in inner], small.run.probabilities(name, features))
-        for point, weights in small.run.operating_points(name).items():
-            assert np.allclose(weights["weights"], expected[point]["weights"], rtol=1e-3)
+        predicted = read_predictions(small.run.out_of_fold(name))
+        for out_of_fold, night in zip(predicted, nights, strict=True):
+            assert out_of_fold.subject == night.subject
+            assert np.array_equal(out_of_fold.stages, night.stages)
+            assert np.array_equal(out_of_fold.times, night.ends - 30)
+            assert np.array_equal(out_of_fold.unknown, unknown_windows(night, small.run.options, small.run.channels))
+        assert_points(small.run, name, [n.stages for n in predicted], [n.probabilities for n in predicted])
+
+
+def test_out_of_fold_predictions_are_no_models_of_the_run(small):
+    """The final network was trained on these nights; the networks of the folds were not."""
+    train = small.parts["train"]
+    features = small.run.sensing().sense_nights(train)
+    for name in small.run.options.architectures:
+        predicted = read_predictions(small.run.out_of_fold(name))[: len(train)]
+        for out_of_fold, p in zip(predicted, small.run.probabilities(name, features), strict=True):
+            assert np.abs(out_of_fold.probabilities - p).max() > 1e-3
+
+
+def test_without_inner_folds_operating_points_are_those_of_the_inner_nights(small, new_run, tmp_path):
+    options = replace(small.run.options, inner_folds=0, architectures=("rnn",), epochs=1, variants=0)
+    run = new_run(tmp_path / "run", small.parts, options)
+    train_run(run, small.parts)
+    assert not run.out_of_fold("rnn").exists()
+    inner = small.parts["inner_validation"]
+    assert_points(run, "rnn", [n.stages for n in inner], run.probabilities("rnn", run.sensing().sense_nights(inner)))
+
+
+@pytest.fixture(scope="module")
+def everyone(small, new_run, tmp_path_factory):
+    """A run that holds no subject out, its parts, and what was reported."""
+    parts = {"train": [*small.parts["train"]], "inner_validation": [], "validation": []}
+    options = replace(small.run.options, architectures=("rnn",), epochs=9, variants=0, train_split=1)
+    run, done = new_run(tmp_path_factory.mktemp("everyone") / "run", parts, options), []
+    train_run(run, parts, done=done.append)
+    return type(run)(run.path), parts, done
+
+
+def test_a_run_that_holds_no_subject_out_takes_its_epochs_from_inner_folds(everyone):
+    run, parts, done = everyone
+    data = features_of_parts(run, parts)
+    epochs, probabilities = predict_out_of_fold("rnn", data["train"], run.options, run.partial("rnn"))  # kept
+    log = run.accuracies()
+    assert 7 <= epochs <= 9
+    assert log.epoch.tolist() == [*range(1, epochs + 1)]
+    assert log.epoch[log.best].tolist() == [epochs]
+    assert f"rnn: best epoch {epochs}, by inner folds" in done
+    assert not [name for name in log if name.startswith(("validation", "inner_validation"))]
+    assert_points(run, "rnn", [night.stages for night in parts["train"]], probabilities)
+    assert run.trained
+    assert run.model("rnn").output_shape[-1] == 5
+
+
+def test_a_run_that_holds_no_subject_out_has_golden_nights_to_check_parity_on(everyone):
+    run, parts, _ = everyone
+    assert run.all_trained_on
+    assert [len(night) for night in run.golden_nights()] == [120, 110, 100]
+    expected = ["2", "5", "4"]
+    assert run.parity_subjects(run.dataset_dir) == expected
+    assert {*expected} < {night.subject for night in parts["train"]}
 
 
 def test_golden_nights_are_the_longest_held_out_ones(small):
@@ -77,10 +162,16 @@ def test_golden_nights_are_the_longest_held_out_ones(small):
 
 
 def test_work_under_way_and_done_is_reported(small):
-    epochs = [(f"{name}: epoch {n} of 3", 1) for name in small.run.options.architectures for n in (1, 2, 3)]
-    assert small.doing == epochs
-    assert small.done[0] == f"{len(small.run.scaler['mean'])} features"
-    assert [what.split(":")[0] for what in small.done[1:]] == list(small.run.options.architectures)
+    doing, done = [], [f"{len(small.run.scaler['mean'])} features"]
+    for name in small.run.options.architectures:
+        doing += [(f"{name}: inner folds", cost) for cost in (0, 3, 3)]  # a fold costs its epochs
+        doing += [(f"{name}: epoch {n} of 3", 1) for n in (1, 2, 3)]
+        left_out = small.run.left_out_points(name).items()
+        done += [f"{name}: 2 inner folds, κ ", f"{name}: best epoch 3, inner validation κ "]
+        done += [f"{name}: no operating point {point!r}: {reason}" for point, reason in left_out]
+    assert small.doing == doing
+    assert len(small.done) == len(done)
+    assert all(text.startswith(expected) for text, expected in zip(small.done, done, strict=True)), small.done
 
 
 @pytest.mark.parametrize("part", ["train", "inner_validation", "validation"])

@@ -13,7 +13,7 @@ import pytest
 from sklearn.metrics import cohen_kappa_score
 
 from models.forms import padded
-from models.training import best_epoch, train_network
+from models.training import first_late_epoch, train_network
 from pipeline.batches import batches
 from pipeline.constants import ARCHITECTURES, STAGES
 from pipeline.options import Options
@@ -92,20 +92,14 @@ def assert_same(one, two):
         assert np.array_equal(x, y)
 
 
-def best_row(rows):
-    """The row of the best inner validation kappa among the last third of five epochs, of equals the last."""
-    best = max(row["inner_validation_kappa"] for row in rows[3:])
-    return [row for row in rows[3:] if row["inner_validation_kappa"] == best][-1]
-
-
 def test_it_learns(whole):
     assert [row["epoch"] for row in whole.rows] == [1, 2, 3, 4, 5]
     assert whole.rows[-1]["validation_accuracy"] > 0.6
     assert whole.rows[-1]["train_accuracy"] > max(0.5, whole.rows[0]["train_accuracy"])
 
 
-def test_what_is_kept_is_the_epoch_best_on_scored_windows_of_inner_validation(whole):
-    best = best_row(whole.rows)
+def test_what_is_kept_is_the_last_epoch_scored_on_scored_windows_only(whole):
+    best = whole.rows[-1]
     model = keras.models.load_model(whole.best)
     assert model.output_shape[-1] == len(STAGES)
     for part in ("inner_validation", "validation"):
@@ -116,17 +110,6 @@ def test_what_is_kept_is_the_epoch_best_on_scored_windows_of_inner_validation(wh
         assert np.isclose(best[f"{part}_accuracy"], (p.argmax(1) == true).mean())
         assert np.isclose(best[f"{part}_kappa"], cohen_kappa_score(true, p.argmax(1)))
         assert np.isclose(best[f"{part}_loss"], -np.log(p[np.arange(len(p)), true]).mean(), rtol=1e-4)
-
-
-def test_of_equally_good_late_epochs_the_last_is_kept():
-    rows = [
-        {"epoch": i + 1, "inner_validation_kappa": x} for i, x in enumerate((0.9, 0.4, 0.8, 0.6, 0.7, 0.5, 0.7, 0.6))
-    ]
-    options = Options(epochs=8)
-    assert best_epoch(rows, options) is rows[6]
-    assert best_epoch(rows[:6], options) is rows[5]
-    assert best_epoch(rows[:5], options) is None  # not before the last third
-    assert best_epoch(rows[:1], Options(epochs=1)) is rows[0]
 
 
 def test_the_same_seed_gives_the_same_weights_whatever_unscored_windows_hold(trained, data, tmp_path):
@@ -164,6 +147,48 @@ def test_a_training_that_had_ended_is_not_repeated(small):
     assert again.rows == rows
     assert again.best == small.best
     assert again.best.exists()
+
+
+class CountEpochs(keras.callbacks.Callback):
+    """Epochs that ended, and the weights after each."""
+
+    def __init__(self):
+        super().__init__()
+        self.epochs, self.weights = [], []
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.epochs.append(epoch)
+        self.weights.append(self.model.get_weights())
+
+
+def test_without_a_folder_nothing_is_scored_or_kept_and_weights_are_the_same(data, small, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows, logged, callback = [], [], CountEpochs()
+    best = train_network("rnn", {"train": data["train"]}, OPTIONS, rows, None, logged.append, [callback])
+    assert best is None
+    assert rows == logged == [*tmp_path.iterdir()] == []
+    assert callback.epochs == [0, 1, 2, 3, 4]
+    after = keras.models.load_model(small.partial / "epoch_5.keras").get_weights()
+    for x, y in zip(callback.weights[-1], after, strict=True):
+        assert np.array_equal(x, y)
+
+
+def test_a_training_may_end_within_its_schedule_and_keeps_the_last_epoch(data, small, tmp_path):
+    """Without inner validation nights: as after that epoch of the whole schedule."""
+    rows, logged, callback = [], [], CountEpochs()
+    alone = {"train": data["train"], "inner_validation": [], "validation": []}
+    best = train_network("rnn", alone, OPTIONS, rows, tmp_path, logged.append, [callback], stop_after=4)
+    assert [row["epoch"] for row in rows] == [1, 2, 3, 4]
+    assert logged == rows
+    assert all(row.keys() == {"epoch", "train_accuracy"} for row in rows)
+    assert [row["train_accuracy"] for row in rows] == [row["train_accuracy"] for row in small.rows[:4]]
+    kept = keras.models.load_model(best).get_weights()
+    assert all(np.array_equal(x, y) for x, y in zip(kept, callback.weights[-1], strict=True))
+
+
+@pytest.mark.parametrize(("epochs", "first"), [(1, 1), (2, 2), (3, 3), (5, 4), (9, 7), (90, 61)])
+def test_the_last_third_is_late(epochs, first):
+    assert first_late_epoch(Options(epochs=epochs)) == first
 
 
 def test_batches_are_whole_nights_padded_and_weighted():

@@ -169,6 +169,12 @@ def test_an_unusable_night_is_kept_too(tmp_path, parsed):
     assert first == second != []
 
 
+def test_a_change_of_the_guard_makes_a_new_entry(folder):
+    """As of any module that decides what a night holds."""
+    code = (Path(pipeline.nights.__file__).parent / "guard.py").read_bytes()
+    assert code in pipeline.nights._CODE
+
+
 def test_nothing_is_pickled(folder, cache):
     load_night(folder, "7", Options())
     (path,) = cache.iterdir()

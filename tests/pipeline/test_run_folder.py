@@ -19,7 +19,6 @@ from pipeline.origin import SLEEP_ACCEL, SURROGATE, SYNTHETIC, UNKNOWN, write_or
 from pipeline.run_folder import (
     RunFolder,
     begun,
-    best_model,
     epoch_model,
     held_out_predictions,
     inner_fold,
@@ -168,10 +167,9 @@ def test_a_run_is_stopped_until_it_is_finished(run, tmp_path):
     partial = run.partial("gru")
     partial.mkdir()
     epoch_model(partial, 3).touch()
-    best_model(partial).touch()
     inner_fold(partial, 2).touch()
     run.accuracy_log("gru").write_text("[]")
-    files = {"epoch_3.keras", "best.keras", "inner_fold_2.npy", "accuracies.json"}
+    files = {"epoch_3.keras", "inner_fold_2.npy", "accuracies.json"}
     assert {*names(run.partial())} == {"gru", *(f"gru/{name}" for name in files)}
     assert run.stopped
     for _ in range(2):

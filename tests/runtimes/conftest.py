@@ -52,7 +52,9 @@ def bundles(nights, tmp_path_factory):
     from pipeline.splits import nights_by_part, split_subjects
 
     folder = tmp_path_factory.mktemp("run")
-    options = Options(epochs=60, variants=2)  # hardly trained networks have their probabilities too close together
+    options = Options(
+        epochs=60, variants=2, inner_folds=0
+    )  # hardly trained networks have their probabilities too close together
     loaded, _ = load_nights(nights, options)
     splits = split_subjects([night.subject for night in loaded], options)
     run = TrainedRun.create(folder, loaded, splits, options, nights)

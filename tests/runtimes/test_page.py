@@ -8,6 +8,7 @@ import json
 import re
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import pandas as pd
 import pytest
 
 from pipeline.activity import ActivityCounter
-from pipeline.constants import STAGES
+from pipeline.constants import STAGES, UNKNOWN
 from pipeline.options import Options
 from pipeline.recordings import Recording, read_recording
 from scoring.metrics import kappa
@@ -125,6 +126,10 @@ def check_same(table, expected, exact):
     expected = expected.iloc[: len(table)]  # with labels a night may end before its last sample
     assert len(table) > 100
     assert table.time.tolist() == expected.t.tolist()
+    unknown = (expected.predicted_stage == UNKNOWN).to_numpy()
+    np.testing.assert_array_equal(table.stage == UNKNOWN, unknown)
+    assert table[[*PROBABILITY_COLUMNS]][unknown].isna().all(axis=None)
+    table, expected = table[~unknown], expected[~unknown]
     p, q = table[[*PROBABILITY_COLUMNS]].to_numpy(), expected[[*PROBABILITY_COLUMNS]].to_numpy()
     apart = 1e-5 if exact else 1e-2  # another processor may round 8-bit products elsewhere
     assert np.abs(p - q).max() < apart
@@ -339,6 +344,77 @@ class TestOwnNight:
         assert page.get_attribute("#place", "max") == "3"
 
 
+class TestUnknown:
+    """A night of two hours, of which one hour and a half in the middle has no value at all."""
+
+    MINUTES, FIRST, LAST = 120, 15, 105
+
+    @pytest.fixture
+    def gapped(self, page):
+        times = [t for t in range(0, 60 * self.MINUTES + 1, 10) if not 60 * self.FIRST < t < 60 * self.LAST]
+        text = "\n".join(["time,heart_rate", *(f"{t},{55 + t % 9}" for t in times)])
+        page.evaluate(DROP, [text, "gapped.csv"])
+        page.locator("#night option:checked", has_text="gapped.csv").wait_for(state="attached")
+        ready(page)
+        return page
+
+    def test_it_is_a_gap_with_a_name(self, gapped, tmp_path):
+        page = gapped
+        play(page)
+        table = night_of(page, tmp_path)
+        unknown = (table.stage == UNKNOWN).to_numpy()
+        first, last = np.flatnonzero(unknown)[[0, -1]]
+        assert unknown[first : last + 1].all()
+        assert unknown.sum() * 0.5 == pytest.approx(self.LAST - self.FIRST - 5, abs=1)
+        assert table[[*PROBABILITY_COLUMNS]].isna().any(axis=1).tolist() == unknown.tolist()
+        assert page.locator("#unknown-key").is_visible()
+        assert page.evaluate(GREY) == pytest.approx(unknown.mean(), abs=0.02)
+        page.click("#as-table summary")
+        page.locator("#runs tbody tr").first.wait_for()
+        assert UNKNOWN in [row[3] for row in rows(page, "#runs")]
+
+    def test_now_shows_it_and_what_the_stage_rests_on(self, gapped):
+        page = gapped
+        page.locator("#place").evaluate(MOVE, 2 * 60)
+        page.locator("#stage", has_text=UNKNOWN).wait_for()
+        assert {*page.locator("#bars li > span:last-child").all_inner_texts()} == {""}
+        heart = page.locator("#coverage li[data-sensor=heart_rate] span").all_inner_texts()
+        assert heart == ["Heart rate", "0 %", "45 min ago"]
+        activity = page.locator("#coverage li[data-sensor=activity] span").all_inner_texts()
+        assert activity == ["Activity", "0 %", "never sensed"]
+        assert page.inner_text("#coverage-title") == "Sensed in the last 10 min"
+        page.locator("#place").evaluate(MOVE, 20)
+        page.locator("#stage", has_text=re.compile("|".join(STAGES))).wait_for()
+        heart = page.locator("#coverage li[data-sensor=heart_rate] span").all_inner_texts()
+        assert heart[1] == "100 %"
+
+    def test_a_sensor_that_is_missing_all_night_is_named(self, gapped):
+        assert "Missing all night: activity." in gapped.inner_text("#note")
+
+    def test_only_windows_with_a_stage_on_both_sides_agree_or_differ(self, gapped, tmp_path):
+        page = gapped
+        choose(page, which="other", architecture="gru", precision="float32")
+        play(page)
+        one = night_of(page, tmp_path).stage
+        choose(page, precision="float32")
+        other = night_of(page, tmp_path).stage
+        both = one != UNKNOWN
+        choose(page, precision="int8")
+        expected = [f"{100 * (one == other)[both].mean():.0f} %", f"{kappa(one[both], other[both]):.2f}"]
+        assert rows(page, "#agreement") == [["gru int8 – gru float32", *expected]]
+
+    def test_health_stores_and_edf_take_it(self, gapped, tmp_path):
+        import mne
+
+        gapped.fill("#start", "2026-10-20T22:00:00")
+        samples = json.loads(exported(gapped, "healthkit", tmp_path).read_text())["samples"]
+        holes = [(a["end"], b["start"]) for a, b in pairwise(samples) if a["end"] != b["start"]]
+        ((begin, end),) = holes
+        minutes = (pd.Timestamp(end) - pd.Timestamp(begin)).total_seconds() / 60
+        notes = mne.read_annotations(exported(gapped, "edf", tmp_path)).description
+        assert minutes == sum(text == "Sleep stage ?" for text in notes) / 2
+
+
 class TestExport:
     def test_edf(self, page, held_out, tmp_path):
         import mne
@@ -437,6 +513,7 @@ class TestForEveryone:
             for ink in ("ink", "muted", "accent", "wrong"):
                 for ground in ("ground", "card"):
                     assert contrast(colours[ink], colours[ground]) >= 4.5, (ink, ground, colours)
+            assert contrast(colours["ink"], colours["unknown"]) >= 4.5  # its name stands on it
             for stage in ("wake", "n1", "n2", "n3", "rem", "heart", "move", "edge"):
                 assert contrast(colours[stage], colours["card"]) >= 2.4, (stage, colours)
             assert contrast(colours["on-accent"], colours["accent"]) >= 4.5
@@ -478,11 +555,23 @@ PAINTED = """() => {  // the share of the night's width that the probabilities t
   }
   return painted / wide;
 }"""
+GREY = """() => {  // the share of the night's width that is shown as unknown
+  const canvas = document.getElementById("hypnogram"), scale = canvas.width / canvas.clientWidth;
+  const probe = document.body.appendChild(document.createElement("span"));
+  probe.style.color = "var(--unknown)";
+  const grey = getComputedStyle(probe).color.match(/[\\d.]+/g).slice(0, 3).map(Number);
+  probe.remove();
+  const y = Math.round(3 * scale), left = Math.round(44 * scale), wide = canvas.width - left - Math.round(8 * scale);
+  const row = canvas.getContext("2d").getImageData(left, y, wide, 1).data;
+  let painted = 0;
+  for (let i = 0; i < wide; i++) painted += grey.every((value, k) => Math.abs(row[4 * i + k] - value) < 3);
+  return painted / wide;
+}"""
 NAMELESS = """() => [...document.querySelectorAll("button, select, input, canvas, summary")]
   .filter((e) => !(e.labels?.length || e.ariaLabel || e.textContent.trim())).map((e) => e.outerHTML)"""
 COLOURS = """() => {
   const names = ["ground", "card", "ink", "muted", "accent", "on-accent", "wrong", "edge", "heart", "move",
-                 "wake", "n1", "n2", "n3", "rem"];
+                 "wake", "n1", "n2", "n3", "rem", "unknown"];
   const probe = document.body.appendChild(document.createElement("span"));
   const found = names.map((name) => {
     probe.style.color = `var(--${name})`;

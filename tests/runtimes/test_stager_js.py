@@ -10,7 +10,7 @@ import pytest
 
 from pipeline.activity import ActivityCounter
 from pipeline.align import extent
-from pipeline.constants import GRACE_S, STAGES
+from pipeline.constants import GRACE_S, STAGES, UNKNOWN
 from pipeline.options import Options
 from pipeline.recordings import Recording, read_recording, subjects
 from watch_sim.stream import stream
@@ -68,10 +68,19 @@ def watched(bundles, recording, precision, operating_point=None):
     return [epoch for epochs in stream(recording, OPTIONS, watch) for epoch in epochs]
 
 
+def coverages(epochs):
+    """[{sensor: (share, seconds since or None)}] of epochs of sleep-stager.js."""
+    return [{name: (c["share"], c["secondsSince"]) for name, c in epoch["coverage"].items()} for epoch in epochs]
+
+
 def compared(actual, expected):
     """(share of epochs with the same stage, [epochs, 5] differences of probabilities)"""
     assert [epoch["time"] for epoch in actual] == [epoch.time for epoch in expected]
     assert len(expected) == HOURS * 120
+    assert coverages(actual) == [
+        {sensor: (c.share, c.seconds_since) for sensor, c in epoch.coverage.sensors.items()} for epoch in expected
+    ]
+    assert [epoch["stage"] == UNKNOWN for epoch in actual] == [epoch.stage == UNKNOWN for epoch in expected]
     same = np.mean([a["stage"] == b.stage for a, b in zip(actual, expected, strict=True)])
     return same, np.array([a["probabilities"] for a in actual]) - np.stack([b.probabilities for b in expected])
 
@@ -143,13 +152,15 @@ def test_segments_over_the_end_of_summer_time(replay_page, bundles, platform):
     page, _ = replay_page
     zone = ZoneInfo("Europe/Berlin")
     start = datetime(2026, 10, 25, 1, 0, tzinfo=zone).timestamp()  # two hours before the clock goes back
-    stages = np.random.default_rng(0).choice(STAGES, 480)
+    stages = np.random.default_rng(0).choice(STAGES, 480).astype(object)
     stages[200:260] = "N1"
     stages[230:250] = "N2"  # N1 and N2 share a code
+    stages[320:330] = UNKNOWN
     epochs = [{"time": start + 30 * i, "stage": str(stage)} for i, stage in enumerate(stages)]
     del epochs[300:310]  # ten epochs without a stage
     options = {"zone": "Europe/Berlin", "platform": platform}
     actual = page.evaluate("(a) => segments(...a)", [BASE, epochs, options])
+    epochs = [epoch for epoch in epochs if epoch["stage"] != UNKNOWN]
 
     contract = json.loads((bundles / "gru" / "contract.json").read_text())
     codes = {stage["name"]: stage[platform] for stage in contract["stages"]}

@@ -98,6 +98,15 @@ def test_a_predicted_night_is_drawn_under_the_scored_one(hypnograms, figures, tm
     assert all(axis.get_xlim() == (0, 0.25) for axis in axes)
 
 
+def test_a_stage_that_is_unknown_is_not_drawn(hypnograms, figures, tmp_path):
+    epochs = pd.DataFrame(np.eye(5)[[N2] * 30], columns=PROBABILITY_COLUMNS)
+    epochs["predicted_stage"] = ["N2"] * 10 + ["Unknown"] * 20
+    plots.plot_night("1", epochs, 30, tmp_path / "a.png")
+    assert hypnograms == [([N2] * 10 + [-1] * 20, 30)]
+    plots.plot_night("1", epochs.assign(predicted_stage="Unknown"), 30, tmp_path / "b.png")
+    assert [axis.has_data() for axis in figures["b.png"].axes] == [False, True]
+
+
 def test_a_night_shows_its_probabilities_stacked(figures, tmp_path):
     p = np.random.default_rng(0).dirichlet(np.ones(5), 6)
     plots.plot_night("1", pd.DataFrame(p, columns=PROBABILITY_COLUMNS), 30, tmp_path / "a.png")
@@ -149,9 +158,9 @@ def test_accuracies_of_each_model_and_its_best_epoch(figures, tmp_path):
         np.testing.assert_allclose(line(rnn, part), [[1, 2], [0.3 + i, 0.1 + i]])
         assert [to_hex(drawn.get_color()) for drawn in gru.lines if drawn.get_label() == part] == [colour]
     for axis, best in ((gru, 1), (rnn, 2)):
-        assert line(axis, "kept, by inner validation κ")[0] == [best, best]
+        assert line(axis, "kept")[0] == [best, best]
     assert [text.get_text() for text in figures["a.png"].legends[0].get_texts()] == [
-        *parts, "kept, by inner validation κ",
+        *parts, "kept",
     ]  # fmt: skip
 
 

@@ -62,7 +62,11 @@ def test_predictions_come_back_as_they_were(written):
         (3, "007,30,N3,N2,1,0,0,0,0,0", "line 4"),
         (1, "007,30,N3,N2,1,0,0,0,0,0", "line 2"),
         (3, "", "line 4"),
-        (3, "007,30,N3,unknown,1,0,0,0,0", "line 4, predicted_stage: 'unknown' is none of Wake, N1, N2, N3, REM, nor Unknown"),
+        (
+            3,
+            "007,30,N3,unknown,1,0,0,0,0",
+            "line 4, predicted_stage: 'unknown' is none of Wake, N1, N2, N3, REM, nor Unknown",
+        ),
     ],
 )
 def test_damaged_predictions_are_refused(written, line, to, message):

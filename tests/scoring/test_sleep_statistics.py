@@ -67,7 +67,7 @@ def unknown_night(subject, predicted, unknown):
 
 
 def test_unknown_epochs_are_neither_sleep_nor_wake():
-    """Of what was scored 10 min awake, 5 min of N1, 15 min of N2 ... the last ten minutes, N2, are unknown."""
+    """In the last ten minutes, scored as N2, nothing was sensed."""
     scored, predicted = tables(unknown_night("a", NIGHT, [0] * 80 + [1] * 20))
     assert scored.loc["a", ["TST", "N2", "Wake"]].tolist() == [35, 25, 15]
     assert predicted.loc["a", ["TST", "N2", "Wake"]].tolist() == [25, 15, 15]

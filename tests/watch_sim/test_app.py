@@ -22,7 +22,8 @@ from fastapi.testclient import TestClient
 
 from export.runner import Runner
 from pipeline.align import align
-from pipeline.constants import STAGES
+from pipeline.constants import STAGES, UNKNOWN
+from pipeline.coverage import coverage_of_night
 from pipeline.options import Options
 from pipeline.recordings import paths, read_recording
 from pipeline.run_folder import RunFolder
@@ -46,7 +47,8 @@ def stages(epochs):
 
 
 def probabilities(epochs):
-    return np.array([epoch["probabilities"] for epoch in epochs])
+    """[epochs, 5], NaN where there are none."""
+    return np.array([epoch["probabilities"] or [np.nan] * 5 for epoch in epochs])
 
 
 class TestNights:
@@ -62,6 +64,10 @@ class TestNights:
         assert answer["sensors"]["heart_rate"] == {"range": [20, 250]}
         assert answer["sensors"]["activity"] == {"range": [0, 100_000]}
         assert (answer["grace_seconds"], answer["longest_night_seconds"]) == (0.1, 86400)
+        assert answer["unknown"] == {
+            "stage": "Unknown", "absent_seconds": 300, "off_wrist_seconds": 1800, "off_wrist_blind_seconds": 7200,
+            "coverage_seconds": 600,
+        }  # fmt: skip
 
     def test_nights_and_what_the_run_used_them_for(self, client, quick_run, synthetic):
         answer = client.get("/api/nights").json()
@@ -81,6 +87,12 @@ class TestNights:
         assert answer["ends"] == night.ends.tolist()
         assert answer["stages"] == [STAGES[i] if i >= 0 else None for i in night.stages]
         assert {*answer["channels"]} == {*channels}
+        coverage = coverage_of_night(night, options, channels)
+        assert answer["unknown"] == [window.unknown for window in coverage]
+        assert [*answer["coverage"][0]] == [*coverage[0].sensors]
+        for sensor in coverage[0].sensors:
+            entries = [(window[sensor]["share"], window[sensor]["seconds_since"]) for window in answer["coverage"]]
+            assert entries == [(w.sensors[sensor].share, w.sensors[sensor].seconds_since) for w in coverage]
         for name, windows in answer["channels"].items():
             np.testing.assert_array_equal(np.float32(windows), night.values(name, options))
 
@@ -151,7 +163,7 @@ class TestPredict:
         )
 
     def test_what_is_not_given_or_out_of_range_is_missing(self, client, channels):
-        missing, far = [[0.0] * 30] * 3, [[1e300] * 30] * 3
+        missing, far = [[60.0] * 30] + [[0.0] * 30] * 2, [[60.0] * 30] + [[1e300] * 30] * 2
         missing_and_far = [
             client.post("/api/predict", json={**MODEL, "windows": {"heart_rate": x}}).json()["epochs"]
             for x in (missing, far)
@@ -160,6 +172,22 @@ class TestPredict:
         assert len(missing_and_far[0]) == 3
         assert np.isfinite(probabilities(missing_and_far[0])).all()
         assert len(channels) > 1
+
+    def test_without_anything_sensed_there_is_no_stage(self, client):
+        body = {**MODEL, "windows": {"heart_rate": [[0.0] * 30] * 3}}
+        answer = client.post("/api/predict", json=body).json()
+        nothing = {"share": 0, "seconds_since": None}
+        for epoch in answer["epochs"]:
+            assert (epoch["stage"], epoch["probabilities"]) == (UNKNOWN, None)
+            assert epoch["coverage"] == {"heart_rate": nothing, "activity": nothing}
+        assert (len(answer["epochs"]), answer["findings"]) == (3, [])
+        assert {count for reasons in answer["dropped"].values() for count in reasons.values()} == {0}
+
+    def test_coverage_of_windows(self, client):
+        body = {**MODEL, "windows": {"heart_rate": [[60.0] * 30, [60.0] * 20 + [0.0] * 10, [0.0] * 30]}}
+        epochs = client.post("/api/predict", json=body).json()["epochs"]
+        heart = [epoch["coverage"]["heart_rate"] for epoch in epochs]
+        assert heart == [{"share": s, "seconds_since": t} for s, t in ((1, 0), (1, 10), (pytest.approx(2 / 3), 40))]
 
     def test_requests_at_the_same_time(self, client):
         body, answers = {**MODEL, "windows": {"heart_rate": [[60] * 30] * 5}}, []
@@ -183,6 +211,13 @@ class TestStatistics:
         assert {name: statistics[name]["value"] for name in minutes} == minutes
         assert statistics["SE"] == {"name": "SE", "unit": "%", "value": 88.0}
         assert statistics["REM latency"] == {"name": "REM latency", "unit": "min", "value": 52.0}
+
+    def test_unknown_is_neither_sleep_nor_wake(self, client):
+        night = ["Wake"] * 4 + ["N2"] * 8 + [UNKNOWN] * 10 + ["N2"] * 2 + ["Wake"] * 6
+        statistics = {x["name"]: x["value"] for x in client.post("/api/statistics", json={"stages": night}).json()}
+        assert {name: statistics[name] for name in ("TST", "WASO", "Wake", "N2")} == {
+            "TST": 5, "WASO": 0, "Wake": 5, "N2": 5,
+        }  # fmt: skip
 
     def test_there_may_be_none(self, client):
         answer = client.post("/api/statistics", json={"stages": ["N2", None, "N2"]}).json()

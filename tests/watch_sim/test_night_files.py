@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from export.health_segments import zone_of
-from pipeline.constants import STAGES
+from pipeline.constants import STAGES, UNKNOWN
 from scoring.predictions import PROBABILITY_COLUMNS
 from watch_sim.service.night_files import clock_start, edf_text, later, segments
 
@@ -109,3 +109,47 @@ class TestExport:
 
     def test_no_such_export(self, client):
         assert client.post("/api/export/pdf", json=NIGHT_TO_EXPORT).status_code == 404
+
+
+GAPPED = ["Wake", "N2", "N2", *[UNKNOWN] * 6, "N2", "REM", UNKNOWN]
+GAPPED_NIGHT = {
+    "stages": GAPPED,
+    "probabilities": [None if stage == UNKNOWN else [0.2] * 5 for stage in GAPPED],
+    "start": "2026-10-24T22:00:00",
+}
+
+
+class TestUnknown:
+    """A night of which six windows in the middle, and the last one, have no stage."""
+
+    def test_edf_annotates_a_question_mark(self, client, tmp_path):
+        (tmp_path / "night.edf").write_bytes(client.post("/api/export/edf", json=GAPPED_NIGHT).content)
+        notes = mne.read_annotations(tmp_path / "night.edf").description
+        assert [text == "Sleep stage ?" for text in notes] == [stage == UNKNOWN for stage in GAPPED]
+        p = mne.io.read_raw_edf(tmp_path / "night.edf", verbose="error").get_data().T
+        np.testing.assert_allclose(p.sum(1), [stage != UNKNOWN for stage in GAPPED], atol=1e-4)
+
+    def test_health_stores_have_a_gap(self, client):
+        kit = client.post("/api/export/healthkit", json=GAPPED_NIGHT).json()["samples"]
+        times = [(sample["start"][11:19], sample["end"][11:19], sample["value"]) for sample in kit]
+        assert times == [
+            ("22:00:00", "22:00:30", 2), ("22:00:30", "22:01:30", 3), ("22:04:30", "22:05:00", 3),
+            ("22:05:00", "22:05:30", 5),
+        ]  # fmt: skip
+        connect = client.post("/api/export/health_connect", json=GAPPED_NIGHT).json()
+        assert [stage["stage"] for stage in connect["stages"]] == [1, 4, 4, 6]
+        assert connect["endTime"] == kit[-1]["end"]
+
+    def test_csv_leaves_probabilities_empty(self, client):
+        for probabilities in (GAPPED_NIGHT["probabilities"], [[0.2] * 5] * len(GAPPED)):
+            body = {**GAPPED_NIGHT, "probabilities": probabilities}
+            table = pd.read_csv(io.StringIO(client.post("/api/export/csv", json=body).text))
+            assert table.stage.tolist() == GAPPED
+            empty = table[[*PROBABILITY_COLUMNS]].isna().to_numpy()
+            np.testing.assert_array_equal(empty, np.tile(table[["stage"]] == UNKNOWN, 5))
+
+    @pytest.mark.parametrize("kind", ["healthkit", "health_connect"])
+    def test_a_night_without_a_stage_is_nothing_for_a_health_store(self, client, refused, kind):
+        body = {**GAPPED_NIGHT, "stages": [UNKNOWN] * len(GAPPED)}
+        assert refused(client.post(f"/api/export/{kind}", json=body)) == ["stages"]
+        assert client.post("/api/export/edf", json=body).status_code == 200

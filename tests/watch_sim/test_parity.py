@@ -15,11 +15,14 @@ from click.testing import CliRunner
 from export.gates import compare
 from export.tflite import rewrite, sha256
 from pipeline.align import Night, align
+from pipeline.constants import UNKNOWN
+from pipeline.coverage import Coverage
 from pipeline.options import Options
 from pipeline.recordings import read_recording
 from watch_sim.__main__ import main
-from watch_sim.parity import Online, check_alignment, check_step
+from watch_sim.parity import Online, check_alignment, check_step, check_unknown
 from watch_sim.stream import stream
+from watch_sim.watch import Epoch
 
 ROW = {
     "architecture", "precision", "bytes", "p99_abs_dp", "max_abs_dp", "same_stage", "abs_dkappa", "passed",
@@ -124,7 +127,8 @@ def test_what_is_not_a_number_never_passes(precision):
 
 
 def test_alignment_names_the_first_difference(synthetic):
-    options, recording = Options(), read_recording(synthetic, "1001")
+    options = Options(channels=("heart_rate", "motion_z", "steps", "activity"))
+    recording = read_recording(synthetic, "1001")
     aligned = align(recording, options)
     closed = list(stream(recording, options, Online(options, tuple(aligned.channels))))
     assert check_alignment(closed, aligned, options) is None
@@ -132,6 +136,23 @@ def test_alignment_names_the_first_difference(synthetic):
     aligned.channels["motion_z"][30, 29] = np.nextafter(aligned.channels["motion_z"][30, 29], np.float32(9))
     first = check_alignment(closed, aligned, options)
     assert first == {"night": "1001", "window": 30, "channel": "motion_z"}
+
+
+def epochs_of(flags):
+    stages = [UNKNOWN if unknown else "N2" for unknown in flags]
+    return [Epoch(30.0 * i, stage, np.full(5, 0.2), Coverage({}, stage == UNKNOWN)) for i, stage in enumerate(stages)]
+
+
+def test_unknown_stages_name_the_first_difference():
+    options = Options(channels=("heart_rate", "activity"))
+    heart = np.full((40, 30), 60, np.float32)
+    heart[10:] = 0  # and no activity at all: unknown once five minutes have passed
+    silent = Night("1", 30.0 * np.arange(1, 41), {"heart_rate": heart}, np.full(40, -1, np.int8))
+    flags = [i >= 19 for i in range(40)]
+    assert check_unknown(epochs_of(flags), silent, options, options.channels) is None
+    flags[25] = False
+    first = check_unknown(epochs_of(flags), silent, options, options.channels)
+    assert first == {"night": "1", "window": 25, "unknown": {"watch": False, "pipeline": True}}
 
 
 def test_step_form_names_the_first_difference(quick_run):
@@ -186,6 +207,8 @@ def test_the_command_as_a_user_calls_it(quick_run, run_python, tmp_path):
         assert 0 <= row["p99_abs_dp"] <= row["max_abs_dp"] < 1
     assert content["alignment"]["passed"] is content["step"]["gru"]["passed"] is True
     assert content["models"][0]["first_divergence"] is None
+    assert content["alignment"]["windows"] == 144
+    assert 0 <= content["alignment"]["unknown_windows"] < 144
     assert {path: path.stat().st_mtime_ns for path in quick_run.folder.rglob("*")} == before
 
 

@@ -78,7 +78,7 @@ def report_of(*, first=None, kappa=0.0125, passed=True):
         "architecture": "gru", "precision": "int8", "bytes": 12_340, "p99_abs_dp": 0.01, "max_abs_dp": 0.5,
         "same_stage": 0.99, "abs_dkappa": kappa, "drift": [0.001, 0.25], **rung,
     }  # fmt: skip
-    alignment = {"passed": True, "windows": 960, "first_divergence": None}
+    alignment = {"passed": True, "windows": 960, "unknown_windows": 12, "first_divergence": None}
     steps = {"gru": {"max_abs_dp": 2e-6, **rung}, "rnn": {"max_abs_dp": 1e-6, "passed": True, "first_divergence": None}}
     return {"passed": passed, "nights": ["1", "2"], "models": [row], "alignment": alignment, "step": steps}
 
@@ -93,7 +93,7 @@ def test_a_passing_report_as_it_is_printed(capsys):
         "gru", "int8", "12.3", "1.0e-02", "5.0e-01", "99.00%", "-", "1.0e-03 to 2.5e-01", "none", "pass",
     ]  # fmt: skip
     assert text.splitlines()[-3:] == [
-        "online = offline alignment: pass (960 windows)",
+        "online = offline alignment: pass (960 windows, 12 of them unknown)",
         "step = sequence form in Keras: pass (max |Δp| 2.0e-06)",
         "all gates hold",
     ]

@@ -3,6 +3,7 @@
 import json
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -11,14 +12,18 @@ from click.testing import CliRunner
 
 from export.runner import Runner
 from pipeline.align import align
-from pipeline.constants import STAGES
+from pipeline.constants import STAGES, UNKNOWN
+from pipeline.coverage import coverage_of_night
 from pipeline.options import Options
 from pipeline.recordings import paths, read_recording
 from scoring.predictions import read_predictions
 from watch_sim.__main__ import main
+from watch_sim.predict import report_input
 
 P = [f"p_{stage.lower()}" for stage in STAGES]
+SENSORS = ("heart_rate", "activity")
 COLUMNS = ["subject", "t", "scored_stage", "predicted_stage", *P]
+COLUMNS += [f"{sensor}_{what}" for sensor in SENSORS for what in ("coverage", "seconds_since")]
 
 
 def command(*arguments):
@@ -51,11 +56,19 @@ def check(table, run, folder, subject, architecture="gru"):
     """A night's table is what the runner predicts on the pipeline's windows."""
     night = align(read_recording(folder, subject, want_labels=False), Options())
     expected = Runner(run / "bundles" / architecture, "float32").night(night, Options())
-    np.testing.assert_allclose(table[P], expected, rtol=1e-5, atol=1e-9)
-    np.testing.assert_allclose(table[P].sum(axis=1), 1, atol=1e-5)
+    coverage = coverage_of_night(night, Options(), SENSORS)
+    unknown = np.array([window.unknown for window in coverage])
+    np.testing.assert_allclose(table[P][~unknown], expected[~unknown], rtol=1e-5, atol=1e-9)
+    assert table[P][unknown].isna().all(axis=None)
+    for sensor in SENSORS:
+        entries = [window.sensors[sensor] for window in coverage]
+        np.testing.assert_allclose(table[f"{sensor}_coverage"], [entry.share for entry in entries], rtol=1e-8)
+        since = [np.nan if entry.seconds_since is None else entry.seconds_since for entry in entries]
+        np.testing.assert_array_equal(table[f"{sensor}_seconds_since"], since)
     assert table.scored_stage.isna().all()
     assert list(table.t) == [30 * i for i in range(len(night))]
-    assert list(table.predicted_stage) == [STAGES[i] for i in expected.argmax(1)]
+    stages = [UNKNOWN if hidden else STAGES[i] for hidden, i in zip(unknown, expected.argmax(1), strict=True)]
+    assert list(table.predicted_stage) == stages
 
 
 def test_several_nights_with_and_without_sensors(run, night_of, tmp_path):
@@ -77,7 +90,7 @@ def test_several_nights_with_and_without_sensors(run, night_of, tmp_path):
         assert statistics.TIB[subject] == pytest.approx(len(rows) / 2)
         assert statistics.N3[subject] == pytest.approx((rows.predicted_stage == "N3").sum() / 2)
         stages = list(rows.predicted_stage)
-        onset = next((i for i, stage in enumerate(stages) if stage != "Wake"), None)
+        onset = next((i for i, stage in enumerate(stages) if stage not in ("Wake", UNKNOWN)), None)
         latency = (stages.index("REM") - onset) / 2 if "REM" in stages else np.nan  # min, from sleep onset
         assert statistics["REM latency"][subject] == pytest.approx(latency, nan_ok=True)
         assert subject in done.stdout
@@ -158,6 +171,41 @@ def test_repairs_are_listed_as_in_every_report(run, night_of, tmp_path):
     (line,) = done.stderr.strip().splitlines()
     assert line.startswith("heart_rate/1002_heartrate.txt: ")
     assert line.endswith("repeats another line; row dropped")
+
+
+@pytest.fixture
+def on_a_table(tmp_path):
+    """A data set of one night: 40 minutes of a watch that lies on a table, its motion in g."""
+    t = np.arange(0, 2401, 0.2)
+    noise = np.random.default_rng(0).normal(0, 0.002, (len(t), 3))
+    path = paths(tmp_path / "table", "7")["motion"]
+    path.parent.mkdir(parents=True)
+    np.savetxt(path, np.column_stack([t, noise + np.array([0, 0, 1.0])]), fmt="%.4f")
+    return tmp_path / "table"
+
+
+def test_a_night_without_a_stage_is_warned_of(run, on_a_table, tmp_path):
+    done = command(run, "--dataset_dir", on_a_table, "--precision", "float32", "--out", tmp_path / "out.csv")
+    assert done.exit_code == 0, done.output
+    (line,) = done.stderr.strip().splitlines()
+    assert line == "night 7: warning: the stage is unknown all night: too little was sensed"
+    table = pd.read_csv(tmp_path / "out.csv")
+    check(table, run, on_a_table, "7")
+    assert {*table.predicted_stage} == {UNKNOWN}
+    statistics = pd.read_csv(tmp_path / "out_statistics.csv").iloc[0]
+    assert (statistics.TIB, statistics.TST, statistics.WAKE, statistics.UNS) == (40, 0, 0, 40)
+    assert (tmp_path / "out_7.png").exists()
+
+
+def test_findings_and_dropped_samples_are_a_line_each(capsys):
+    dropped = {"motion": {"wrong_unit": 9, "late": 0}, "heart_rate": {"late": 2, "out_of_range": 1}}
+    watch = SimpleNamespace(findings=["motion: it seems to be in m/s²"], dropped=dropped | {"steps": {"late": 0}})
+    report_input("7", watch, [])
+    assert capsys.readouterr().err.splitlines() == [
+        "night 7: motion: it seems to be in m/s²",
+        "night 7: motion: samples dropped: 9 wrong unit",
+        "night 7: heart_rate: samples dropped: 2 late, 1 out of range",
+    ]
 
 
 def test_tensorflow_is_not_needed(run, night_of, run_python, tmp_path):

@@ -111,6 +111,10 @@ class TestHypnogram:
     def test_nothing_to_count(self, client, refused, body, field):
         assert refused(client.post("/api/statistics", json=body)) == [field]
 
+    @pytest.mark.parametrize("stages", [["Unknown"], ["Unknown", None]])
+    def test_unknown_throughout(self, client, refused, stages):
+        assert refused(client.post("/api/statistics", json={"stages": stages})) == ["stages"]
+
     def test_unknown_stage(self, client, refused):
         assert refused(client.post("/api/statistics", json={"stages": ["N2", "N4"]})) == ["stages.1"]
 
@@ -130,6 +134,7 @@ class TestExport:
             ({"stages": ["N2"] * 3}, "probabilities"),
             ({"probabilities": [[0.5] * 5] * 3 + [[0.5] * 4]}, "probabilities.3"),
             ({"probabilities": [[0.5] * 5] * 3 + [[2] * 5]}, "probabilities.3.0"),
+            ({"probabilities": [[0.2] * 5] * 3 + [None]}, "probabilities"),
             ({"stages": []}, "stages"),
             ({"subject": "x" * 81}, "subject"),
         ],

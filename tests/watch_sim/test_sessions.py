@@ -18,6 +18,8 @@ class Recorder:
 
     def __init__(self):
         self.calls = []
+        self.dropped = {"heart_rate": {"late": 0}}
+        self.findings = ["motion: it seems to be in m/s²"]
 
     def feed(self, *sample):
         self.calls.append(sample)
@@ -33,9 +35,11 @@ class TestSessions:
         sessions, watch = Sessions(), Recorder()
         session = sessions.open(watch)
         samples = [("heart_rate", 101.0, 60), ("motion", 102.0, [0, 0, 1])]
-        assert sessions.feed(session, samples, 130.0) == [1, 2, 3]
+        assert sessions.feed(session, samples, 130.0).epochs == [1, 2, 3]
         assert watch.calls == [*samples, 130.0]
-        assert sessions.feed(session, [], None) == []
+        answer = sessions.feed(session, [], None)
+        assert answer == ([], watch.dropped, watch.findings)
+        assert answer.dropped["heart_rate"] is not watch.dropped["heart_rate"]  # the watch goes on counting
         assert len(watch.calls) == 3
 
     @pytest.mark.parametrize("field", ["t", "now"])
@@ -53,7 +57,7 @@ class TestSessions:
                     sessions.feed(session, samples, now)
                 assert watch.calls == []
             else:
-                assert sessions.feed(session, samples, now) == [1, 2]
+                assert sessions.feed(session, samples, now).epochs == [1, 2]
 
     def test_a_session_that_is_closed_is_gone(self):
         sessions = Sessions()
@@ -96,6 +100,18 @@ class TestLive:
         assert client.delete(address).status_code == 204
         assert client.post(address, json={"now": 1}).status_code == 404
         assert client.delete(address).status_code == 404
+
+    def test_dropped_samples_and_findings_come_along(self, client):
+        address = f"/api/live/{client.post('/api/live', json=MODEL).json()['session']}"
+        motion = [{"sensor": "motion", "t": 0.5 * i, "value": [0, 0, 9.81]} for i in range(200)]
+        pulse = [{"sensor": "heart_rate", "t": 100.0 + i, "value": x} for i, x in enumerate((60, 300, 61))]
+        answer = client.post(address, json={"samples": [*motion, *pulse, pulse[-1]]}).json()
+        assert answer["dropped"]["motion"] == dict.fromkeys(answer["dropped"]["motion"], 0) | {"wrong_unit": 80}
+        assert (answer["dropped"]["heart_rate"]["out_of_range"], answer["dropped"]["heart_rate"]["repeated"]) == (1, 1)
+        (finding,) = answer["findings"]
+        assert "m/s²" in finding
+        assert client.post(address, json={"now": 150}).json()["findings"] == [finding]
+        client.delete(address)
 
     def test_counts_and_a_clock_of_its_own(self, client):
         open_call = client.post("/api/live", json={**MODEL, "start": 1.8e9, "counts": True}).json()

@@ -1,5 +1,6 @@
 """Watch: events in, epochs out. What it should predict is what Runner predicts on the windows of the offline pipeline,
-which tests/pipeline/test_align.py checks; float32 and bit-equal throughout. The models are hardly trained.
+which tests/pipeline/test_align.py checks; float32 and bit-equal throughout. The models are hardly trained. Faults of
+the stream are in test_watch_faults.py.
 """
 
 import io
@@ -10,7 +11,8 @@ import pytest
 
 from export.runner import Runner
 from pipeline.align import align
-from pipeline.constants import ARCHITECTURES, STAGES
+from pipeline.constants import ARCHITECTURES, STAGES, UNKNOWN
+from pipeline.coverage import coverage_of_night
 from pipeline.errors import UserMistake
 from pipeline.options import Options
 from pipeline.recordings import read_recording, subjects
@@ -86,15 +88,15 @@ def test_sample_by_sample_is_as_the_pipeline_has_it(bundles, recording, wanted):
 
 @pytest.mark.parametrize("subject", [0, 11, 24])
 def test_a_real_night_with_counts(bundles, real, subject):
-    """Counts and heart rate alone: the motion channels, which the model has too, are missing throughout."""
     recording = read_recording(real, subjects(real)[subject])
     night = align(recording, OPTIONS)
     assert set(night.channels) == {"heart_rate", "activity"}
     fed = [sample for sample in samples(recording) if sample[1] < night.ends[-1] + 0.1]
     epochs = live(Watch(bundles / "gru", "float32", counts=True), fed, night.ends[-1])
-    np.testing.assert_array_equal(
-        probabilities(epochs), Runner(bundles / "gru", "float32").night(night, OPTIONS), strict=True
-    )
+    runner = Runner(bundles / "gru", "float32")
+    np.testing.assert_array_equal(probabilities(epochs), runner.night(night, OPTIONS), strict=True)
+    assert [epoch.coverage for epoch in epochs] == coverage_of_night(night, OPTIONS, runner.contract.options().channels)
+    assert all((epoch.stage == UNKNOWN) == epoch.coverage.unknown for epoch in epochs)
 
 
 @pytest.mark.parametrize("absent", [["heart_rate"], ["motion"], ["motion", "steps"]])
@@ -137,6 +139,8 @@ ODD = {  # put in at t=440, where the wrist moves
     "impossible heart rate": ("heart_rate", 435.0, 251),
     "not a number": ("heart_rate", 435.0, np.nan),
     "no time": ("heart_rate", np.nan, 60),
+    "no end of time": ("heart_rate", np.inf, 60),
+    "long ago": ("heart_rate", -1e300, 60),
     "impossible motion": ("motion", 435.0, [0, 17, 0]),
     "negative steps": ("steps", 435.0, -1),
 }
@@ -150,13 +154,15 @@ def test_late_and_odd_events_change_nothing(bundles, recording, wanted, odd):
     np.testing.assert_array_equal(probabilities(epochs), wanted)
 
 
-@pytest.mark.parametrize(("sensor", "t"), [("heart_rate", 1.7e9), ("heart_rate", np.inf), ("motion", 1e6)])
+@pytest.mark.parametrize(("sensor", "t"), [("heart_rate", 1.7e9), ("motion", 1e6)])
 def test_a_time_that_cannot_be_of_this_night(bundles, sensor, t):
     value = [0, 0, 1] if sensor == "motion" else 60
     with pytest.raises(ValueError, match="start of the recording"):
         Watch(bundles / "gru", "float32").feed(sensor, t, value)
     with pytest.raises(ValueError, match="start of the recording"):
         Watch(bundles / "gru", "float32").advance(t)
+    with pytest.raises(ValueError, match="expected a time in seconds"):
+        Watch(bundles / "gru", "float32").advance(np.inf)
 
 
 def test_an_unknown_sensor(bundles):
@@ -177,7 +183,8 @@ def test_saved_and_restored_is_as_never_stopped(bundles, recording, architecture
             watch.restore(tmp_path / "watch.npz")
         epochs += watch.feed(*event)
     epochs += watch.advance(end)
-    assert [epoch[:2] for epoch in epochs] == [epoch[:2] for epoch in never_stopped]
+    assert [e.stage for e in epochs] == [e.stage for e in never_stopped]
+    assert [(e.time, e.coverage) for e in epochs] == [(e.time, e.coverage) for e in never_stopped]
     np.testing.assert_array_equal(probabilities(epochs), probabilities(never_stopped))
     assert [path.name for path in tmp_path.iterdir()] == ["watch.npz"]
 
@@ -225,7 +232,11 @@ def test_a_broken_file_is_refused_and_changes_nothing(bundles, recording, wanted
     np.testing.assert_array_equal(probabilities(epochs), wanted)
 
 
-@pytest.mark.parametrize("lacking", ["aligner.sums.steps", "aligner.counter.band", "aligner.closed", "state.hidden"])
+LACKING = ("aligner.sums.activity", "aligner.counter.band", "aligner.closed", "aligner.guard.motion", "state.hidden")
+LACKING += ("coverage.still", "coverage.since.heart_rate", "weights")
+
+
+@pytest.mark.parametrize("lacking", LACKING)
 def test_a_file_that_lacks_something_is_refused_and_changes_nothing(bundles, lacking, tmp_path):
     other, watch = Watch(bundles / "gru", "float32"), Watch(bundles / "gru", "float32")
     other.feed("heart_rate", 1000, 60)
@@ -256,3 +267,73 @@ def test_bundles_that_are_refused(bundles, tmp_path):
         Watch(bundles / "gru", "int4")
     with pytest.raises(UserMistake, match="no bundle here"):
         Watch(tmp_path, "float32")
+
+
+def test_a_state_at_another_operating_point_is_refused(bundles, tmp_path):
+    Watch(bundles / "gru", "float32", operating_point="rem").save(tmp_path / "watch.npz")
+    for point in (None, "balanced"):
+        with pytest.raises(UserMistake, match="of another operating point"):
+            Watch(bundles / "gru", "float32", operating_point=point).restore(tmp_path / "watch.npz")
+    Watch(bundles / "gru", "float32", operating_point="rem").restore(tmp_path / "watch.npz")
+
+
+def test_a_restored_watch_counts_motion_only_if_the_other_did(bundles, recording, tmp_path):
+    motion = [event for event in events(recording, OPTIONS) if event[0] == "motion" and event[1][-1] < 1200]
+    counts = [("activity", 15.0 * i, 3.0) for i in range(1, 80)]
+    fed = sorted([*counts, *motion], key=lambda event: np.max(event[1]))
+    never_stopped = live(Watch(bundles / "gru", "float32"), fed, 1200)
+    watch = Watch(bundles / "gru", "float32")
+    epochs = [epoch for event in fed[:60] for epoch in watch.feed(*event)]
+    watch.save(tmp_path / "watch.npz")
+    watch = Watch(bundles / "gru", "float32")
+    watch.restore(tmp_path / "watch.npz")
+    assert watch.aligner.counter is None
+    epochs += live(watch, fed[60:], 1200)
+    np.testing.assert_array_equal(probabilities(epochs), probabilities(never_stopped))
+
+
+EIGHT_HOURS = 8 * 3600
+
+
+def still_motion(hours, gravity=1.0, hz=10):
+    """[n] s and [n, 3]: a watch that lies on a table, with its sensor's noise."""
+    t = np.arange(0, 3600 * hours, 1 / hz)
+    noise = np.random.default_rng(0).normal(0, 0.002, (len(t), 3))
+    return t, gravity * (noise + np.array([0.02, -0.01, 0.9995]))
+
+
+def in_minutes(sensor, t, values):
+    """Samples as a call per minute."""
+    cuts = np.searchsorted(t, np.arange(60, t[-1] + 60, 60))
+    return [(sensor, ts, xs) for ts, xs in zip(np.split(t, cuts), np.split(values, cuts), strict=True) if len(ts)]
+
+
+def test_nothing_sensed_for_eight_hours_gives_no_stage(bundles):
+    epochs = Watch(bundles / "gru", "float32").advance(EIGHT_HOURS)
+    assert [epoch.stage for epoch in epochs] == [UNKNOWN] * 960
+    sensors = {sensor for epoch in epochs for sensor in epoch.coverage.sensors}
+    assert sensors == {"heart_rate", "activity"}
+    assert all(c.share == 0 and c.seconds_since is None for e in epochs for c in e.coverage.sensors.values())
+
+
+def test_a_watch_on_a_table_gives_no_stage(bundles):
+    epochs = live(Watch(bundles / "gru", "float32"), in_minutes("motion", *still_motion(8)), EIGHT_HOURS)
+    assert [epoch.stage for epoch in epochs] == [UNKNOWN] * 960
+    assert epochs[-1].coverage.sensors["activity"].share == 1
+
+
+def test_motion_in_another_unit_gives_a_finding_and_is_not_used(bundles):
+    t, motion = still_motion(0.5, gravity=9.80665)
+    heart = [("heart_rate", s, 60.0) for s in range(0, 1800, 5)]
+    fed = sorted([*in_minutes("motion", t, motion), *heart], key=lambda event: np.max(event[1]))
+    watch = Watch(bundles / "gru", "float32")
+    epochs = live(watch, fed, 1800)
+    (finding,) = watch.findings
+    assert finding.startswith("motion: ")
+    assert "m/s²" in finding
+    assert watch.dropped["motion"]["wrong_unit"] == (t >= 60).sum()
+    assert sum(watch.dropped["heart_rate"].values()) == 0
+    last = epochs[-1].coverage.sensors
+    assert (last["activity"].share, last["heart_rate"].share) == (0, 1)
+    assert last["activity"].seconds_since >= 1800 - 75
+    assert UNKNOWN not in [epoch.stage for epoch in epochs]  # there is a heart rate

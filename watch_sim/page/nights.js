@@ -9,20 +9,22 @@ const SENSORS = { heart_rate: "heart rate", motion: "raw motion", steps: "steps"
  * A night has name, part (what the run used it for, null: nothing), start (s), stride (s), windows (their number),
  * stages (scored, or null), heart and movement ([t, value] in order of time, movementOf names them), clock and
  * notes; and open(stager), which gives an async function of k, asked for in order: window k as {probabilities,
- * unknown (too little was sensed to give a stage), coverage: {sensor: {share, seconds_since}}}.
+ * unknown (too little was sensed to give a stage), coverage: {sensor: {share, secondsSince (null: never)}}}.
  */
 export function fromService(night, { seconds, channels }) {
   const stride = seconds.stride, n = night.ends.length;
   const rows = (name) => newest(night, channels.find((channel) => channel.name === name), stride);
   const window = (k) => Object.fromEntries(channels.map(({ name }) => [name, night.channels[name][k]]));
-  const never = Object.entries(night.coverage.at(-1) ?? {}).filter(([, { seconds_since: since }]) => since === null);
+  const entry = ([sensor, { share, seconds_since }]) => [sensor, { share, secondsSince: seconds_since }];
+  const coverage = night.coverage.map((sensors) => Object.fromEntries(Object.entries(sensors).map(entry)));
+  const never = Object.entries(coverage.at(-1) ?? {}).filter(([, { secondsSince }]) => secondsSince === null);
   return {
     ...movement(rows), name: night.id, subject: night.id, part: night.part, start: night.start, stride, windows: n,
     heart: rows("heart_rate"), stages: night.stages.some(Boolean) ? night.stages : null, clock: null,
     notes: [...night.findings, ...missing(never.map(([sensor]) => sensor))],
     open: (stager) => async (k) => {
       const probabilities = await stager.step(window(k));
-      return { probabilities, unknown: night.unknown[k], coverage: night.coverage[k] };
+      return { probabilities, unknown: night.unknown[k], coverage: coverage[k] };
     },
   };
 }

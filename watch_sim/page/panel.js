@@ -69,7 +69,7 @@ export function showNow(epoch, seconds) {
 /** Of each sensor: its share of the last minutes, and how long ago its newest value is. */
 function showCoverage(coverage) {
   const minutes = catalog.unknown.coverage_seconds / 60;
-  const rows = Object.entries(coverage).map(([sensor, { share, seconds_since: since }]) => element(
+  const rows = Object.entries(coverage).map(([sensor, { share, secondsSince: since }]) => element(
     "li", { "data-sensor": sensor, ...(share ? {} : { class: "absent" }) },
     element("span", {}, SENSORS[sensor]), element("span", {}, `${Math.round(100 * share)} %`),
     element("span", {}, since === null ? "never sensed" : `${agoText(since)} ago`),

@@ -24,7 +24,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from export.app_code import write_apps
+from export.contract import Contract
+
 HERE = Path(__file__).parent
+LANGUAGES = ["python", *(pytest.param(name, marks=pytest.mark.runtimes) for name in ("javascript", "kotlin"))]
+
+
+def app_bundle(run, scratch):
+    """A copy, in the folder scratch, of the GRU of a run with its app code."""
+    folder = Path(shutil.copytree(run / "bundles" / "gru", scratch / "gru"))
+    write_apps(folder, Contract.read(folder))
+    return folder
 
 
 def module(path):

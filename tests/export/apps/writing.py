@@ -60,8 +60,10 @@ def written(folder, name):
 
 
 def trouble(rng, start, sensors, seconds=400):
-    """Events of a recording with gaps, jitter, late and bad values, and times on the edges of bins and points."""
-    each = []
+    """Events of a recording with gaps, jitter, repeated, late and bad values, and times on the edges of bins and
+    points. Motion is about 1 g.
+    """
+    fed = []
     edges = start + np.add.outer(15.0 * np.arange(seconds // 15), [0, 0.1, 0.02, -0.02]).ravel()
     edges = np.concatenate([edges, np.nextafter(edges, np.inf), np.nextafter(edges, -np.inf)])
     for sensor in sensors:
@@ -71,10 +73,14 @@ def trouble(rng, start, sensors, seconds=400):
         for begin, long in zip(rng.uniform(0, seconds, 4), (0.5, 1.1, 20, 70), strict=True):
             t = t[(t < start + begin) | (t > start + begin + long)]
         t = np.concatenate([t, rng.choice(edges, 30)])
-        values = rng.uniform(channel.low, channel.high, (len(t), 3 if sensor == "motion" else 1))
-        values[rng.random(len(t)) < 0.03, -1] = rng.choice([np.nan, np.inf, channel.missing, channel.high * 1.1])
-        each += [(sensor, float(x), value.tolist()) for x, value in zip(t, values, strict=True)]
-    each.sort(key=lambda event: event[1])
-    for i in rng.choice(len(each) - 50, len(each) // 50):  # some come late
-        each.insert(i + int(rng.integers(1, 50)), each.pop(i))
-    return each
+        low, high, columns = (-1, 1, 3) if sensor == "motion" else (channel.low, channel.high, 1)
+        values = rng.uniform(low, high, (len(t), columns))
+        bad = np.flatnonzero(rng.random(len(t)) < 0.03)
+        values[bad, -1] = rng.choice([np.nan, np.inf, channel.missing, channel.high * 1.1], len(bad))
+        again = rng.choice(len(t), len(t) // 20)  # the same times with other values
+        t, values = np.append(t, t[again]), np.append(values, values[again] * 0.9, 0)
+        fed += [(sensor, float(x), value.tolist()) for x, value in zip(t, values, strict=True)]
+    fed.sort(key=lambda event: event[1])
+    for i in rng.choice(len(fed) - 50, len(fed) // 50):  # some come late
+        fed.insert(i + int(rng.integers(1, 50)), fed.pop(i))
+    return fed
