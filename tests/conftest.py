@@ -90,18 +90,28 @@ def stopped_and_gone_on(data, out, architecture, *options):
     return StoppedRun(out, stopped, epochs_then, left, python("train.py", "--resume", "--out", out))
 
 
+SIX_CHANNELS = "heart_rate,motion_x,motion_y,motion_z,steps,activity"
+WITH_POINTS = """
+import runpy, sys
+import models.train_run
+# hardly trained networks may need no weights at all, and tests need some of each
+points = {"balanced": [0.1, 0.4, 0.1, 0.2, 0.2], "rem": [0.1, 0.1, 0.1, 0.1, 0.6]}
+models.train_run.operating_points = lambda *_: ({name: {"weights": w} for name, w in points.items()}, {})
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 ONE = ("--epochs", 1, "--variants", 0, "--inner_folds", 0)
 BESIDE = {  # fixture: how it is trained into the folder `out`, in this order
-    # seed 1: hardly trained networks that all the same need both operating points
-    "quick_run": lambda data, out: trained(
-        data, out, "--epochs", 2, "--variants", 1, "--inner_folds", 2, "--seed", 1
-    ),
+    "quick_run": lambda data, out: TrainRun(out, python(
+        "-c", WITH_POINTS, "train.py", "--dataset_dir", data, "--epochs", 2, "--variants", 1, "--inner_folds", 2,
+        "--channels", SIX_CHANNELS, "--out", out,
+    )),
     "stopped_run": lambda data, out: stopped_and_gone_on(
         data, out, "rnn", "--epochs", 12, "--inner_folds", 0, "--motion-magnitude", "--window_size", 60
     ),
     "clinical_run": lambda data, out: trained(
         data, out, "--architectures", "lstm", "--data-alignment", 30, "--train-split", 0.6,
-        "--channels", "heart_rate,motion_x,motion_y,motion_z,steps,activity", *ONE,
+        "--channels", SIX_CHANNELS, *ONE,
     ),
     "overlapping_run": lambda data, out: trained(
         data, out, "--architectures", "gru,transformer", "--stride", 15, "--negative_times",

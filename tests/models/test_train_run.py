@@ -135,12 +135,14 @@ def everyone(small, new_run, tmp_path_factory):
 def test_a_run_that_holds_no_subject_out_takes_its_epochs_from_inner_folds(everyone):
     run, parts, done = everyone
     data = features_of_parts(run, parts)
-    epochs, probabilities = predict_out_of_fold("rnn", data["train"], run.options, run.partial("rnn"))  # kept
+    epochs, probabilities = predict_out_of_fold(
+        "rnn", data["train"], run.options, run.partial("rnn"), choose_epoch=True
+    )  # kept
     log = run.accuracies()
     assert 7 <= epochs <= 9
     assert log.epoch.tolist() == [*range(1, epochs + 1)]
     assert log.epoch[log.best].tolist() == [epochs]
-    assert f"rnn: best epoch {epochs}, by inner folds" in done
+    assert f"rnn: {epochs} epochs, chosen by inner folds" in done
     assert not [name for name in log if name.startswith(("validation", "inner_validation"))]
     assert_points(run, "rnn", [night.stages for night in parts["train"]], probabilities)
     assert run.trained
@@ -167,7 +169,7 @@ def test_work_under_way_and_done_is_reported(small):
         doing += [(f"{name}: inner folds", cost) for cost in (0, 3, 3)]  # a fold costs its epochs
         doing += [(f"{name}: epoch {n} of 3", 1) for n in (1, 2, 3)]
         left_out = small.run.left_out_points(name).items()
-        done += [f"{name}: 2 inner folds, κ ", f"{name}: best epoch 3, inner validation κ "]
+        done += [f"{name}: 2 inner folds, κ ", f"{name}: 3 epochs, inner validation κ "]
         done += [f"{name}: no operating point {point!r}: {reason}" for point, reason in left_out]
     assert small.doing == doing
     assert len(small.done) == len(done)
