@@ -104,7 +104,7 @@ ONE = ("--epochs", 1, "--variants", 0, "--inner_folds", 0)
 BESIDE = {  # fixture: how it is trained into the folder `out`, in this order
     "quick_run": lambda data, out: TrainRun(out, python(
         "-c", WITH_POINTS, "train.py", "--dataset_dir", data, "--epochs", 2, "--variants", 1, "--inner_folds", 2,
-        "--channels", SIX_CHANNELS, "--out", out,
+        "--out", out,
     )),
     "stopped_run": lambda data, out: stopped_and_gone_on(
         data, out, "rnn", "--epochs", 12, "--inner_folds", 0, "--motion-magnitude", "--window_size", 60

@@ -214,7 +214,8 @@ def test_several_precisions_are_scored_in_one_report(whole, synthetic, tmp_path,
     results = json.loads((both / "evaluation.json").read_text())["results"]
     named = [(result["precision"], result["operating_point"]) for result in results]
     assert named[:2] == [("float32", "default"), ("int8", "default")]
-    assert {*named[2:]} == {(p, point) for p in ("float32", "int8") for point in ("balanced", "rem")}
+    points = TrainedRun(run).operating_points("rnn")
+    assert {*named[2:]} == {(p, point) for p in ("float32", "int8") for point in points}
     for precision in ("float32", "int8"):
         written = both / "predictions" / f"rnn.{precision}.seed_0.repeat_0.csv"
         assert written.read_bytes() == (run / "held_out" / f"rnn.{precision}.csv").read_bytes()

@@ -152,14 +152,14 @@ def test_raw_motion_through_app_code_and_activity_call(quick_run, full_rate):
     recording = read_recording(full_rate, "1818471")
     stager, watch = app.SleepStager(bundle, "float32"), Watch(bundle, "float32")
     own, expected, ours, theirs = [], [], [], []
-    closed = watch.aligner.advance
+    closed = watch.aligner.before
 
-    def seen(now):
-        ends, windows = closed(now)
+    def seen(t):
+        ends, windows = closed(t)
         expected.extend(windows["activity"].ravel())
         return ends, windows
 
-    watch.aligner.advance = seen
+    watch.aligner.before = seen
     for sensor, t, values in events(recording, options):
         for at, value in zip(t, values, strict=True):
             stager.feed(sensor, at, value)

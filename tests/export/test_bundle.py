@@ -132,7 +132,7 @@ def test_the_contract_is_as_documented(bundle, architecture):
     assert contract["seconds"] == {"row": 1, "window": 30, "stride": 30}
     assert contract["delay_windows"] == 0
     names = [channel["name"] for channel in contract["channels"]]
-    assert names == ["heart_rate", "motion_x", "motion_y", "motion_z", "steps", "activity"]
+    assert names == ["heart_rate", "activity"]
     for channel in contract["channels"]:
         known = CHANNELS[channel["name"]]
         assert channel["values_per_window"] == (2 if channel["name"] == "activity" else 30)

@@ -98,10 +98,10 @@ def test_paths_are_no_names(name):
 
 def test_a_call_is_read_off_its_file(quick_run):
     bundle = quick_run.folder / "bundles" / "lstm"
-    sensing = Call.of_file(bundle / "sensing.tflite", ("heart_rate", "activity"))
+    sensing = Call.of_file(bundle / "sensing.tflite", ("heart_rate",))
     sources = {tensor.name: tensor.source for tensor in sensing.inputs}
     assert (sources["heart_rate"], sources["context"]) == ("channel:heart_rate", "state:context")
-    assert sources["steps"] == "output:steps"  # no such channel was named
+    assert sources["activity"] == "output:activity"  # no such channel was named
     assert {tensor.name: tensor.to for tensor in sensing.outputs} == {"features": None, "context_out": "state:context"}
     network = Call.of_file(bundle / "lstm.float32.tflite", ())
     assert (network.signature, network.sha256) == ("step", None)

@@ -90,7 +90,7 @@ def test_calls_and_files(bundles):
 def test_options_are_those_of_a_window(bundles):
     options = Contract.read(bundles / "lstm").options()
     assert (options.data_alignment, options.window_size, options.stride) == (1, 30, 30)
-    assert options.channels == ("heart_rate", "motion_x", "motion_y", "motion_z", "steps", "activity")
+    assert options.channels == ("heart_rate", "activity")
 
 
 def plan(document):
@@ -161,12 +161,12 @@ WRONG = [  # alteration, message
     (lambda d: d["channels"][0].update(name="spo2"), "channels.0.name: Input should be"),
     (lambda d: d["channels"][0].update(range=[0, 250]), "channels.0.range: [0, 250], but heart_rate has"),
     (lambda d: d["channels"][0].update(range=[20]), "channels.0.range: List should have at least 2 items"),
-    (lambda d: d["channels"][1].update(missing=0), "channels.1.missing: 0, but motion_x has -100"),
+    (lambda d: d["channels"][1].update(missing=0), "channels.1.missing: 0, but activity has -1"),
     (lambda d: d["channels"][0].update(unit="Hz"), "channels.0.unit: 'Hz', but heart_rate has 'bpm'"),
     (lambda d: d["channels"][0].update(values_per_window=29),
      "channels.0.values_per_window: 29, but heart_rate has 30"),
-    (lambda d: d["channels"][5].update(seconds_per_value=1), "channels.5.seconds_per_value: 1, but activity has 15"),
-    (lambda d: d["channels"][5].update(value="mean"), "channels.5.value: 'mean', but activity has 'sum'"),
+    (lambda d: d["channels"][1].update(seconds_per_value=1), "channels.1.seconds_per_value: 1, but activity has 15"),
+    (lambda d: d["channels"][1].update(value="mean"), "channels.1.value: 'mean', but activity has 'sum'"),
     (lambda d: d["channels"].append(d["channels"][0]), "channels: one is there twice"),
     # stages and weights
     (lambda d: d["stages"].reverse(), "stages: expected Wake, N1, N2, N3, REM with their codes, in this order"),

@@ -89,13 +89,14 @@ def window_of(sensor, t):
 
 def acceptable(calls):
     """The Recording of the samples that may be taken."""
-    closed, taken = 0, {}
+    closed, taken, newest = 0, {}, {}
     for sensor, ts, values in calls:
         samples = taken.setdefault(sensor, {})
         for t, value in zip(ts.tolist(), values, strict=True):
-            backwards = sensor == "motion" and samples and t < max(samples)  # counting needs them in order
+            backwards = sensor == "motion" and t < newest.get(sensor, -np.inf)  # counting needs them in order
             if window_of(sensor, t) >= closed and t not in samples and not backwards:
                 samples[t] = value
+                newest[sensor] = max(t, newest.get(sensor, -np.inf))
         closed = max(closed, int(np.ceil((max(ts) - GRACE_S) / STRIDE)) - 1)
     return Recording(
         "1",
