@@ -26,6 +26,10 @@ test-runtimes: .venv/ready .venv-older/ready
 	.venv-older/bin/python -m pip install --quiet --requirement $<
 	touch $@
 
+# every exported file of a trained run against its gate, on recorded and degraded real nights
+test-trained: .venv/ready
+	$(BIN)/python -m pytest -m trained $(ARGS)
+
 # LiteRT.js anew from its packages: needs npm
 litert:
 	cd watch_sim/page/litert && npm install --no-package-lock --ignore-scripts --no-audit --no-fund && npm run build
@@ -35,4 +39,4 @@ litert:
 	$(BIN)/python -m pip install --quiet --requirement requirements.txt
 	touch $@
 
-.PHONY: train test lint test-runtimes litert
+.PHONY: train test lint test-runtimes test-trained litert

@@ -21,6 +21,7 @@ from pipeline.degrade import degraded
 from pipeline.nights import load_nights
 from pipeline.recordings import read_recording
 
+pytestmark = pytest.mark.trained
 ROOT = Path(__file__).resolve().parents[2]
 SUBJECTS = (
     "781756", "844359", "1066528", "1449548", "1455390", "1818471", "2598705", "2638030", "3997827", "4314139",
