@@ -10,11 +10,10 @@ from matplotlib.ticker import PercentFormatter
 
 from evaluation.attribution import BLOCK_S, LOOK_BACK_S, span_and_block
 from pipeline.align import Night
-from pipeline.constants import CHANNELS, STAGES
+from pipeline.constants import CHANNELS, MINUTE_S, STAGES
 from pipeline.options import Options
 from scoring.plots import save
 
-MINUTE_S = 60
 LABELLED_SHARE = 0.08  # the least share whose bar has room for a figure
 LEAST_TOTAL = 1e-12  # so that shares of nothing are 0
 COLOURS = {

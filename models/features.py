@@ -31,10 +31,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import tensorflow as tf
 
-from pipeline.constants import CHANNELS, HOUR_S
+from pipeline.constants import CHANNELS, HOUR_S, MINUTE_S
 from pipeline.options import Options
 
-MINUTE_S = 60
 HOUR_MIN = 60
 # of each channel
 AVERAGES_MIN = (5, 20)  # time constants of exponential averages; beside them the mean of the night so far

@@ -8,6 +8,7 @@ ARTIFACTS = Path(__file__).resolve().parent.parent / "artifacts"
 STAGES = ("Wake", "N1", "N2", "N3", "REM")
 STAGE_OF_CODE = {-1: -1, 0: 0, 1: 1, 2: 2, 3: 3, 4: 3, 5: 4}  # sleep-accel code -> index in STAGES; -1 is unscored
 EPOCH_S = 30  # s, a scored epoch (AASM)
+MINUTE_S = 60  # s
 HOUR_S = 3600  # s
 COUNT_S = 15  # s that an activity count covers
 GRACE_S = 0.1  # s; a bin that ends this little after a window still belongs to it
