@@ -13,7 +13,7 @@ from edfio import Edf, EdfAnnotation, EdfSignal, Patient
 from edfio import Recording as Header
 
 from export.contract import Contract
-from export.health_segments import equal_runs, iso_time
+from apps.python.sleep_stager import equal_runs, iso_time
 from pipeline.constants import STAGES, UNKNOWN
 from scoring.predictions import PROBABILITY_COLUMNS
 
