@@ -33,16 +33,14 @@ def write_readme(folder: Path | str, contract: Contract, lean: bool = False) -> 
 
 def page_values(contract: Contract, lean: bool = False) -> dict:
     """What README.md of a bundle says of its contract, by the names in the template. lean: as of `write_readme`."""
-    plans, unknown = contract.precisions, contract.unknown
+    plans, unknown, purposes = contract.precisions, contract.unknown, files(contract, lean)
     return {
         "architecture": contract.architecture,
         "lean": lean,
         "data": contract.training_data,
         "stride": contract.seconds.stride,
         "precision": RECOMMENDED if RECOMMENDED in plans else next(iter(plans)),
-        "files": markdown_rows(
-            (f"`{name}`".replace(", ", "`, `"), text) for name, text in files(contract, lean).items()
-        ),
+        "files": markdown_rows((f"`{name}`".replace(", ", "`, `"), text) for name, text in purposes.items()),
         "sensors": markdown_rows(sensor_rows(contract)),
         "counted": "activity" in contract.preprocessing,
         "unknown": unknown.stage,

@@ -1,4 +1,4 @@
-"""Reads a night of one's own, as the page does: CSV with a line of column names, time and heart_rate, activity or both."""
+"""Reads a night of one's own, as the page does: CSV with the columns time and heart_rate, activity or both."""
 
 import csv
 import re
