@@ -128,18 +128,19 @@ export class SleepStager {
   async take(now = null) {
     const night = this.#night;
     if (now !== null) night.closeBy(now);
-    return this.#inTurn(() => this.#take(night));
+    const { closed } = night;
+    return this.#inTurn(() => this.#take(night, closed));
   }
 
-  async #take(night) {
-    const { document: { channels }, activity } = this.#contract;
+  /** Those of the night's first `closed` windows that were not taken yet. */
+  async #take(night, closed) {
     const epochs = [], tracker = night.tracker.copy(); // the night changes only when all is done
+    const strides = night.pending.slice(0, Math.max(0, night.pending.length - (night.closed - closed)));
     let { recent, states } = night;
-    for (let i = 0; i < night.pending.length; i++) {
-      const { time, newest, motion } = night.pending[i];
+    for (const { time, newest, motion } of strides) {
       const counted = motion ? await this.#count(motion, states) : { states };
       const window = {};
-      for (const { name } of channels) {
+      for (const { name } of this.contract.channels) {
         const values = (name === "activity" && counted.activity) || newest[name];
         window[name] = Float32Array.of(...recent[name].subarray(values.length), ...values);
       }

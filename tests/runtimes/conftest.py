@@ -18,6 +18,7 @@ from pipeline.options import Options
 ROOT = Path(__file__).resolve().parents[2]
 OLDER = ROOT / ".venv-older"
 LITERT = ROOT / "watch_sim" / "page" / "litert"
+LIBRARY = ROOT / "apps" / "javascript"
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run")
 FLAGS += ("--disable-background-networking", "--disable-component-update", "--disable-sync")
 
@@ -91,7 +92,7 @@ def replay_page(browser, bundles, tmp_path_factory):
 
     No server and no network: the requests are answered here, others fail, and an error on the console fails the test.
     """
-    folders = {"litert": LITERT, "bundles": bundles, "page": Path(__file__).parent / "page"}
+    folders = {"litert": LITERT, "sleep-stager": LIBRARY, "bundles": bundles, "page": Path(__file__).parent / "page"}
     folders["given"] = tmp_path_factory.mktemp("given")
     errors = []
 

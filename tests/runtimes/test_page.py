@@ -541,7 +541,7 @@ DROP = """([text, name]) => {
   dispatchEvent(new DragEvent("drop", { dataTransfer: data, cancelable: true }));
 }"""
 SEGMENTS = """async ([epochs, options]) =>
-  (await import("/bundles/gru/sleep-stager.js")).SleepStager.segments(epochs, options)"""
+  (await import("/sleep-stager/sleep-stager.js")).segments(epochs, options)"""
 FOCUSED = "() => document.activeElement.id || document.activeElement.value || document.activeElement.tagName"
 OUTLINED = "() => getComputedStyle(document.activeElement).outlineStyle !== 'none'"
 PAINTED = """() => {  // the share of the night's width that the probabilities take up

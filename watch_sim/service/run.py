@@ -20,8 +20,6 @@ from watch_sim.predict import stage_recording
 from watch_sim.service.requests import Model, Prediction
 from watch_sim.watch import Epoch, Watch
 
-APP_CODE = "sleep-stager.js"  # of a bundle: what the page plays it with
-
 
 class ServedRun:
     """A run folder and a data set, as the service answers from them.
@@ -53,9 +51,6 @@ class ServedRun:
         self.parts = self.run.part_of_subject
         self.folders = self.run.bundle_folders()
         self.contracts = {name: read_bundle(folder) for name, folder in self.folders.items()}
-        for folder in self.folders.values():
-            if not (folder / APP_CODE).is_file():
-                raise UserMistake(f"{folder}: lacks {APP_CODE}; python -m export {run} makes its bundles anew")
         self.dataset_dir = Path(dataset_dir or self.run.dataset_dir)
         self.subjects = subjects(self.dataset_dir)
         self.contract = next(iter(self.contracts.values()))
