@@ -17,7 +17,7 @@ export const SENSORS = ["heart_rate", "motion", "steps", "activity"];
 // the form of the document: the name of a type, [of each], {field: form}; optional() and each() are below
 const optional = (form) => ({ optional: form });
 const each = (form) => ({ each: form }); // an object whose fields have any name
-const tensor = { name: "string", shape: ["number"], dtype: "string" };
+const tensor = { name: "string", shape: ["number"], dtype: optional("string") };
 const plan = {
   calls: [{
     file: "string", sha256: "string", signature: "string", runtimes: optional(each("string")),
@@ -31,7 +31,7 @@ const FORM = {
   seconds: { window: "number", stride: "number" },
   grace_seconds: "number",
   longest_seconds: "number",
-  training_data: { name: "string", simulated: "boolean" },
+  training_data: { simulated: "boolean" },
   sensors: Object.fromEntries(SENSORS.map((sensor) => (
     [sensor, { range: ["number"], value: "string", channels: ["string"] }]
   ))),
@@ -145,9 +145,10 @@ function checkFlow(place, { calls, states }, sizes) {
       refuse(`${place}.states.${name}.initial: expected a number or ${sizeOf(shape)} of them`);
     }
   }
-  calls.forEach(({ inputs, outputs }, i) => {
+  calls.forEach(({ file, inputs, outputs }, i) => {
+    if (/[/\\]|^\.*$/.test(file)) refuse(`${place}.calls.${i}.file: '${file}', expected a name in the bundle`);
     for (const [side, tensors] of Object.entries({ inputs, outputs })) {
-      tensors.forEach(({ dtype }, k) => {
+      tensors.forEach(({ dtype = "float32" }, k) => {
         if (dtype !== "float32") refuse(`${place}.calls.${i}.${side}.${k}.dtype: ${dtype}, expected float32`);
       });
     }

@@ -33,11 +33,7 @@ export class Night {
     this.samples = []; // motion that the activity call has still to see, [s since the start, x, y, z]
     this.counting = contract.activity.calls.length > 0; // activity comes from motion, until counts are fed
     this.pending = []; // strides closed and not yet taken: {time, newest: {channel: values}, motion: values or null}
-    this.states = {};
-    for (const [name, { shape, initial }] of Object.entries({ ...contract.activity.states, ...states })) {
-      const values = [initial].flat(Infinity);
-      this.states[name] = Float32Array.from({ length: sizeOf(shape) }, (_, i) => values[i % values.length]);
-    }
+    this.states = { activity: initial(contract.activity.states), step: initial(states) }; // of the two plans
   }
 
   /** Take a sample, or count it as dropped. */
@@ -151,7 +147,8 @@ export class Night {
     const { start, closed, counting, samples, dropped, guards, tracker } = this;
     const lists = (entries) => Object.fromEntries(Object.entries(entries).map(([name, list]) => [name, [...list]]));
     const pending = this.pending.map(({ time, newest, motion }) => ({ time, newest, motion: motion && [...motion] }));
-    const [rows, taken, recent, states] = [this.rows, this.taken, this.recent, this.states].map(lists);
+    const [rows, taken, recent] = [this.rows, this.taken, this.recent].map(lists);
+    const states = { activity: lists(this.states.activity), step: lists(this.states.step) };
     return { start, closed, counting, samples, dropped, guards, tracker, pending, rows, taken, recent, states };
   }
 
@@ -167,11 +164,19 @@ export class Night {
     for (const sensor in this.guards) Object.assign(this.guards[sensor], saved.guards[sensor]);
     Object.assign(this, { closed, counting, samples, dropped, tracker: this.tracker.copy(saved.tracker) });
     this.recent = typed(saved.recent, this.recent);
-    this.states = typed(saved.states, this.states);
+    for (const plan in this.states) this.states[plan] = typed(saved.states[plan], this.states[plan]);
     this.pending = pending.map(({ time, newest, motion }) => ({
       time, newest, motion: motion && Float32Array.from(motion),
     }));
   }
+}
+
+/** Arrays of the initial values of states. */
+function initial(states) {
+  return Object.fromEntries(Object.entries(states).map(([name, { shape, initial }]) => {
+    const values = [initial].flat(Infinity);
+    return [name, Float32Array.from({ length: sizeOf(shape) }, (_, i) => values[i % values.length])];
+  }));
 }
 
 /** Saved lists of numbers as arrays, each as long as the one of its name in `like`. */

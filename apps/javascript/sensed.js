@@ -1,12 +1,16 @@
 // What was sensed: whether its unit can be right, and how much of it a window rests on.
 
-const HINTS = { heart_rate: "is it beats per second, or milliseconds from beat to beat?", motion: "is it milli-g?" };
+const UNITS = { heart_rate: "bpm", motion: "g" }; // of the sensors whose unit can be told
+const HINTS = {
+  heart_rate: "is it beats per second (multiply by 60), or milliseconds from beat to beat (60000 / value)?",
+  motion: "is it in milli-g (divide by 1000), or raw numbers of the sensor?",
+};
 
 export const magnitude = ([x, y, z]) => Math.sqrt(x * x + y * y + z * z);
 
 /** {sensor: InputGuard} of the sensors whose unit can be told. */
 export function guards(contract) {
-  return Object.fromEntries(Object.keys(HINTS).map((sensor) => [sensor, new InputGuard(contract, sensor)]));
+  return Object.fromEntries(Object.keys(UNITS).map((sensor) => [sensor, new InputGuard(contract, sensor)]));
 }
 
 /** Tells from the first minute of a sensor whether its samples are in the unit that they should be in. */
@@ -49,7 +53,7 @@ class InputGuard {
     this.decided = true;
     if (2 * outside > seen) {
       this.finding = `${sensor}: ${outside} of the ${seen} samples of its first minute lie outside ` +
-        `${this.#range.join(" to ")}; ${HINTS[sensor]}`;
+        `${this.#range.join(" to ")} ${UNITS[sensor]}; ${HINTS[sensor]}`;
     }
     if (magnitudes.length < least_samples) return;
     const sorted = Float64Array.from(magnitudes).sort(), n = sorted.length;
@@ -58,7 +62,8 @@ class InputGuard {
     this.refused = !(low <= median && median <= high);
     if (!this.refused) return;
     const g = median / standard_gravity;
-    let hint = median < low ? "gravity seems to have been removed" : "it is in another unit";
+    let hint = "it is in another unit";
+    if (median < low) hint = "gravity seems to have been removed: feed acceleration with gravity";
     if (low <= g && g <= high) hint = `it seems to be in m/s²: divide by ${standard_gravity}`;
     this.finding = `motion: median magnitude of acceleration ${Number(median.toPrecision(3))}, expected about 1 g; ` +
       `${hint}; its samples are not used`;

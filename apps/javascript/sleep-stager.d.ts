@@ -104,6 +104,8 @@ export class SleepStager {
 
   /** contract.json of the bundle. */
   readonly contract: Readonly<Record<string, any>>;
+  /** Its digest, to pin it by. */
+  readonly contractSha256: string;
   /** Trained on simulated nights: its stages say nothing about people. */
   readonly simulated: boolean;
   /** When the night's first window begins, s. */
@@ -114,9 +116,7 @@ export class SleepStager {
   readonly findings: string[];
 
   /** Take a sample: bpm, [x, y, z] in g, or the count of a bin with the time at which it ends. t: s. */
-  feed(sensor: "motion", t: number, value: ArrayLike<number>): void;
-  feed(sensor: "heart_rate" | "steps" | "activity", t: number, value: number): void;
-  feed(sensor: Sensor, t: number, value: number | ArrayLike<number>): void;
+  feed<S extends Sensor>(sensor: S, t: number, value: S extends "motion" ? ArrayLike<number> : number): void;
   /** Stages of the windows that are full. now: a time up to which every sensor has delivered, s. */
   take(now?: number | null): Promise<Epoch[]>;
   /** One window by hand, {channel: values}; gives the model's probabilities, not weighed. */

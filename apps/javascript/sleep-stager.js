@@ -29,6 +29,7 @@ export class SleepStager {
   #litert;
   #models = {}; // file -> compiled model
   #contract;
+  #contractSha256;
   #plan; // of the precision
   #weights = null;
   #night;
@@ -51,6 +52,7 @@ export class SleepStager {
       throw new StagerError("altered_contract", `contract.json: SHA-256 ${digest}, expected ${contractSha256}`);
     }
     const contract = (stager.#contract = readContract(new TextDecoder().decode(bytes)));
+    stager.#contractSha256 = digest;
     const plan = oneOf("unknown_precision", "precision", precision, contract.document.precisions);
     if (operatingPoint !== null) {
       const point = oneOf("unknown_operating_point", "operating point", operatingPoint, contract.operatingPoints);
@@ -74,14 +76,18 @@ export class SleepStager {
     for (const [file, content] of Object.entries(files)) {
       stager.#models[file] = await stager.#litert.loadAndCompile(content, options);
     }
-    const name = contract.document.training_data.name;
-    if (stager.simulated) console.warn(`${name}: trained on simulated nights: its stages say nothing about people`);
+    if (stager.simulated) console.warn("trained on simulated nights: its stages say nothing about people");
     return stager;
   }
 
   /** contract.json. */
   get contract() {
     return this.#contract.document;
+  }
+
+  /** Its digest, to pin it by. */
+  get contractSha256() {
+    return this.#contractSha256;
   }
 
   /** Whether the model was trained on simulated nights: its stages then say nothing about people. */
@@ -138,14 +144,14 @@ export class SleepStager {
     const strides = night.pending.slice(0, Math.max(0, night.pending.length - (night.closed - closed)));
     let { recent, states } = night;
     for (const { time, newest, motion } of strides) {
-      const counted = motion ? await this.#count(motion, states) : { states };
+      const counted = motion ? await this.#count(motion, states.activity) : { states: states.activity };
       const window = {};
       for (const { name } of this.contract.channels) {
         const values = (name === "activity" && counted.activity) || newest[name];
         window[name] = Float32Array.of(...recent[name].subarray(values.length), ...values);
       }
-      const tensors = await this.#run(this.#plan.calls, sourcesOf(window), counted.states);
-      [recent, states] = [window, renewed(counted.states, tensors)];
+      const tensors = await this.#run(this.#plan.calls, sourcesOf(window), states.step);
+      [recent, states] = [window, { activity: counted.states, step: renewed(states.step, tensors) }];
       const probabilities = this.#weigh(tensors[`output:${this.#plan.probabilities}`]);
       const { coverage, unknown } = tracker.update(window);
       const likeliest = STAGES[probabilities.indexOf(Math.max(...probabilities))]?.name ?? UNKNOWN;
@@ -181,8 +187,8 @@ export class SleepStager {
     }
     const sources = sourcesOf(Object.fromEntries(this.contract.channels.map(({ name }) => [name, window[name]])));
     return this.#inTurn(async () => {
-      const tensors = await this.#run(this.#plan.calls, sources, night.states);
-      night.states = renewed(night.states, tensors);
+      const tensors = await this.#run(this.#plan.calls, sources, night.states.step);
+      night.states = { ...night.states, step: renewed(night.states.step, tensors) };
       return tensors[`output:${this.#plan.probabilities}`];
     });
   }

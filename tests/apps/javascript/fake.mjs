@@ -5,7 +5,7 @@ const STAGES = [["Wake", 2, 1], ["N1", 3, 4], ["N2", 3, 4], ["N3", 4, 5], ["REM"
 const tensor = (name, values, link) => ({ name, shape: [1, values], dtype: "float32", ...link });
 export const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex");
 
-/** A contract whose model takes heart rate and activity counts and remembers one number. */
+/** A contract whose model takes heart rate and activity counts; it and the counting remember a number each. */
 export function contract(callSeconds) {
   const file = (name) => ({ file: name, sha256: sha256(Buffer.from(name)) });
   return {
@@ -35,14 +35,14 @@ export function contract(callSeconds) {
           signature: "activity",
           inputs: [
             { ...tensor("motion", 0), shape: [1, 50 * (callSeconds ?? 30), 3], from: "sensor:motion" },
-            tensor("calls", 1, { from: "state:calls" }),
+            tensor("calls", 1, { from: "state:memory" }),
           ],
           outputs: [
             tensor("activity", (callSeconds ?? 30) / 15, { to: "channel:activity" }),
-            tensor("calls_out", 1, { to: "state:calls" }),
+            tensor("calls_out", 1, { to: "state:memory" }),
           ],
         }],
-        states: { calls: { shape: [1, 1], dtype: "float32", initial: 0 } },
+        states: { memory: { shape: [1, 1], dtype: "float32", initial: 0 } },
       },
     },
     operating_points: { rem: { weights: [0.1, 0.1, 0.1, 0.1, 0.6] } },
@@ -58,12 +58,13 @@ export function contract(callSeconds) {
           runtimes: { "litert.js": "tested", "tflite-micro": "refused: it is wrong there" },
           signature: "step",
           inputs: [
-            tensor("heart_rate", 30, { from: "channel:heart_rate" }), tensor("activity", 2, { from: "channel:activity" }),
-            tensor("windows", 1, { from: "state:windows" }),
+            tensor("heart_rate", 30, { from: "channel:heart_rate" }),
+            tensor("activity", 2, { from: "channel:activity" }),
+            tensor("windows", 1, { from: "state:memory" }),
           ],
-          outputs: [tensor("p", 5), tensor("windows_out", 1, { to: "state:windows" })],
+          outputs: [tensor("p", 5), tensor("windows_out", 1, { to: "state:memory" })],
         }],
-        states: { windows: { shape: [1, 1], dtype: "float32", initial: [[0.5]] } },
+        states: { memory: { shape: [1, 1], dtype: "float32", initial: [[0.5]] } },
         probabilities: "p",
       },
     },

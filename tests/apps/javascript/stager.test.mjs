@@ -123,7 +123,7 @@ for (const [callSeconds, calls, newest] of [[undefined, 1, [1, 1]], [15, 2, [1, 
 
 test("the pin: any other contract is refused", async () => {
   const pin = sha256(Buffer.from(JSON.stringify(contract())));
-  await open({ contractSha256: pin.toUpperCase() });
+  assert.equal((await open({ contractSha256: pin.toUpperCase() })).stager.contractSha256, pin);
   const changed = (document) => (document.precisions.int8.calls[0].sha256 = "0".repeat(64));
   await assert.rejects(open({ contractSha256: pin }, changed), refusal("altered_contract", /^contract\.json: SHA-256/));
 });
@@ -139,13 +139,13 @@ test("simulated: one warning, and a property", async (t) => {
   stager.reset(0);
   assert.equal(stager.simulated, true);
   assert.deepEqual(warn.mock.calls.map((call) => call.arguments), [
-    ["made up: trained on simulated nights: its stages say nothing about people"],
+    ["trained on simulated nights: its stages say nothing about people"],
   ]);
 });
 
 test("a refused runtime is refused before anything is loaded", async () => {
   const refused = (document) => (document.precisions.int8.calls[0].runtimes["litert.js"] = "refused: wrong sums");
-  await assert.rejects(open({}, refused), refusal("refused_runtime", /step\.tflite: litert\.js is refused: wrong sums/));
+  await assert.rejects(open({}, refused), refusal("refused_runtime", /step\.tflite: litert\.js is refused: wrong/));
   await open({}, (document) => delete document.precisions.int8.calls[0].runtimes);
 });
 
@@ -165,8 +165,9 @@ const CHANGES = [
   [(c) => (c.preprocessing.activity.call_seconds = 15), /preprocessing\.activity\.calls\.0\.inputs\.0: 4500 values/],
   [(c) => (c.precisions.int8.calls[0].inputs[0].dtype = "int8"), /inputs\.0\.dtype: int8, expected float32/],
   [(c) => (c.precisions.int8.calls[0].inputs[0].from = "channel:steps"), /channel:steps, that is not there/],
-  [(c) => (c.precisions.int8.states.windows.initial = [1, 2]), /states\.windows\.initial: expected a number or 1/],
+  [(c) => (c.precisions.int8.states.memory.initial = [1, 2]), /states\.memory\.initial: expected a number or 1/],
   [(c) => (c.precisions.int8.probabilities = "q"), /precisions\.int8\.probabilities: no output 'q' of 5/],
+  [(c) => (c.precisions.int8.calls[0].file = "../step.tflite"), /calls\.0\.file: '\.\.\/step\.tflite', expected/],
   [(c) => (c.operating_points.rem.weights = [1]), /operating_points\.rem\.weights: expected 5/],
 ];
 for (const [change, words] of CHANGES) {
@@ -192,7 +193,7 @@ test("files: as an address, as a path, and missing", async (t) => {
   await once(server, "listening");
   const base = `http://127.0.0.1:${server.address().port}/folder`;
   await assert.rejects(SleepStager.create({ base }), refusal("missing_file", /folder\/step\.tflite: HTTP status 404/));
-  await assert.rejects(SleepStager.create({ base: "no/such/folder" }), refusal("missing_file", /^contract\.json: .*ENOENT/));
+  await assert.rejects(SleepStager.create({ base: "no/such/folder" }), refusal("missing_file", /^contract\.json: /));
   await assert.rejects(SleepStager.create(), refusal("missing_file", /needs base or read/));
 });
 
@@ -200,7 +201,7 @@ test("an altered file is not loaded", async () => {
   const { read } = bundle(contract()), runtime = litert();
   const other = async (name) => Buffer.concat([await read(name), Buffer.from(name === "step.tflite" ? "!" : "")]);
   runtime.loadAndCompile = () => assert.fail("was loaded");
-  await assert.rejects(SleepStager.create({ litert: runtime, read: other }), refusal("altered_file", /^step\.tflite: /));
+  await assert.rejects(SleepStager.create({ litert: runtime, read: other }), refusal("altered_file", /^step\.tflite/));
 });
 
 test("digests without crypto.subtle", () => {
@@ -241,7 +242,7 @@ test("segments need no model; a stager's have its stride", async () => {
 
 test("a window by hand has all of its values", async () => {
   const { stager } = await open();
-  await assert.rejects(stager.step({ heart_rate: [60] }), refusal("wrong_value_count", /heart_rate: 1 values, expected 30/));
+  await assert.rejects(stager.step({ heart_rate: [60] }), refusal("wrong_value_count", /heart_rate: 1 values, .* 30/));
 });
 
 test("what is given out changes nothing inside", async () => {
