@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.apps.vectors import VECTORS, bundle_of, check
+from tests.apps.answers import check
+from tests.apps.vectors import VECTORS, bundle_of, read_vector
 
 pytestmark = pytest.mark.runtimes
 
@@ -64,13 +65,13 @@ def output(*command, **settings):
 
 
 @pytest.mark.parametrize("runtime", ["stand-in", "LiteRT.js"])
-@pytest.mark.parametrize("path", VECTORS, ids=lambda path: path.stem)
-def test_vector(node, path, runtime, tmp_path):
-    vector = json.loads(path.read_text())
+@pytest.mark.parametrize("name", VECTORS)
+def test_vector(node, name, runtime, tmp_path):
+    vector = read_vector(name)
     folder = bundle_of(vector, tmp_path)
     interpreters = f"{sys.executable}\n{Path(__file__).parent / 'interpreters.py'}\n{tmp_path}"
     where = "stand-in" if runtime == "stand-in" else LITERT
-    said = output(node, OWN / "driver.mjs", path, folder, where, env=os.environ | {"INTERPRETERS": interpreters})
+    said = output(node, OWN / "driver.mjs", VECTORS[name], folder, where, env=os.environ | {"INTERPRETERS": interpreters})
     check(vector, json.loads(said))
 
 

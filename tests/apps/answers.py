@@ -1,49 +1,8 @@
-"""The test vectors of tests/vectors, for the tests of a language whose driver answers them in JSON."""
+"""Whether the answers of a driver, in JSON, are those of a test vector."""
 
 import json
-import shutil
-from pathlib import Path
 
 import pytest
-
-ROOT = Path(__file__).resolve().parents[2]
-FOLDER = ROOT / "tests" / "vectors"
-VECTORS = sorted(FOLDER.glob("*.json"))
-
-
-def bundle_of(vector: dict, scratch: Path) -> Path:
-    """The bundle folder of a vector: an altered copy in the folder scratch where the vector alters one."""
-    tiny = FOLDER / "bundles" / vector["bundle"]
-    folder = tiny if tiny.is_dir() else ROOT / "bundles" / vector["bundle"]
-    change = vector.get("open", {}).get("alter")
-    if change is None:
-        return folder
-    copy = Path(shutil.copytree(folder, Path(scratch) / "altered"))
-    path = copy / change["file"]
-    if change.get("delete"):
-        path.unlink()
-    elif "flip_byte" in change:
-        content = bytearray(path.read_bytes())
-        content[change["flip_byte"]] ^= 0xFF
-        path.write_bytes(content)
-    else:
-        document = json.loads(path.read_text())
-        for place, value in change.get("json", {}).items():
-            *_, (parent, name) = walk(document, place)
-            parent[name] = value
-        if "remove" in change:
-            *_, (parent, name) = walk(document, change["remove"])
-            del parent[name]
-        path.write_text(json.dumps(document))
-    return copy
-
-
-def walk(document, place):
-    """(parent, name or index) of each part of a place such as stages.3.name, from the outermost in."""
-    for part in place.split("."):
-        name = int(part) if isinstance(document, list) else part
-        yield document, name
-        document = document.get(name) if isinstance(document, dict) else document[name]
 
 
 def check(vector: dict, answers) -> None:
