@@ -1,5 +1,5 @@
-"""apps/javascript: all test vectors in Node, by a stand-in that hands the calls to ai-edge-litert and by LiteRT.js itself;
-what vectors cannot say (javascript/stager.test.mjs); its types, and what npm would pack.
+"""apps/javascript: all test vectors in Node, by a stand-in that hands the calls to ai-edge-litert and by LiteRT.js
+itself; what vectors cannot say (javascript/stager.test.mjs); its types, and what npm would pack.
 
 LiteRT.js in Chromium replays the vectors in tests/runtimes.
 """
@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.apps.answers import check
-from tests.apps.vectors import VECTORS, bundle_of, read_vector
+from tests.apps.vectors import FOLDER, VECTORS, bundle_of, read_vector
 
 pytestmark = pytest.mark.runtimes
 
@@ -71,7 +71,8 @@ def test_vector(node, name, runtime, tmp_path):
     folder = bundle_of(vector, tmp_path)
     interpreters = f"{sys.executable}\n{Path(__file__).parent / 'interpreters.py'}\n{tmp_path}"
     where = "stand-in" if runtime == "stand-in" else LITERT
-    said = output(node, OWN / "driver.mjs", VECTORS[name], folder, where, env=os.environ | {"INTERPRETERS": interpreters})
+    environment = os.environ | {"INTERPRETERS": interpreters}
+    said = output(node, OWN / "driver.mjs", VECTORS[name], folder, where, env=environment)
     check(vector, json.loads(said))
 
 
@@ -126,10 +127,10 @@ def test_types(project):
 
 
 def test_the_readme_runs_in_node(project, node):
-    """Its quick start, as it stands there, with the reference bundle and LiteRT.js as npm installs it."""
+    """Its quick start, as it stands there, with LiteRT.js as npm installs it."""
     (code,) = re.findall(r"```javascript\n(import \{ SleepStager \}.*?)```", (LIBRARY / "README.md").read_text(), re.S)
     (project / "night.mjs").write_text(code)
-    shutil.copytree(ROOT / "bundles" / "gru-int8", project / "bundle", dirs_exist_ok=True)
+    shutil.copytree(FOLDER / "bundles" / "all", project / "bundle", dirs_exist_ok=True)
     stages = output(node, "night.mjs", cwd=project).splitlines()[0].split(" ")
     assert len(stages) == 20
     assert {*stages} <= {"Wake", "N1", "N2", "N3", "REM"}

@@ -12,7 +12,6 @@ from export.bundle import read_bundle
 from export.contract_parts import ChannelEntry, OperatingPoint
 from pipeline.constants import LONGEST_NIGHT_S, STAGES
 from pipeline.coverage import Coverage, coverage_of_night
-from pipeline.errors import UserMistake
 from pipeline.nights import load_night
 from pipeline.recordings import Recording, paths, subjects
 from pipeline.run_folder import RunFolder
