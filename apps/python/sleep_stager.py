@@ -145,9 +145,9 @@ class InputGuard:
 class CoverageTracker:
     """Tells of each window how much was sensed, and whether that is too little to name a stage."""
 
-    def __init__(self, channels_of: dict[str, list[dict]]):
-        """channels_of: {sensor: its channels}, of the sensors that the model takes."""
-        self.recent: dict[str, list[bool]] = {sensor: [] for sensor in channels_of}  # has each newest stride a value?
+    def __init__(self, sensors: Iterable[str]):
+        """sensors: Those that the model takes."""
+        self.recent: dict[str, list[bool]] = {sensor: [] for sensor in sensors}  # has each newest stride a value?
         self.since = dict.fromkeys(self.recent, math.inf)  # s, from the newest value to the end of the window
         self.still = math.inf  # s since the last stride with movement
         self.elapsed = 0.0  # s of the night
@@ -260,7 +260,7 @@ class SleepStager:
         self.taken: dict[str, set[float]] = {sensor: set() for sensor in sensors}  # times in windows that are open
         self.dropped = {sensor: dict.fromkeys(REASONS, 0) for sensor in sensors}
         self.guards = {sensor: InputGuard(sensor) for sensor in GUARDED}
-        self.tracker = CoverageTracker({sensor: own for sensor, own in self.channels_of.items() if own})
+        self.tracker = CoverageTracker(sensor for sensor, channels in self.channels_of.items() if channels)
         self.samples: list[list[float]] = []  # motion still to be counted, [s since the start, x, y, z]
         self.counting = bool(self.motion_plan)  # activity comes from motion, until counts are fed
         self.pending: list[list] = []  # strides closed, not taken: [time, {channel: newest values}, motion or None]
@@ -422,11 +422,11 @@ class SleepStager:
             [self._run("activity", {"sensor:motion": piece})["channel:activity"].ravel() for piece in pieces]
         )
 
-    def step(self, window: Mapping[str, Sequence[float]]) -> np.ndarray:
+    def step(self, window: Mapping[str, Any]) -> np.ndarray:
         """One window by hand.
 
         Args:
-            window: {channel: values}, as in golden.json.
+            window: {channel: values}, lists or arrays, as in golden.json.
 
         Returns:
             The model's probabilities [5] float32, not weighed.
