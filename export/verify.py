@@ -6,10 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from export.app_code import write_apps
 from export.bundle import LABELS, read_bundle
 from export.contract import ACTIVITY, Contract
+from export.golden import FILE as GOLDEN
 from export.golden import replay_golden
+from export.handover import REPORT
+from export.readme import write_readme
 from export.runner import MotionRunner, open_call
 from export.runtimes import OURS, refusal
 from export.tflite import embedded_contract
@@ -22,14 +24,15 @@ SHAKING_COUNT = 100  # activity counts of 15 s, at least
 
 
 def verify_bundle(folder: Path, precisions: Sequence[str] | None = None) -> dict[str, dict]:
-    """Check a bundle: digests, contract, what is embedded, app code, the activity call, and the golden night.
+    """Check a bundle: digests, contract, what is embedded, README.md, the activity call, and the golden night.
 
     Args:
         folder: The bundle.
         precisions: To replay the golden night in; by default all.
 
     Returns:
-        {precision: figures of `export.gates.compare`} over the golden night.
+        {precision: figures of `export.gates.compare`} over the golden night; {} of a bundle without report and golden
+        night, as `export.handover` writes them.
 
     Raises:
         UserMistake: The first thing that is wrong, but for figures past their gate.
@@ -46,20 +49,25 @@ def verify_bundle(folder: Path, precisions: Sequence[str] | None = None) -> dict
     with reading(folder / LABELS):
         if (folder / LABELS).read_text().split() != list(STAGES):
             raise UserMistake(f"{folder / LABELS}: expected {', '.join(STAGES)}, one a line")
-    check_apps(folder, contract)
+    check_readme(folder, contract)
     if "activity" in contract.preprocessing:
         check_activity(folder, contract)
-    return replay_golden(folder, precisions)
+    return {} if is_lean(folder) else replay_golden(folder, precisions)
 
 
-def check_apps(folder: Path, contract: Contract) -> None:
-    """The app code must be what this program writes from the contract: it will be run.
+def is_lean(folder: Path) -> bool:
+    """Whether a bundle was written without report and golden night."""
+    return not (folder / GOLDEN).exists() and not (folder / REPORT).exists()
+
+
+def check_readme(folder: Path, contract: Contract) -> None:
+    """README.md and the schema must be what this program writes from the contract: what README.md says will be done.
 
     Raises:
-        UserMistake: A file of it is missing or differs.
+        UserMistake: One of them is missing or differs.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        write_apps(scratch, contract)
+        write_readme(scratch, contract, is_lean(folder))
         for path in sorted(Path(scratch).iterdir()):
             file = folder / path.name
             if not file.is_file():

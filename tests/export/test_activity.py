@@ -162,7 +162,7 @@ def full_rate(real, tmp_path_factory):
     return folder
 
 
-def test_raw_motion_through_app_code_and_activity_call(quick_run, full_rate):
+def test_raw_motion_through_the_library_and_the_activity_call(quick_run, full_rate):
     """Sample by sample as on a phone: the counts and stages are those of the pipeline's own filter."""
     bundle = quick_run.folder / "bundles" / "gru"
     options = RunFolder(quick_run.folder).options
