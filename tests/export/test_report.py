@@ -205,7 +205,10 @@ class TestBundle:
     def test_nights_that_were_trained_on_tell_no_accuracy(self, run):
         """Where no subject was held out, the figures are of inner cross-validation."""
         splits = read_json(run / "splits.json")
-        write_json(run / "splits.json", {"train": sum(splits.values(), []), "inner_validation": [], "validation": []})
+        write_json(
+            run / "splits.json",
+            {"train": [s for part in splits.values() for s in part], "inner_validation": [], "validation": []},
+        )
         document, text, card = self.write(run)
         assert document["held_out"]["trained_on"] is True
         assert all("views" not in of["figures"] for of in document["precisions"].values())
