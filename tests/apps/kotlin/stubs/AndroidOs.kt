@@ -1,0 +1,40 @@
+@file:Suppress("UNUSED_PARAMETER", "unused")
+
+package android.os
+
+interface IBinder
+
+open class Looper
+
+open class Handler(looper: Looper) {
+    fun post(work: Runnable): Boolean = true
+
+    fun postDelayed(work: Runnable, delayMillis: Long): Boolean = true
+}
+
+open class HandlerThread(name: String) : Thread(name) {
+    val looper: Looper get() = Looper()
+
+    fun quitSafely(): Boolean = true
+}
+
+object SystemClock {
+    var nanos = 0L
+
+    @JvmStatic
+    fun elapsedRealtimeNanos(): Long = nanos
+}
+
+abstract class PowerManager {
+    abstract fun newWakeLock(levelAndFlags: Int, tag: String): WakeLock
+
+    abstract class WakeLock {
+        abstract fun acquire(timeout: Long)
+
+        abstract fun release()
+    }
+
+    companion object {
+        const val PARTIAL_WAKE_LOCK = 1
+    }
+}
