@@ -42,14 +42,13 @@ private class Run(val vector: Map<String, Any?>, val folder: File) {
     val epochs = ArrayList<Epoch>()
     var saved = ByteArray(0)
     val warnings = ArrayList<String>()
-    var stager = open()
+    private val options = vector + objectOf(vector["open"] ?: emptyMap<String, Any?>())
+    private val precision = options["precision"] as String? ?: "int8"
+    var stager = open(number(options["start"] ?: 0.0), precision)
 
-    fun open(): SleepStager {
-        val options = vector + objectOf(vector["open"] ?: emptyMap<String, Any?>())
+    private fun open(start: Double, precision: String): SleepStager {
         return SleepStager(
-            { File(folder, it).readBytes() },
-            options["precision"] as String? ?: "int8",
-            number(options["start"] ?: 0.0),
+            { File(folder, it).readBytes() }, precision, start,
             options["operating_point"] as String?,
             options["contract_sha256"] as String?
         ) { warnings.add(it) }
@@ -83,9 +82,10 @@ private class Run(val vector: Map<String, Any?>, val folder: File) {
         when (step["restore"]) {
             null -> Unit
             "damaged" -> stager.restore(saved.copyOf(saved.size / 2))
+            "other_precision" -> open(0.0, "float32").use { it.restore(saved) }
             else -> {
                 stager.close()
-                stager = open()
+                stager = open(-77.0, precision)
                 stager.restore(saved)
             }
         }

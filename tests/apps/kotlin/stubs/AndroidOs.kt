@@ -6,10 +6,11 @@ interface IBinder
 
 open class Looper
 
+/** Runnable in Java, for which Kotlin takes a function. */
 open class Handler(looper: Looper) {
-    fun post(work: Runnable): Boolean = true
+    fun post(work: () -> Unit): Boolean = true
 
-    fun postDelayed(work: Runnable, delayMillis: Long): Boolean = true
+    fun postDelayed(work: () -> Unit, delayMillis: Long): Boolean = true
 }
 
 open class HandlerThread(name: String) : Thread(name) {
