@@ -4,6 +4,9 @@ plugins {
     id("org.jetbrains.kotlin.android") version "2.2.20"
 }
 
+group = "dev.wristsleep"
+version = "1.0.0" // 1 is that of wristsleep-contract
+
 android {
     namespace = "dev.wristsleep"
     compileSdk = 36

@@ -14,15 +14,16 @@ import java.time.ZoneId
 val HEALTH_CONNECT_PERMISSIONS = setOf(HealthPermission.getWritePermission(SleepSessionRecord::class))
 
 /**
- * Write a night into Health Connect, which is on phones: a watch sends its epochs there first. Writing a longer part of the
- * same night replaces the shorter one.
+ * Write a night into Health Connect, which is on phones: a watch sends its epochs there first. Writing a longer part of
+ * the same night replaces the shorter one.
  *
  * @return whether it was written: it is not where Health Connect is missing or not allowed, or nothing was staged.
  */
 suspend fun writeNight(context: Context, night: List<Epoch>, zone: ZoneId = ZoneId.systemDefault()): Boolean {
     if (HealthConnectClient.getSdkStatus(context) != HealthConnectClient.SDK_AVAILABLE) return false
     val healthConnect = HealthConnectClient.getOrCreate(context)
-    if (!healthConnect.permissionController.getGrantedPermissions().containsAll(HEALTH_CONNECT_PERMISSIONS)) return false
+    val granted = healthConnect.permissionController.getGrantedPermissions()
+    if (!granted.containsAll(HEALTH_CONNECT_PERMISSIONS)) return false
     val runs = SleepStager.segments(night, zone)
     if (runs.isEmpty()) return false
     val session = SleepSessionRecord(

@@ -24,8 +24,8 @@ import dev.wristsleep.fromAssets
 import dev.wristsleep.toSample
 
 /**
- * Stages a night on the watch, in the foreground so that Android leaves it running. The activity asks for the permissions
- * of AndroidManifest.xml, then calls startForegroundService(Intent(this, NightService::class.java)).
+ * Stages a night on the watch, in the foreground so that Android leaves it running. The activity asks for the
+ * permissions of AndroidManifest.xml, then calls startForegroundService(Intent(this, NightService::class.java)).
  *
  * Everything but onDestroy happens on one thread of its own: sensor events, stages, files.
  */
@@ -71,7 +71,7 @@ class NightService : Service(), SensorEventListener {
 
     private fun listen(type: Int, samplingUs: Int) {
         val sensor = sensors.getDefaultSensor(type)
-        if (sensor == null) Log.w("NightService", "no sensor of type $type") // its values are missing, the night goes on
+        if (sensor == null) Log.w("NightService", "no sensor of type $type") // the night goes on
         else sensors.registerListener(this, sensor, samplingUs, BATCH_US, handler)
     }
 

@@ -1,7 +1,7 @@
 /*
  * The part of org.tensorflow.lite.Interpreter that the library uses, as strict about its arguments as the real one (a
- * direct buffer in native order; inputs of the very size; nothing after close). A child process, interpreters.py, does the
- * work: its command stands in the environment variable INTERPRETERS, words parted by newlines.
+ * direct buffer in native order; inputs of the very size; nothing after close). A child process, interpreters.py, does
+ * the work: its command stands in the environment variable INTERPRETERS, words parted by newlines.
  */
 package org.tensorflow.lite
 
@@ -60,7 +60,8 @@ class Interpreter(model: ByteBuffer, options: Options) : AutoCloseable {
         var open = 0
             private set
         private val child: Process by lazy {
-            ProcessBuilder(System.getenv("INTERPRETERS").split("\n")).redirectError(ProcessBuilder.Redirect.INHERIT).start()
+            val command = System.getenv("INTERPRETERS").split("\n")
+            ProcessBuilder(command).redirectError(ProcessBuilder.Redirect.INHERIT).start()
         }
         private val input by lazy { child.inputStream.bufferedReader() }
         private val output by lazy { child.outputStream.bufferedWriter() }

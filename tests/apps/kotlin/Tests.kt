@@ -4,6 +4,7 @@ package dev.wristsleep
 import android.content.Context
 import android.hardware.SensorEvent
 import android.os.SystemClock
+import com.example.sleep.firstStages
 import java.io.File
 import java.util.concurrent.Executors
 import java.util.concurrent.Future
@@ -116,6 +117,48 @@ private fun assets() {
     says(ErrorCode.MISSING_FILE, CONTRACT_FILE) { SleepStager.fromAssets(context, "elsewhere") }
 }
 
+private fun firstStagesOfThePage() {
+    val context = Context { name -> File(BUNDLE, name.removePrefix("bundle/")).inputStream() }
+    val night = firstStages(context)
+    expect("${night.size} epochs", night.size * night[0].seconds == 600 && night[0].time == 1767999600.0)
+    expect("stages", night.all { it.stage != Stage.UNKNOWN && it.probabilities.size == 5 })
+}
+
+/** With a model that writes down what it is given (interpreters.py), in place of activity.tflite. */
+private fun motionIsCountedInParts() {
+    val shapes = "\"history_out\": [1, 101], \"posture\": [1, 3], \"activity\": [1, 1]"
+    val model = "{\"log\": \"parts.log\", \"outputs\": {$shapes}}".toByteArray()
+    val contract = File(BUNDLE, CONTRACT_FILE).readText()
+        .replace(Regex("(\"activity.tflite\",\\s*\"sha256\": \")\\w+"), "$1${sha256(model)}")
+        .replace(Regex("(\"name\": \"motion\",\\s*\"shape\": )\\[[^]]*]"), "$1[1, 750, 3]")
+        .replace(Regex("(\"name\": \"activity\",\\s*\"shape\": )\\[[^]]*]"), "$1[1, 1]")
+        .replace(Regex("\"call_seconds\": *\\d+,?"), "")
+        .replace(Regex("\"hz\":"), "\"call_seconds\": 15, \"hz\":")
+    SleepStager({ name ->
+        when (name) {
+            CONTRACT_FILE -> contract.toByteArray()
+            "activity.tflite" -> model
+            else -> File(BUNDLE, name).readBytes()
+        }
+    }, warn = {}).use { stager ->
+        for (i in 0 until 50 * 60) stager.feed(Sensor.MOTION, i / 50.0, 0.0, 0.0, 0.5 + i / 4000.0)
+        expect("two windows", stager.take(60.0).size == 2)
+    }
+    val log = File(System.getenv("INTERPRETERS").split("\n")[2], "parts.log")
+    val calls = log.readLines().map { Json.read(it) as Map<*, *> }
+    expect("${calls.size} calls", calls.size == 4)
+    calls.forEachIndexed { part, call ->
+        val motion = call["motion"] as List<*>
+        expect("${motion.size} values", motion.size == 3 * 750)
+        for (i in listOf(0, 749)) {
+            val z = 0.5 + (750 * part + i) / 4000.0
+            expect("part $part, point $i: ${motion[3 * i + 2]}", abs(motion[3 * i + 2] as Double - z) < 1e-6)
+        }
+        val history = (call["history"] as List<*>)[0] // value 0 of call n is n
+        expect("state $history", history == part.toDouble())
+    }
+}
+
 private fun simulatedIsSaidOnce() {
     for ((simulated, told) in listOf("true" to 1, "false" to 0)) {
         val warnings = ArrayList<String>()
@@ -163,8 +206,8 @@ private fun jsonIsRead() {
         "e" to listOf<Any>(), "o" to mapOf<String, Any>()
     )
     expect("${Json.read(text)}", Json.read(text) == expected)
-    val wrong = listOf("", "{", "[1,]", "{\"a\" 1}", "[1] 2", "nul", "\"abc", "\"\\x\"", "\"\\u12\"", "-", "[".repeat(2000))
-    for (each in wrong) {
+    val wrong = listOf("", "{", "[1,]", "{\"a\" 1}", "[1] 2", "nul", "\"abc", "\"\\x\"", "\"\\u12\"", "-")
+    for (each in wrong + "[".repeat(2000)) {
         val refused = try {
             Json.read(each).let { false }
         } catch (error: IllegalArgumentException) {
@@ -185,7 +228,7 @@ private fun numbersAreRounded() {
 
 private fun pinnedContract() {
     val digest = sha256(File(BUNDLE, CONTRACT_FILE).readBytes())
-    stager(sha256 = digest.toUpperCase()).close()
+    stager(sha256 = digest.replace('a', 'A')).close()
     says(ErrorCode.ALTERED_CONTRACT, "expected $digest") { stager(sha256 = digest) { "$it " } }
 }
 
@@ -209,6 +252,8 @@ val TESTS = mapOf<String, () -> Unit>(
     "sensor events are converted" to ::sensorEvents,
     "the night clock is not set" to ::nightClock,
     "a bundle is read from assets" to ::assets,
+    "the page's first stages" to ::firstStagesOfThePage,
+    "motion is counted in parts of a stride" to ::motionIsCountedInParts,
     "simulated is said once" to ::simulatedIsSaidOnce,
     "contract errors name the field" to ::contractErrorsNameTheField,
     "a refused runtime is refused" to ::refusedRuntime,

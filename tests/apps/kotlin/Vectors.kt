@@ -1,6 +1,6 @@
 /*
- * Runs test vectors: a line of stdin is "vector.json<tab>folder of its bundle", each is answered by "passed" or by what was
- * not as expected. A line "test<tab>name" runs one of Tests.kt.
+ * Runs test vectors: a line of stdin is "vector.json<tab>folder of its bundle", each is answered by "passed" or by what
+ * was not as expected. A line "test<tab>name" runs one of Tests.kt.
  */
 package dev.wristsleep
 

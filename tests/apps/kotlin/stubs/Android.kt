@@ -1,6 +1,6 @@
 /*
- * Declarations of Android that the library and its samples use, so that they compile without Android: names and types as
- * in its documentation, and no more behaviour than the tests need.
+ * Declarations of Android that the library and its samples use, so that they compile without Android: names and types
+ * as in its documentation, and no more behaviour than the tests need.
  */
 @file:Suppress("UNUSED_PARAMETER", "unused")
 

@@ -12,7 +12,10 @@ class Sensor(val type: Int) {
 }
 
 class SensorEvent(
-    @JvmField val values: FloatArray, @JvmField var accuracy: Int, @JvmField var sensor: Sensor, @JvmField var timestamp: Long
+    @JvmField val values: FloatArray,
+    @JvmField var accuracy: Int,
+    @JvmField var sensor: Sensor,
+    @JvmField var timestamp: Long
 )
 
 interface SensorEventListener {

@@ -48,7 +48,7 @@ internal class Aligner(private val contract: Contract, val start: Double) {
         if (t - start > contract.longest) {
             fail(
                 ErrorCode.TIME_BEYOND_NIGHT,
-                "t=$t s: more than a night after start=$start s; are these milliseconds? reset(start) begins a new night"
+                "t=$t s: more than a night after start=$start s; are these milliseconds? reset(start) begins a night"
             )
         }
     }

@@ -11,8 +11,8 @@ private const val STANDARD_GRAVITY = 9.80665 // m/s² in a g
  * A clock that is never set: Unix time when it was made, counted on with the time since the boot.
  *
  * Sensor events carry the time since the boot, and so does this clock: its times fit samples, `start` and `take(now)`.
- * They are Unix times too, so that segments need no origin. A later process of the same boot makes its clock of the saved
- * [origin]; after a reboot it makes a new one.
+ * They are Unix times too, so that segments need no origin. A later process of the same boot makes its clock of the
+ * saved [origin]; after a reboot it makes a new one.
  *
  * @param origin Unix time in s at which the time since the boot was 0.
  */
@@ -53,8 +53,8 @@ public fun SensorEvent.toSample(clock: NightClock): Sample? {
 }
 
 /**
- * Take the sample in an event of the heart-rate sensor or the accelerometer: m/s² become g, time since the boot becomes
- * that of [clock]. An event that is not to be trusted is not fed.
+ * Take the sample in an event of the heart-rate sensor or the accelerometer: m/s² become g, time since the boot
+ * becomes that of [clock]. An event that is not to be trusted is not fed.
  *
  * @throws StagerException as [toSample] and `feed` of a sample.
  */

@@ -216,7 +216,9 @@ internal class Contract private constructor(field: Field) {
         }
 
         private fun checkStages(field: Field) {
-            val found = field.list().map { Triple(it["name"].text(), it["healthkit"].size(), it["health_connect"].size()) }
+            val found = field.list().map {
+                Triple(it["name"].text(), it["healthkit"].size(), it["health_connect"].size())
+            }
             val expected = Stage.SCORED.map { Triple(it.label, it.healthKit, it.healthConnect) }
             if (found != expected) {
                 field.wrong("expected ${expected.joinToString { (name, a, b) -> "$name ($a, $b)" }}, in this order")

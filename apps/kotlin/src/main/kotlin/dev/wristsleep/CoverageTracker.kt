@@ -27,7 +27,7 @@ internal class CoverageTracker(contract: Contract) {
         for ((sensor, entries) in channels) {
             var age = NEVER
             for (channel in entries) {
-                val newest = window.getValue(channel.name).takeLast(channel.newest).reversed()
+                val newest = window.getValue(channel.name).takeLast(channel.newest).asReversed()
                 val i = newest.indexOfFirst { it != channel.missing }
                 if (i >= 0) age = min(age, (i * channel.seconds).toDouble())
                 if (channel.isSum && newest.any { it > 0 }) moved = true

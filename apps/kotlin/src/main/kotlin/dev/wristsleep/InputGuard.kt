@@ -101,8 +101,8 @@ internal fun rounded(value: Double, digits: Int): String {
     if (exact.signum() == 0) return "0"
     val exponent = exact.precision() - exact.scale() - 1
     if (exponent in -4 until digits) return exact.stripTrailingZeros().toPlainString()
-    val power = Math.abs(exponent).toString().padStart(2, '0')
-    return exact.scaleByPowerOfTen(-exponent).stripTrailingZeros().toPlainString() + "e${if (exponent < 0) '-' else '+'}$power"
+    val power = (if (exponent < 0) "-" else "+") + Math.abs(exponent).toString().padStart(2, '0')
+    return exact.scaleByPowerOfTen(-exponent).stripTrailingZeros().toPlainString() + "e$power"
 }
 
 /** How many values follow in a saved state. */

@@ -35,7 +35,7 @@ internal fun segmentsOf(epochs: List<Epoch>, zone: ZoneId, store: HealthStore, o
 internal fun zoneNamed(name: String): ZoneId = try {
     ZoneId.of(name)
 } catch (error: DateTimeException) {
-    fail(ErrorCode.UNKNOWN_ZONE, "zone '$name': expected an IANA name, such as Europe/Berlin, or one like +02:00", error)
+    fail(ErrorCode.UNKNOWN_ZONE, "zone '$name': expected an IANA name, such as Europe/Berlin, or like +02:00", error)
 }
 
 private fun instant(t: Double) = Instant.ofEpochMilli(floor(t * 1000 + 0.5).toLong())

@@ -178,8 +178,8 @@ public class SleepStager(
             try {
                 val from = DataInputStream(ByteArrayInputStream(saved))
                 require(from.readUTF() == runner.model) { "of another model" }
-                val content = saved.size - java.lang.Long.BYTES
-                val checksum = DataInputStream(ByteArrayInputStream(saved, content, java.lang.Long.BYTES)).readLong()
+                val content = saved.size - LONG_BYTES
+                val checksum = DataInputStream(ByteArrayInputStream(saved, content, LONG_BYTES)).readLong()
                 require(checksum == checksum(saved, content)) { "damaged" }
                 fun values(size: Int): FloatArray {
                     require(count(from) == size) { "values are missing" }
@@ -235,6 +235,8 @@ public class SleepStager(
          * @throws StagerException UNKNOWN_ZONE.
          */
         public fun zoneOf(name: String): ZoneId = zoneNamed(name)
+
+        private const val LONG_BYTES = 8
 
         private fun checked(what: String, t: Double): Double {
             if (!isFinite(t)) fail(ErrorCode.NOT_A_TIME, "$what=$t: expected a time in seconds")

@@ -70,8 +70,8 @@ public enum class Stage(public val label: String, internal val healthKit: Int, i
 public data class SensorCoverage(public val share: Double, public val secondsSince: Double?)
 
 /**
- * The stage of one stride. [time]: s, when it begins; it lasts [seconds]. [probabilities]: of Wake, N1, N2, N3, REM; they
- * mean nothing where the stage is UNKNOWN. [coverage]: of the sensors that the model takes.
+ * The stage of one stride. [time]: s, when it begins; it lasts [seconds]. [probabilities]: of Wake, N1, N2, N3, REM;
+ * they mean nothing where the stage is UNKNOWN. [coverage]: of the sensors that the model takes.
  */
 public class Epoch(
     public val time: Double,
