@@ -58,6 +58,10 @@ class StagerError(ValueError):
         self.code = code
 
 
+class SimulatedWarning(UserWarning):
+    """A model was trained on simulated nights."""
+
+
 class SensorCoverage(NamedTuple):
     """How much of one sensor a window rests on.
 
@@ -224,7 +228,7 @@ class SleepStager:
         self.contract, self.contract_sha256 = read_contract(Path(folder), contract_sha256)
         self.simulated: bool = self.contract["training_data"]["simulated"]
         if self.simulated:
-            warnings.warn(SIMULATED, stacklevel=2)
+            warnings.warn(SIMULATED, SimulatedWarning, stacklevel=2)
         self.stride: int = self.contract["seconds"]["stride"]
         self.plan = one_of("unknown_precision", "precision", precision, self.contract["precisions"])
         self.motion_plan = self.contract.get("preprocessing", {}).get("activity")

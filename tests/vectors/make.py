@@ -201,6 +201,13 @@ def recipes():
         "overlap_restarted": night(
             "strides of 15 s, restarted at random", "overlap", nights.everything, 7 * MINUTE, restarted=True
         ),
+        "coarse_restarted": night(
+            "rows of 30 s, strides of a minute, restarted at random",
+            "coarse",
+            nights.everything,
+            7 * MINUTE,
+            restarted=True,
+        ),
         "operating_point": night(
             "weighed for REM", "counts", lambda rng: nights.wrist(rng, 0, 900), 900, operating_point="rem"
         ),
