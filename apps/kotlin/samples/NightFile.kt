@@ -14,9 +14,9 @@ class NightFile(context: Context) {
     private val file = File(context.filesDir, "night")
     private val boot = Settings.Global.getInt(context.contentResolver, Settings.Global.BOOT_COUNT, 0)
 
-    /** The saved night; null where there is none, or the watch was started anew since: the clock began anew then. */
+    /** The saved night; null where there is none, it is an old one, or the watch, and with it the clock, began anew. */
     fun read(): SavedNight? {
-        if (!file.exists()) return null
+        if (System.currentTimeMillis() - file.lastModified() > LONGEST_STOP_MS) return null // 0 where there is no file
         DataInputStream(file.inputStream().buffered()).use {
             if (it.readInt() != boot) return null
             return SavedNight(it.readDouble(), it.readBytes())
@@ -35,5 +35,9 @@ class NightFile(context: Context) {
 
     fun delete() {
         file.delete()
+    }
+
+    private companion object {
+        const val LONGEST_STOP_MS = 4 * 3600 * 1000L // after that it is another night
     }
 }

@@ -20,6 +20,7 @@ import dev.wristsleep.Epoch
 import dev.wristsleep.NightClock
 import dev.wristsleep.Sample
 import dev.wristsleep.SleepStager
+import dev.wristsleep.StagerException
 import dev.wristsleep.fromAssets
 import dev.wristsleep.toSample
 
@@ -63,7 +64,11 @@ class NightService : Service(), SensorEventListener {
         val saved = file.read()
         clock = saved?.let { NightClock(it.origin) } ?: NightClock()
         stager = SleepStager.fromAssets(this, start = clock.now())
-        saved?.let { stager.restore(it.state) }
+        try {
+            saved?.let { stager.restore(it.state) }
+        } catch (error: StagerException) { // the app has another model now: the night begins anew
+            Log.w("NightService", "$error")
+        }
         listen(Sensor.TYPE_HEART_RATE, SensorManager.SENSOR_DELAY_NORMAL)
         listen(Sensor.TYPE_ACCELEROMETER, 1_000_000 / 50)
         handler.postDelayed({ tick() }, 1000L * stager.strideSeconds)

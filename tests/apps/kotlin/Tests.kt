@@ -128,12 +128,13 @@ private fun firstStagesOfThePage() {
 private fun motionIsCountedInParts() {
     val shapes = "\"history_out\": [1, 101], \"posture\": [1, 3], \"activity\": [1, 1]"
     val model = "{\"log\": \"parts.log\", \"outputs\": {$shapes}}".toByteArray()
-    val contract = File(BUNDLE, CONTRACT_FILE).readText()
+    val (counting, network) = File(BUNDLE, CONTRACT_FILE).readText().split(Regex("(?=\"precisions\":)"))
+    val contract = counting
         .replace(Regex("(\"activity.tflite\",\\s*\"sha256\": \")\\w+"), "$1${sha256(model)}")
         .replace(Regex("(\"name\": \"motion\",\\s*\"shape\": )\\[[^]]*]"), "$1[1, 750, 3]")
         .replace(Regex("(\"name\": \"activity\",\\s*\"shape\": )\\[[^]]*]"), "$1[1, 1]")
         .replace(Regex("\"call_seconds\": *\\d+,?"), "")
-        .replace(Regex("\"hz\":"), "\"call_seconds\": 15, \"hz\":")
+        .replace(Regex("\"hz\":"), "\"call_seconds\": 15, \"hz\":") + network
     SleepStager({ name ->
         when (name) {
             CONTRACT_FILE -> contract.toByteArray()

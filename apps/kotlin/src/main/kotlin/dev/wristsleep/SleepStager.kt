@@ -15,7 +15,7 @@ import java.util.zip.CRC32
  * absent, late or out of range is a missing value, and the night goes on.
  *
  * May be used from several threads: feed from the sensors' thread, take from another. A call waits for the one under
- * way, `close` too; a `take` lasts about a millisecond per window.
+ * way, `close` too.
  *
  *     SleepStager({ assets.open("bundle/$it").use { file -> file.readBytes() } }, start = 1767999600.0).use { stager ->
  *         stager.feed(Sensor.HEART_RATE, 1767999603.2, 61.0)
