@@ -8,7 +8,9 @@ import numpy as np
 
 from export.bundle import LABELS, read_bundle
 from export.contract import ACTIVITY, Contract, Preprocessing
+from export.golden import FILE as GOLDEN
 from export.golden import replay_golden
+from export.handover import REPORT
 from export.readme import write_readme
 from export.runner import open_call
 from export.tflite import embedded_contract
@@ -28,7 +30,8 @@ def verify_bundle(folder: Path, precisions: Sequence[str] | None = None) -> dict
         precisions: To replay the golden night in; by default all.
 
     Returns:
-        {precision: figures of `export.gates.compare`} over the golden night.
+        {precision: figures of `export.gates.compare`} over the golden night; {} of a bundle without report and golden
+        night, as `export.handover` writes them.
 
     Raises:
         UserMistake: The first thing that is wrong, but for figures past their gate.
@@ -47,7 +50,12 @@ def verify_bundle(folder: Path, precisions: Sequence[str] | None = None) -> dict
     check_readme(folder, contract)
     if "activity" in contract.preprocessing:
         check_activity(folder, contract.preprocessing["activity"])
-    return replay_golden(folder, precisions)
+    return {} if is_lean(folder) else replay_golden(folder, precisions)
+
+
+def is_lean(folder: Path) -> bool:
+    """Whether a bundle was written without report and golden night."""
+    return not (folder / GOLDEN).exists() and not (folder / REPORT).exists()
 
 
 def check_readme(folder: Path, contract: Contract) -> None:
@@ -57,7 +65,7 @@ def check_readme(folder: Path, contract: Contract) -> None:
         UserMistake: One of them is missing or differs.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        write_readme(scratch, contract)
+        write_readme(scratch, contract, is_lean(folder))
         for path in sorted(Path(scratch).iterdir()):
             file = folder / path.name
             if not file.is_file():
