@@ -1,0 +1,175 @@
+"""A bundle for microcontrollers: its models as C arrays, and what the C++ stager of apps/micro knows at compile time.
+
+A microcontroller reads no contract.json: its constants are a header. TensorFlow Lite Micro gives inputs and outputs by
+position only, so the header says which position holds what.
+"""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from export.contract import Contract
+from export.cost import Graph, arena
+from export.micro_layout import MicroLayout, PlacedPlan
+from export.micro_operations import methods
+from export.rendering import render
+from export.tflite import strip_contract, tensor_positions
+from pipeline.align import CHANNELS_OF_SENSOR
+from pipeline.constants import CHANNELS, COUNT_S, GRACE_S, LEAD_S, LONGEST_NIGHT_S
+from pipeline.errors import UserMistake, one_of
+from pipeline.files import write_whole
+from pipeline.guard import STANDARD_GRAVITY
+
+FILES = "model_data.h", "model_data.cc", "contract.h", "op_resolver.h"
+REFUSED = {
+    "dynamic": "TensorFlow Lite Micro computes dynamic range quantization wrongly, without an error",
+    "float16": "TensorFlow Lite Micro has no DEQUANTIZE of float16",
+}
+BYTES_PER_LINE = 16
+TENSOR_BYTES, OPERATION_BYTES, MODEL_BYTES = 16, 128, 2048  # what TFLite Micro keeps of each in the arena, about
+
+
+def write_micro(
+    folder: Path,
+    contract: Contract,
+    precision: str | None = None,
+    bundle: Path | None = None,
+    arena_bytes: int | None = None,
+) -> None:
+    """Write the FILES of one model for microcontrollers.
+
+    Args:
+        folder: Where they go.
+        contract: Of the bundle, with digests.
+        precision: One of its; by default int8, or the first that runs there if it has no int8.
+        bundle: Folder of the .tflite files; by default `folder`.
+        arena_bytes: Of the arena that the calls share; by default estimated.
+
+    Raises:
+        UserMistake: The precision, or an operation of a file, does not run on TensorFlow Lite Micro.
+    """
+    folder, bundle = Path(folder), Path(bundle or folder)
+    precision = _precision(contract, precision)
+    preprocessing = contract.preprocessing.get("activity")
+    names = [call.file for call in contract.calls([precision])]
+    if not preprocessing or "activity" not in {channel.name for channel in contract.channels}:
+        contract = contract.model_copy(update={"preprocessing": {}})
+        names = [call.file for call in contract.calls([precision])]
+    contents = {name: strip_contract((bundle / name).read_bytes()) for name in names}
+    layout = MicroLayout(contract, precision)
+    arrays = {name: name.replace(".", "_").replace("-", "_") for name in contents}
+    models = [(arrays[name], len(content), _rows(content)) for name, content in contents.items()]
+    resolver = sorted({method for name, content in contents.items() for method in _methods(content, bundle / name)})
+    values = _constants(contract, precision, layout) | {
+        "arena_bytes": arena_bytes or arena_estimate(list(contents.values())),
+        "activity_calls": _calls(layout.activity, contents, arrays),
+        "plan_calls": _calls(layout.plan, contents, arrays),
+        "activity_moves": layout.activity.moves,
+        "plan_moves": layout.plan.moves,
+    }
+    write_whole(folder / "model_data.h", render("micro/model_data.h", models=models))
+    write_whole(folder / "model_data.cc", render("micro/model_data.cc", models=models))
+    write_whole(folder / "op_resolver.h", render("micro/op_resolver.h", methods=resolver))
+    write_whole(folder / "contract.h", render("micro/contract.h", **values))
+
+
+def arena_estimate(contents: list[bytes]) -> int:
+    """Bytes of an arena that is surely enough for models which share it, each running alone.
+
+    Args:
+        contents: Of the .tflite files.
+
+    Returns:
+        The largest plan for tensors of one of them, and what the runtime keeps of all; a multiple of 16.
+    """
+    graphs = [Graph(content) for content in contents]
+    kept = sum(
+        MODEL_BYTES + TENSOR_BYTES * len(graph.shapes) + OPERATION_BYTES * len(graph.steps) for graph in graphs
+    )
+    return -(-(max(arena(graph.lifetimes()) for graph in graphs) + kept) // 16) * 16
+
+
+def _precision(contract, precision):
+    """The precision to write, if it runs there."""
+    if precision is None:
+        allowed = [name for name in contract.precisions if name not in REFUSED]
+        precision = "int8" if "int8" in allowed else next(iter(allowed or contract.precisions))
+    one_of("precision", [precision], contract.precisions)
+    if precision in REFUSED:
+        raise UserMistake(f"precision {precision}: {REFUSED[precision]}; choose float32, int8 or int16x8")
+    return precision
+
+
+def _methods(content, path):
+    try:
+        return methods(Graph(content).operations(), str(path))
+    except ValueError as error:
+        raise UserMistake(str(error)) from None
+
+
+def _rows(content):
+    """Lines of an initializer."""
+    lines = (content[i : i + BYTES_PER_LINE] for i in range(0, len(content), BYTES_PER_LINE))
+    return [",".join(str(byte) for byte in line) for line in lines]
+
+
+def _calls(plan: PlacedPlan, contents, arrays):
+    """Calls for the template: the file's array and size, and (position, at, size) of its tensors."""
+    calls = []
+    for call in plan.calls:
+        positions = tensor_positions(contents[call.file])
+        sides = {
+            side: [(positions[side][place.name], place.at, place.size, place.name) for place in getattr(call, side)]
+            for side in ("inputs", "outputs")
+        }
+        numbers = {f"{side[:-1]}_count": len(positions[side]) for side in sides}
+        calls.append({"file": call.file, "array": arrays[call.file], **sides, **numbers})
+    return calls
+
+
+def _constants(contract: Contract, precision, layout: MicroLayout):
+    """Values of contract.h but for its calls."""
+    document = contract.model_dump(by_alias=True)
+    plan, preprocessing = contract.precisions[precision], contract.preprocessing.get("activity")
+    digests = [call.sha256 or "" for call in contract.calls([precision])]
+    columns = {name: (i, j) for i, names in enumerate(CHANNELS_OF_SENSOR.values()) for j, name in enumerate(names)}
+    channels = [
+        {
+            **channel.model_dump(),
+            "sensor": columns[channel.name][0],
+            "column": columns[channel.name][1],
+            "at": layout.channels[channel.name],
+        }
+        for channel in contract.channels
+    ]
+    filled = {channel["sensor"] for channel in channels}
+    sensors = []
+    for i, (name, names) in enumerate(CHANNELS_OF_SENSOR.items()):
+        limits = CHANNELS[names[0]]
+        row = next((c["seconds_per_value"] for c in channels if c["sensor"] == i), contract.seconds.stride)
+        sensors.append((name, limits.low, limits.high, limits.bins, row, i in filled))
+    states = {**(preprocessing.states if preprocessing else {}), **plan.states}
+    initial = {name: np.ravel(state.initial_array()).tolist() for name, state in states.items()}
+    return {
+        "contract": document,
+        "simulated": document.get("training_data", {}).get("simulated", False),
+        "architecture": contract.architecture,
+        "precision": precision,
+        "digest": list(hashlib.sha256(" ".join(digests).encode()).digest()),
+        "grace": GRACE_S,
+        "longest": LONGEST_NIGHT_S + LEAD_S,
+        "gravity": STANDARD_GRAVITY,
+        "sensors": sensors,
+        "channels": channels,
+        "points": {name: point.weights for name, point in contract.operating_points.items()},
+        "preprocessing": preprocessing,
+        "bin": COUNT_S,
+        "states": [(name, layout.states[name], len(x), _repeated(x)) for name, x in initial.items()],
+        "layout": layout,
+    }
+
+
+def _repeated(values):
+    """The one value, if all are alike."""
+    return values[:1] if len(set(values)) == 1 else values
