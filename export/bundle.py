@@ -6,6 +6,7 @@ from pathlib import Path
 
 from export.app_code import write_apps
 from export.contract import Contract
+from export.contract_parts import TrainingData
 from export.tflite import rewrite, sha256
 from pipeline.constants import STAGES
 from pipeline.errors import UserMistake, one_of
@@ -25,8 +26,9 @@ def complete_bundle(folder: Path, run: RunFolder, architecture: str, precisions:
         precisions: To be in the contract.
     """
     write_whole(Path(folder) / LABELS, "\n".join(STAGES) + "\n")
-    points = run.operating_points(architecture)
-    seal_bundle(folder, Contract.of_files(folder, architecture, run.options, run.channels, precisions, points))
+    points, data = run.operating_points(architecture), TrainingData.of(run.origin, run.splits)
+    contract = Contract.of_files(folder, architecture, run.options, run.channels, precisions, points, data)
+    seal_bundle(folder, contract)
 
 
 def install_bundle(built: Path, folder: Path) -> None:

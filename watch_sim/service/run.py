@@ -9,7 +9,7 @@ import numpy as np
 from fastapi import HTTPException
 
 from export.bundle import read_bundle
-from export.contract import ChannelEntry, OperatingPoint
+from export.contract_parts import ChannelEntry, OperatingPoint
 from pipeline.constants import LONGEST_NIGHT_S, STAGES
 from pipeline.coverage import Coverage, coverage_of_night
 from pipeline.errors import UserMistake
