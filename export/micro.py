@@ -15,11 +15,8 @@ from export.micro_layout import MicroLayout, PlacedPlan
 from export.micro_operations import methods
 from export.rendering import render
 from export.tflite import strip_contract, tensor_positions
-from pipeline.align import CHANNELS_OF_SENSOR
-from pipeline.constants import CHANNELS, COUNT_S, GRACE_S, LEAD_S, LONGEST_NIGHT_S
 from pipeline.errors import UserMistake, one_of
 from pipeline.files import write_whole
-from pipeline.guard import STANDARD_GRAVITY
 
 FILES = "model_data.h", "model_data.cc", "contract.h", "op_resolver.h"
 REFUSED = {
@@ -84,9 +81,7 @@ def arena_estimate(contents: list[bytes]) -> int:
         The largest plan for tensors of one of them, and what the runtime keeps of all; a multiple of 16.
     """
     graphs = [Graph(content) for content in contents]
-    kept = sum(
-        MODEL_BYTES + TENSOR_BYTES * len(graph.shapes) + OPERATION_BYTES * len(graph.steps) for graph in graphs
-    )
+    kept = sum(MODEL_BYTES + TENSOR_BYTES * len(graph.shapes) + OPERATION_BYTES * len(graph.steps) for graph in graphs)
     return -(-(max(arena(graph.lifetimes()) for graph in graphs) + kept) // 16) * 16
 
 
@@ -130,41 +125,27 @@ def _calls(plan: PlacedPlan, contents, arrays):
 
 def _constants(contract: Contract, precision, layout: MicroLayout):
     """Values of contract.h but for its calls."""
-    document = contract.model_dump(by_alias=True)
     plan, preprocessing = contract.precisions[precision], contract.preprocessing.get("activity")
-    digests = [call.sha256 or "" for call in contract.calls([precision])]
-    columns = {name: (i, j) for i, names in enumerate(CHANNELS_OF_SENSOR.values()) for j, name in enumerate(names)}
+    columns = {name: (i, j) for i, s in enumerate(contract.sensors.values()) for j, name in enumerate(s.channels)}
     channels = [
-        {
-            **channel.model_dump(),
-            "sensor": columns[channel.name][0],
-            "column": columns[channel.name][1],
-            "at": layout.channels[channel.name],
-        }
+        channel.model_dump() | {"place": columns[channel.name], "at": layout.channels[channel.name]}
         for channel in contract.channels
     ]
-    filled = {channel["sensor"] for channel in channels}
-    sensors = []
-    for i, (name, names) in enumerate(CHANNELS_OF_SENSOR.items()):
-        limits = CHANNELS[names[0]]
-        row = next((c["seconds_per_value"] for c in channels if c["sensor"] == i), contract.seconds.stride)
-        sensors.append((name, limits.low, limits.high, limits.bins, row, i in filled))
+    seconds = {channel["place"][0]: channel["seconds_per_value"] for channel in channels}
+    sensors = [
+        (name, *sensor.range, sensor.value == "sum", seconds.get(i, contract.seconds.stride), i in seconds)
+        for i, (name, sensor) in enumerate(contract.sensors.items())
+    ]
     states = {**(preprocessing.states if preprocessing else {}), **plan.states}
     initial = {name: np.ravel(state.initial_array()).tolist() for name, state in states.items()}
+    digests = " ".join(call.sha256 or "" for call in contract.calls([precision]))
     return {
-        "contract": document,
-        "simulated": document.get("training_data", {}).get("simulated", False),
-        "architecture": contract.architecture,
+        "contract": contract.model_dump(),
         "precision": precision,
-        "digest": list(hashlib.sha256(" ".join(digests).encode()).digest()),
-        "grace": GRACE_S,
-        "longest": LONGEST_NIGHT_S + LEAD_S,
-        "gravity": STANDARD_GRAVITY,
+        "digest": list(hashlib.sha256(digests.encode()).digest()),
         "sensors": sensors,
         "channels": channels,
-        "points": {name: point.weights for name, point in contract.operating_points.items()},
         "preprocessing": preprocessing,
-        "bin": COUNT_S,
         "states": [(name, layout.states[name], len(x), _repeated(x)) for name, x in initial.items()],
         "layout": layout,
     }

@@ -124,10 +124,7 @@ class MicroLayout:
 def _motion_size(preprocessing: Preprocessing) -> int:
     """Values of motion that an activity call takes."""
     sizes = {
-        prod(tensor.shape)
-        for call in preprocessing.calls
-        for tensor in call.inputs
-        if tensor.source == "sensor:motion"
+        prod(tensor.shape) for call in preprocessing.calls for tensor in call.inputs if tensor.source == "sensor:motion"
     }
     (size,) = sizes
     return size

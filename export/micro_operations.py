@@ -8,11 +8,11 @@ METHODS = """
     Fill Floor FloorDiv FloorMod FullyConnected Gather GatherNd Greater GreaterEqual HardSwish L2Normalization L2Pool2D
     LeakyRelu Less LessEqual Log LogSoftmax LogicalAnd LogicalNot LogicalOr Logistic MaxPool2D Maximum Mean Minimum
     MirrorPad Mul Neg NotEqual Pack Pad PadV2 Prelu Quantize ReduceMax ReduceMin Relu Relu6 Reshape ResizeBilinear
-    ResizeNearestNeighbor ReverseV2 Round Rsqrt SelectV2 Shape Sin Slice Softmax SpaceToBatchNd SpaceToDepth Split SplitV
-    Sqrt Square SquaredDifference Squeeze StridedSlice Sub Sum Svdf Tanh Transpose TransposeConv
+    ResizeNearestNeighbor ReverseV2 Round Rsqrt SelectV2 Shape Sin Slice Softmax SpaceToBatchNd SpaceToDepth Split
+    SplitV Sqrt Square SquaredDifference Squeeze StridedSlice Sub Sum Svdf Tanh Transpose TransposeConv
     UnidirectionalSequenceLSTM Unpack ZerosLike
-""".split()  # without those for variables and subgraphs, which no file of a bundle has
-METHOD_OF = {method.upper(): f"Add{method}" for method in METHODS}
+"""  # without those for variables and subgraphs, which no file of a bundle has
+METHOD_OF = {method.upper(): f"Add{method}" for method in METHODS.split()}
 
 
 def methods(operations: Iterable[str], file: str) -> list[str]:
