@@ -44,16 +44,12 @@ def write_micro(
         arena_bytes: Of the arena that the calls share; by default estimated.
 
     Raises:
-        UserMistake: The precision, or an operation of a file, does not run on TensorFlow Lite Micro.
+        UserMistake: The precision, or an operation of a file, does not run on TensorFlow Lite Micro; a file is missing or
+            altered.
     """
     folder, bundle = Path(folder), Path(bundle or folder)
     precision = _precision(contract, precision)
-    preprocessing = contract.preprocessing.get("activity")
-    names = [call.file for call in contract.calls([precision])]
-    if not preprocessing or "activity" not in {channel.name for channel in contract.channels}:
-        contract = contract.model_copy(update={"preprocessing": {}})
-        names = [call.file for call in contract.calls([precision])]
-    contents = {name: strip_contract((bundle / name).read_bytes()) for name in names}
+    contents = {call.file: _content(bundle, call) for call in contract.calls([precision])}
     layout = MicroLayout(contract, precision)
     arrays = {name: name.replace(".", "_").replace("-", "_") for name in contents}
     models = [(arrays[name], len(content), _rows(content)) for name, content in contents.items()]
@@ -94,6 +90,17 @@ def _precision(contract, precision):
     if precision in REFUSED:
         raise UserMistake(f"precision {precision}: {REFUSED[precision]}; choose float32, int8 or int16x8")
     return precision
+
+
+def _content(bundle, call):
+    """The file of a call without its contract, once it is known to be the one that the contract describes."""
+    path = bundle / call.file
+    if not path.is_file():
+        raise UserMistake(f"{path}: missing, though contract.json names it")
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != call.sha256:
+        raise UserMistake(f"{path}: its SHA-256 is not the one in contract.json; the file was altered or is not whole")
+    return strip_contract(content)
 
 
 def _methods(content, path):
@@ -138,7 +145,7 @@ def _constants(contract: Contract, precision, layout: MicroLayout):
     ]
     states = {**(preprocessing.states if preprocessing else {}), **plan.states}
     initial = {name: np.ravel(state.initial_array()).tolist() for name, state in states.items()}
-    digests = " ".join(call.sha256 or "" for call in contract.calls([precision]))
+    digests = " ".join(str(call.sha256) for call in contract.calls([precision]))
     return {
         "contract": contract.model_dump(),
         "precision": precision,
