@@ -12,6 +12,7 @@ from pipeline.constants import STAGES, UNKNOWN
 from pipeline.coverage import Coverage, CoverageTracker
 from pipeline.errors import UserMistake, one_of
 from pipeline.files import write_whole
+from pipeline.guard import SENSORS
 from scoring.predictions import weigh
 
 
@@ -81,8 +82,9 @@ class Watch:
 
     @property
     def findings(self) -> list[str]:
-        """What seems wrong with the sensors' units, as sentences."""
-        return list(self.aligner.guard.findings.values())
+        """What seems wrong with the sensors' units, as sentences: of heart rate, then of motion."""
+        findings = self.aligner.guard.findings
+        return [findings[sensor] for sensor in SENSORS if sensor in findings]
 
     def feed(self, sensor: str, t: ArrayLike, value: ArrayLike) -> list[Epoch]:
         """Take one sample, or several of one sensor.
