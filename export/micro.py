@@ -19,6 +19,7 @@ from pipeline.errors import UserMistake, one_of
 from pipeline.files import write_whole
 
 FILES = "model_data.h", "model_data.cc", "contract.h", "op_resolver.h"
+RUNTIME = "tflite-micro"  # its name in a contract
 REFUSED = {
     "dynamic": "TensorFlow Lite Micro computes dynamic range quantization wrongly, without an error",
     "float16": "TensorFlow Lite Micro has no DEQUANTIZE of float16",
@@ -87,6 +88,10 @@ def _precision(contract, precision):
         allowed = [name for name in contract.precisions if name not in REFUSED]
         precision = "int8" if "int8" in allowed else next(iter(allowed or contract.precisions))
     one_of("precision", [precision], contract.precisions)
+    for call in contract.calls([precision]):
+        status = (getattr(call, "runtimes", None) or {}).get(RUNTIME, "")
+        if status.startswith("refused"):
+            raise UserMistake(f"precision {precision}: {call.file}: {RUNTIME}: {status}")
     if precision in REFUSED:
         raise UserMistake(f"precision {precision}: {REFUSED[precision]}; choose float32, int8 or int16x8")
     return precision

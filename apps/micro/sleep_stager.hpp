@@ -53,12 +53,12 @@ class SleepStager {
     const Status status = runtime_.begin();
     if (status != Status::ok) return status;
     weights_ = weights;
-    reset(start);
-    return Status::ok;
+    return reset(start);
   }
 
   // Before another night, that begins at start (s).
-  void reset(double start) {
+  Status reset(double start) {
+    if (!std::isfinite(start)) return Status::not_a_time;
     night_.reset(start);
     for (const Channel& channel : contract::kChannels) {
       for (int i = 0; i < channel.values; ++i) values_[channel.at + i] = channel.missing;
@@ -67,6 +67,7 @@ class SleepStager {
       const State& state = contract::kStates[i];
       for (int j = 0; j < state.size; ++j) values_[state.at + j] = state.initial[j % state.initial_count];
     }
+    return Status::ok;
   }
 
   // Take one sample: heart_rate (bpm), motion (x, y, z in g), and, with the time at which their bin ends, steps and
@@ -137,10 +138,11 @@ class SleepStager {
     return night_.dropped[static_cast<int>(sensor)][static_cast<int>(reason)];
   }
 
-  // What seems wrong with a sensor's unit.
-  Finding finding(Sensor sensor) const {
-    return guarded(sensor) ? night_.guards[static_cast<int>(sensor)].finding : Finding::none;
-  }
+  // What seems wrong with a sensor's unit. Its guard says how many of the first minute's samples lay out of range.
+  Finding finding(Sensor sensor) const { return guarded(sensor) ? guard(sensor).finding : Finding::none; }
+
+  // Of heart_rate or motion.
+  const InputGuard& guard(Sensor sensor) const { return night_.guards[static_cast<int>(sensor)]; }
 
   std::size_t arena_used_bytes() const { return runtime_.arena_used_bytes(); }
 

@@ -3,16 +3,19 @@
 //     create <start> <operating point or ->    feed <sensor> <t> <values...>    feed_only: the same, no take after it
 //     take <now or ->    -> time stage probabilities sensor=share,seconds since ... | ...     of each epoch
 //     dropped            -> sensor.reason=samples ...        but for what is 0
-//     findings           -> sensor.finding ...
+//     findings           -> sensor.finding.outside.seen ...
 //     step <values...>   -> probabilities
-//     save / damage / cut / restore          what save gave is kept; damage and cut spoil it, restore hands it over
+//     save / restore     what save gave is kept; restore hands it over: restore damaged, restore half of it
+//     store <file>, load <file>                   of what save gave
 //     reset <start>      sizes               -> sizeof(SleepStager), bytes of a saved state, of values, of the arena
 //
 // "ok" where there is nothing to say, "error <status>" else. A microcontroller takes after each sample; so does this,
 // and hands the epochs over when they are asked for.
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <iostream>
+#include <iterator>
 #include <new>
 #include <sstream>
 #include <string>
@@ -106,7 +109,9 @@ std::string answer(const std::vector<std::string>& words) {
     for (int s = 0; s < kSensorCount; ++s) {
       const Finding finding = stager->finding(static_cast<Sensor>(s));
       if (finding == Finding::none) continue;
-      all += (all.empty() ? "" : " ") + std::string(kSensorNames[s]) + "." + kFindingNames[static_cast<int>(finding)];
+      const InputGuard& guard = stager->guard(static_cast<Sensor>(s));
+      all += (all.empty() ? "" : " ") + std::string(kSensorNames[s]) + "." + kFindingNames[static_cast<int>(finding)] +
+             "." + std::to_string(guard.outside) + "." + std::to_string(guard.seen);
     }
     return all;
   }
@@ -128,15 +133,24 @@ std::string answer(const std::vector<std::string>& words) {
     return said(stager->save(saved.data(), saved.size()));
   }
   if (word == "restore") {
-    const Status status = stager->restore(saved.data(), saved.size());
+    std::vector<unsigned char> bytes = saved;
+    if (words.size() > 1 && words[1] == "damaged") bytes[bytes.size() / 2] ^= 1;
+    if (words.size() > 1 && words[1] == "half") bytes.resize(bytes.size() / 2);
+    const Status status = stager->restore(bytes.data(), bytes.size());
     if (status == Status::ok) waiting = saved_waiting;
     return said(status);
   }
-  if (word == "damage") saved[saved.size() / 2] ^= 1;
-  if (word == "cut") saved.resize(saved.size() / 2);
+  if (word == "store") {
+    std::ofstream(words[1], std::ios::binary).write(reinterpret_cast<char*>(saved.data()), saved.size());
+  }
+  if (word == "load") {
+    std::ifstream file(words[1], std::ios::binary);
+    saved.assign(std::istreambuf_iterator<char>(file), {});
+  }
   if (word == "reset") {
-    stager->reset(numbers[1]);
-    waiting.clear();
+    const Status status = stager->reset(numbers[1]);
+    if (status == Status::ok) waiting.clear();
+    return said(status);
   }
   return "ok";
 }
