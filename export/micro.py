@@ -45,8 +45,8 @@ def write_micro(
         arena_bytes: Of the arena that the calls share; by default estimated.
 
     Raises:
-        UserMistake: The precision, or an operation of a file, does not run on TensorFlow Lite Micro; a file is missing or
-            altered.
+        UserMistake: The precision, or an operation of a file, does not run on TensorFlow Lite Micro, or a file is missing
+            or altered.
     """
     folder, bundle = Path(folder), Path(bundle or folder)
     precision = _precision(contract, precision)

@@ -1,8 +1,8 @@
 """The C++ stager of apps/micro on every test vector: one binary per bundle, TensorFlow Lite Micro played by Python.
 
 A microcontroller takes stages after each sample, as it has room for few windows; so does the driver, which keeps them
-until the vector asks. Not the library's are: segments, which the phone makes, and reading a contract: what is wrong with
-one the exporter says, and of an altered contract there is no digest on a board. Findings are codes, not sentences.
+until the vector asks. Not the library's are: segments, which the phone makes, and reading a contract: what is wrong
+with one the exporter says. Findings are codes, not sentences.
 """
 
 import json
@@ -75,7 +75,7 @@ def check_findings(answer, sentences):
 def test_vector(name, driver, tmp_path):
     vector = read_vector(name)
     precision = vector["precision"]
-    script, ends, states = [text("create", vector["start"], vector["operating_point"] or "-")], [], 0
+    script, ends = [text("create", vector["start"], vector["operating_point"] or "-")], []
     for i, step in enumerate(vector["steps"]):
         script += lines(vector, step, tmp_path / f"{i}.state") or []
         ends.append(len(script))

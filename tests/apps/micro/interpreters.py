@@ -3,7 +3,8 @@
     load <bytes>\n<.tflite>       -> three lines: values of each input, of each output, operations without underscores
     run <number>\n<float32 ...>   -> <float32 ...>       all inputs, all outputs, in the order of the graph
 
-With an argument, a folder, it writes down there what each model was given: <number>.log, a line of JSON per call.
+With an argument, a folder, it writes down there what each model was given: <number>.log, a line of JSON per call. A
+model that is loaded again keeps its first number there.
 """
 
 import json
@@ -23,28 +24,28 @@ def operations(content):
 
 
 def main():
-    source, sink, models = sys.stdin.buffer, sys.stdout.buffer, []
+    source, sink, models, logs = sys.stdin.buffer, sys.stdout.buffer, [], {}
     while line := source.readline():
         word, number = line.split()
         if word == b"load":
             content = source.read(int(number))
             model = Interpreter(model_content=content, num_threads=1)
             model.allocate_tensors()
-            models.append(model)
+            models.append((model, logs.setdefault(content, len(logs))))
             sizes = [
                 " ".join(str(int(np.prod(x["shape"]))) for x in side)
                 for side in (model.get_input_details(), model.get_output_details())
             ]
             sink.write("\n".join([*sizes, " ".join(operations(content)), ""]).encode())
         else:
-            model = models[int(number)]
+            model, place = models[int(number)]
             given = []
             for details in model.get_input_details():
                 values = np.frombuffer(source.read(4 * int(np.prod(details["shape"]))), "<f4")
                 model.set_tensor(details["index"], values.reshape(details["shape"]))
                 given.append(values.tolist())
             for folder in sys.argv[1:]:
-                with (Path(folder) / f"{int(number)}.log").open("a") as log:
+                with (Path(folder) / f"{place}.log").open("a") as log:
                     log.write(json.dumps(given) + "\n")
             model.invoke()
             for details in model.get_output_details():

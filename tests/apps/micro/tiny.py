@@ -77,7 +77,7 @@ def tiny_bundle(folder: Path, options, channels, motion_seconds=None) -> Contrac
 
 
 def activity(folder, options, seconds):
-    """The preprocessing of motion, `seconds` of it a call: a count is the sum of what the call sees, and their number."""
+    """The preprocessing of motion, `seconds` of it a call: a count is a sum of what the call sees, and their number."""
     values = options.values_per_stride("activity") * seconds // options.stride
 
     def count(seen, motion):
