@@ -90,7 +90,7 @@ class Contract(Part):
 
     format: Literal["wristsleep-contract/1"]
     architecture: Literal[ARCHITECTURES]  # type: ignore[valid-type]
-    training_data: TrainingData = Field(default_factory=TrainingData)
+    training_data: TrainingData = TrainingData(nights=0)
     stages: list[Stage]
     seconds: Seconds
     grace_seconds: Number = GRACE_S

@@ -114,8 +114,8 @@ class SensorEntry(Part):
         entries = {}
         for sensor, names in CHANNELS_OF_SENSOR.items():
             channel = CHANNELS[names[0]]
-            limits, value = [channel.low, channel.high], "sum" if channel.bins else "mean"
-            entries[sensor] = cls(range=limits, value=value, channels=list(names))
+            value: Literal["mean", "sum"] = "sum" if channel.bins else "mean"
+            entries[sensor] = cls(range=[channel.low, channel.high], value=value, channels=list(names))
         return entries
 
 
@@ -130,7 +130,7 @@ class TrainingData(Part):
     licence: str = ""
     attribution: str = ""
     simulated: bool = False
-    nights: int = Field(0, ge=0)
+    nights: int = Field(default=0, ge=0)
 
     @classmethod
     def of(cls, origin: Origin, splits: Mapping[str, Sequence[str]]) -> "TrainingData":

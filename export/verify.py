@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from export.app_code import write_apps
 from export.bundle import LABELS, read_bundle
 from export.contract import ACTIVITY, Contract, Preprocessing
 from export.golden import replay_golden
+from export.readme import write_readme
 from export.runner import open_call
 from export.tflite import embedded_contract
 from pipeline.constants import STAGES
@@ -21,7 +21,7 @@ SHAKING_COUNT = 100  # activity counts of 15 s, at least
 
 
 def verify_bundle(folder: Path, precisions: Sequence[str] | None = None) -> dict[str, dict]:
-    """Check a bundle: digests, contract, what is embedded, app code, the activity call, and the golden night.
+    """Check a bundle: digests, contract, what is embedded, README.md, the activity call, and the golden night.
 
     Args:
         folder: The bundle.
@@ -44,20 +44,20 @@ def verify_bundle(folder: Path, precisions: Sequence[str] | None = None) -> dict
     with reading(folder / LABELS):
         if (folder / LABELS).read_text().split() != list(STAGES):
             raise UserMistake(f"{folder / LABELS}: expected {', '.join(STAGES)}, one a line")
-    check_apps(folder, contract)
+    check_readme(folder, contract)
     if "activity" in contract.preprocessing:
         check_activity(folder, contract.preprocessing["activity"])
     return replay_golden(folder, precisions)
 
 
-def check_apps(folder: Path, contract: Contract) -> None:
-    """The app code must be what this program writes from the contract: it will be run.
+def check_readme(folder: Path, contract: Contract) -> None:
+    """README.md and the schema must be what this program writes from the contract: what README.md says will be done.
 
     Raises:
-        UserMistake: A file of it is missing or differs.
+        UserMistake: One of them is missing or differs.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        write_apps(scratch, contract)
+        write_readme(scratch, contract)
         for path in sorted(Path(scratch).iterdir()):
             file = folder / path.name
             if not file.is_file():

@@ -1,10 +1,12 @@
 """python -m watch_sim parity RUN | predict RUN | serve RUN"""
 
 import sys
+import warnings
 from pathlib import Path
 
 import click
 
+from apps.python.sleep_stager import SimulatedWarning
 from pipeline.command_line import CommaList, option, progress_bar
 from pipeline.constants import ARCHITECTURES, PRECISIONS
 from pipeline.errors import one_of
@@ -21,6 +23,7 @@ def list_option(name, alias, shown, **settings):
 @click.group()
 def main():
     """The watch simulator: runs the exported files on streamed sensor data."""
+    warnings.simplefilter("ignore", SimulatedWarning)  # commands say so themselves
 
 
 @main.command()

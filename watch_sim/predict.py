@@ -7,6 +7,7 @@ import click
 import numpy as np
 import pandas as pd
 
+from apps.python.sleep_stager import SIMULATED
 from pipeline.align import extent
 from pipeline.checks import UnusableNight
 from pipeline.command_line import console
@@ -122,6 +123,8 @@ def predict_nights(
     if architectures is None:
         architectures = [next(iter(bundles))]
     one_of("--architectures", architectures, bundles)
+    if folder.origin.simulated:
+        click.echo(f"{run}: {SIMULATED}")
     models = [(architecture, precision) for architecture in architectures for precision in precisions]
     for architecture, precision in models:  # a mistake is found before anything is written
         Watch(bundles[architecture], precision, operating_point=operating_point)

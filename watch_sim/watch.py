@@ -1,11 +1,13 @@
 """The watch: online alignment, and the exported files run window by window with their state."""
 
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from apps.python.sleep_stager import SIMULATED, SimulatedWarning
 from export.runner import Runner
 from pipeline.align import Aligner
 from pipeline.constants import STAGES, UNKNOWN
@@ -64,9 +66,14 @@ class Watch:
         Raises:
             UserMistake: A file of the bundle is missing, damaged or altered, or the bundle has no such precision or
                 operating point.
+
+        Warns:
+            SimulatedWarning: The model was trained on simulated nights.
         """
         self.runner = Runner(bundle, precision)
         contract = self.runner.contract
+        if self.simulated:
+            warnings.warn(f"{bundle}: {SIMULATED}", SimulatedWarning, stacklevel=2)
         self.weights = None
         if operating_point is not None:
             one_of(f"{bundle}: operating point", [operating_point], contract.operating_points)
@@ -74,6 +81,11 @@ class Watch:
         self.options = contract.options()
         self.aligner = Aligner(self.options, self.options.channels, start, count_motion=not counts)
         self.tracker = CoverageTracker(self.options, self.options.channels)
+
+    @property
+    def simulated(self) -> bool:
+        """Whether the model was trained on simulated nights: its stages then say nothing about people."""
+        return self.runner.contract.training_data.simulated
 
     @property
     def dropped(self) -> dict[str, dict[str, int]]:

@@ -58,6 +58,10 @@ class StagerError(ValueError):
         self.code = code
 
 
+class SimulatedWarning(UserWarning):
+    """A model was trained on simulated nights."""
+
+
 class SensorCoverage(NamedTuple):
     """How much of one sensor a window rests on.
 
@@ -145,9 +149,9 @@ class InputGuard:
 class CoverageTracker:
     """Tells of each window how much was sensed, and whether that is too little to name a stage."""
 
-    def __init__(self, channels_of: dict[str, list[dict]]):
-        """channels_of: {sensor: its channels}, of the sensors that the model takes."""
-        self.recent: dict[str, list[bool]] = {sensor: [] for sensor in channels_of}  # has each newest stride a value?
+    def __init__(self, sensors: Iterable[str]):
+        """sensors: Those that the model takes."""
+        self.recent: dict[str, list[bool]] = {sensor: [] for sensor in sensors}  # has each newest stride a value?
         self.since = dict.fromkeys(self.recent, math.inf)  # s, from the newest value to the end of the window
         self.still = math.inf  # s since the last stride with movement
         self.elapsed = 0.0  # s of the night
@@ -224,7 +228,7 @@ class SleepStager:
         self.contract, self.contract_sha256 = read_contract(Path(folder), contract_sha256)
         self.simulated: bool = self.contract["training_data"]["simulated"]
         if self.simulated:
-            warnings.warn(SIMULATED, stacklevel=2)
+            warnings.warn(SIMULATED, SimulatedWarning, stacklevel=2)
         self.stride: int = self.contract["seconds"]["stride"]
         self.plan = one_of("unknown_precision", "precision", precision, self.contract["precisions"])
         self.motion_plan = self.contract.get("preprocessing", {}).get("activity")
@@ -260,7 +264,7 @@ class SleepStager:
         self.taken: dict[str, set[float]] = {sensor: set() for sensor in sensors}  # times in windows that are open
         self.dropped = {sensor: dict.fromkeys(REASONS, 0) for sensor in sensors}
         self.guards = {sensor: InputGuard(sensor) for sensor in GUARDED}
-        self.tracker = CoverageTracker({sensor: own for sensor, own in self.channels_of.items() if own})
+        self.tracker = CoverageTracker(sensor for sensor, channels in self.channels_of.items() if channels)
         self.samples: list[list[float]] = []  # motion still to be counted, [s since the start, x, y, z]
         self.counting = bool(self.motion_plan)  # activity comes from motion, until counts are fed
         self.pending: list[list] = []  # strides closed, not taken: [time, {channel: newest values}, motion or None]
@@ -422,11 +426,11 @@ class SleepStager:
             [self._run("activity", {"sensor:motion": piece})["channel:activity"].ravel() for piece in pieces]
         )
 
-    def step(self, window: Mapping[str, Sequence[float]]) -> np.ndarray:
+    def step(self, window: Mapping[str, Any]) -> np.ndarray:
         """One window by hand.
 
         Args:
-            window: {channel: values}, as in golden.json.
+            window: {channel: values}, lists or arrays, as in golden.json.
 
         Returns:
             The model's probabilities [5] float32, not weighed.

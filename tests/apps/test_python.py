@@ -160,7 +160,7 @@ def test_errors_are_value_errors_that_name_what_was_given():
         (lambda d: d["preprocessing"]["activity"].pop("bin_seconds"), "preprocessing.activity.bin_seconds: missing"),
         (
             lambda d: d["preprocessing"]["activity"].update(call_seconds=7),
-            "preprocessing.activity.call_seconds: 7, exp",
+            "preprocessing.activity.call_seconds: 7, ex",
         ),
         (lambda d: d.update(format="wristsleep-contract/2"), "format: expected 'wristsleep-contract/1'"),
         (lambda d: d.clear(), "format: missing"),

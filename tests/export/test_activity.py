@@ -1,6 +1,5 @@
 """The activity call against the pipeline's own counts."""
 
-import importlib.util
 import subprocess
 import sys
 
@@ -10,6 +9,7 @@ from ai_edge_litert.interpreter import Interpreter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from apps.python.sleep_stager import SleepStager
 from pipeline.activity import HZ, ActivityCounter
 from pipeline.constants import COUNT_S
 from pipeline.options import Options
@@ -142,15 +142,12 @@ def full_rate(real, tmp_path_factory):
     return folder
 
 
-def test_raw_motion_through_app_code_and_activity_call(quick_run, full_rate):
+def test_raw_motion_through_the_library_and_the_activity_call(quick_run, full_rate):
     """Sample by sample as on a phone: the counts and stages are those of the pipeline's own filter."""
     bundle = quick_run.folder / "bundles" / "gru"
-    spec = importlib.util.spec_from_file_location("sleep_stager", bundle / "sleep_stager.py")
-    app = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(app)
     options = RunFolder(quick_run.folder).options
     recording = read_recording(full_rate, "1818471")
-    stager, watch = app.SleepStager(bundle, "float32"), Watch(bundle, "float32")
+    stager, watch = SleepStager(bundle, "float32"), Watch(bundle, "float32")
     own, expected, ours, theirs = [], [], [], []
     closed = watch.aligner.before
 

@@ -8,6 +8,7 @@ import json
 import shutil
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -200,6 +201,13 @@ def recipes():
         "overlap_restarted": night(
             "strides of 15 s, restarted at random", "overlap", nights.everything, 7 * MINUTE, restarted=True
         ),
+        "coarse_restarted": night(
+            "rows of 30 s, strides of a minute, restarted at random",
+            "coarse",
+            nights.everything,
+            7 * MINUTE,
+            restarted=True,
+        ),
         "operating_point": night(
             "weighed for REM", "counts", lambda rng: nights.wrist(rng, 0, 900), 900, operating_point="rem"
         ),
@@ -262,9 +270,7 @@ def epoch_entry(epoch):
     """An epoch of the watch as a vector has it."""
     best, second = np.sort(epoch.probabilities)[:-3:-1]
     assert epoch.stage == UNKNOWN or best - second > MARGIN, f"a tie at {epoch.time}: choose another seed"
-    coverage = {
-        name: {"share": c.share, "seconds_since": c.seconds_since} for name, c in epoch.coverage.sensors.items()
-    }
+    coverage = {name: asdict(entry) for name, entry in epoch.coverage.sensors.items()}
     probabilities = [round(x, 6) for x in epoch.probabilities.tolist()]
     return {"time": epoch.time, "stage": epoch.stage, "probabilities": probabilities, "coverage": coverage}
 

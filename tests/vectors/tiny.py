@@ -27,6 +27,11 @@ BUNDLES = {  # name: options, whether motion is counted, whether it poses as one
     "counts": (Options(channels=("heart_rate", "activity")), False, False),
     "motion": (Options(channels=("motion_magnitude", "activity")), True, False),
     "all": (Options(channels=tuple(CHANNELS)), True, True),
+    "coarse": (
+        Options(data_alignment=30, window_size=120, stride=60, channels=("heart_rate", "steps", "activity")),
+        True,
+        False,
+    ),
     "overlap": (Options(window_size=60, stride=15, channels=("heart_rate", "motion_z", "activity")), True, False),
 }
 

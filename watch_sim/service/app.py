@@ -83,7 +83,7 @@ def nights_router(served: ServedRun) -> APIRouter:
 
     @router.get("/bundles")
     def bundles():
-        """The run's models: precisions, operating points, channels, limits of what they take, the unknown rule."""
+        """The run's models: what they were trained on and take, precisions, operating points, the unknown rule."""
         models = [
             {
                 "architecture": name,
@@ -95,6 +95,7 @@ def nights_router(served: ServedRun) -> APIRouter:
         contract = served.contract.document()
         return {
             "run": served.run.path.resolve().name,
+            "training_data": served.contract.training_data.model_dump(),
             "stages": contract["stages"],
             "seconds": contract["seconds"],
             "channels": contract["channels"],

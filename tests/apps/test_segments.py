@@ -1,11 +1,10 @@
 """Runs of a health store and the clocks of zones; the service and sleep_stager.py both use them."""
 
-import ast
 from datetime import datetime, timedelta
 
 import pytest
 
-from export.health_segments import app_source, equal_runs, iso_time, local_time, zone_of
+from apps.python.sleep_stager import equal_runs, iso_time, local_time, zone_of
 
 AUTUMN = 1792890000000  # 2026-10-25T01:00:00Z, when Central European clocks go back from three to two
 
@@ -64,9 +63,3 @@ def test_zones_by_offset(name, minutes, title):
 def test_what_is_no_zone(name):
     with pytest.raises(ValueError, match="neither an IANA name"):
         zone_of(name)
-
-
-def test_the_part_for_app_code_stands_alone():
-    tree = ast.parse(app_source())
-    assert {type(node) for node in tree.body} == {ast.FunctionDef}
-    assert [node.name for node in tree.body] == ["equal_runs", "zone_of", "local_time", "iso_time"]

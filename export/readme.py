@@ -1,18 +1,16 @@
-"""The app code of a bundle and its page for developers: the templates with the constants of one contract written in."""
+"""README.md of a bundle, for developers, and the form of its contract as JSON Schema."""
 
 from pathlib import Path
 
-from export.app_constants import app_constants
-from export.app_literals import KOTLIN, SWIFT, contract_object, json_text, lay_out
 from export.contract import SENSING, Contract
-from export.health_segments import app_source
 from export.rendering import render
+from pipeline.align import REASONS
 from pipeline.files import write_json, write_whole
 from scoring.tables import markdown_rows
 
+FILE = "README.md"
 SCHEMA_FILE = "contract.schema.json"
-PAGE = "README.md"
-CODE = "sleep_stager.py", "sleep-stager.js", "SleepStager.kt", "SleepStager.swift"
+RECOMMENDED = "int8"  # the precision to begin with
 SENSOR_VALUES = {
     "heart_rate": "bpm",
     "motion": "x, y, z in g",
@@ -21,48 +19,29 @@ SENSOR_VALUES = {
 }
 
 
-def write_apps(folder: Path | str, contract: Contract) -> None:
-    """Write the app code, README.md and the contract's JSON Schema into a bundle folder.
-
-    Args:
-        folder: The bundle.
-        contract: With digests.
-
-    Raises:
-        ValueError: A tensor is not float32.
-    """
-    constants = app_constants(contract)
-    camel_case = {"operatingPoints" if name == "operating_points" else name: x for name, x in constants.items()}
-    literals = (
-        lay_out(json_text(constants), 4),
-        lay_out(json_text(camel_case), 2),
-        contract_object(constants, KOTLIN),
-        contract_object(constants, SWIFT),
-    )
-    for name, literal in zip(CODE, literals, strict=True):
-        text = render(f"apps/{name}", contract=literal, health_segments=app_source())
-        write_whole(Path(folder) / name, text)
-    write_whole(Path(folder) / PAGE, render(f"apps/{PAGE}", **page_values(contract, constants)))
+def write_readme(folder: Path | str, contract: Contract) -> None:
+    """Write README.md and the contract's JSON Schema into a bundle folder. contract: with digests."""
+    write_whole(Path(folder) / FILE, render(f"pages/{FILE}", **page_values(contract)))
     write_json(Path(folder) / SCHEMA_FILE, contract.model_json_schema(by_alias=True))
 
 
-def page_values(contract: Contract, constants: dict) -> dict:
+def page_values(contract: Contract) -> dict:
     """What README.md of a bundle says of its contract, by the names in the template."""
-    counted = bool(constants["activity"]["calls"])
     plans, unknown = contract.precisions, contract.unknown
     return {
         "architecture": contract.architecture,
+        "data": contract.training_data,
         "stride": contract.seconds.stride,
-        "precision": "int8" if "int8" in plans else next(iter(plans)),
+        "precision": RECOMMENDED if RECOMMENDED in plans else next(iter(plans)),
         "files": markdown_rows((f"`{name}`".replace(", ", "`, `"), text) for name, text in files(contract).items()),
-        "sensors": markdown_rows(sensor_rows(contract, constants)),
-        "counted": counted,
+        "sensors": markdown_rows(sensor_rows(contract)),
+        "counted": "activity" in contract.preprocessing,
         "unknown": unknown.stage,
         "absent": unknown.absent_seconds,
         "off_wrist": unknown.off_wrist_seconds,
         "off_wrist_blind": unknown.off_wrist_blind_seconds,
         "coverage": unknown.coverage_seconds,
-        "reasons": constants["reasons"],
+        "reasons": REASONS,
         "stages": markdown_rows((stage.name, stage.healthkit, stage.health_connect) for stage in contract.stages),
         "operating_points": markdown_rows(
             (f"`{name}`", ", ".join(map(str, point.weights))) for name, point in contract.operating_points.items()
@@ -75,8 +54,7 @@ def page_values(contract: Contract, constants: dict) -> dict:
 
 def files(contract: Contract) -> dict[str, str]:
     """{file of the bundle: what it is}."""
-    purposes = dict.fromkeys(CODE, "app code")
-    purposes["contract.json"] = "what each file promises"
+    purposes = {"contract.json": "what each file promises; all that a library has to know"}
     purposes[SCHEMA_FILE] = "the form of contract.json, as JSON Schema"
     purposes["golden.json"] = "a night to replay, with the answers"
     purposes["labels.txt"] = "the stages in the order of the probabilities"
@@ -88,13 +66,13 @@ def files(contract: Contract) -> dict[str, str]:
     return purposes | {"report.md, report.json, MODEL_CARD.md": "size, speed, accuracy; what it is for, what it is not"}
 
 
-def sensor_rows(contract: Contract, constants: dict) -> list[tuple]:
-    """(sensor, its values, their range, the channels made of it) of each sensor that app code takes."""
+def sensor_rows(contract: Contract) -> list[tuple]:
+    """(sensor, its values, their range, the channels made of it) of each sensor that libraries take."""
     channels = {channel.name for channel in contract.channels}
     rows = []
-    for sensor, entry in constants["sensors"].items():
-        used = [name for name in entry["channels"] if name in channels]
-        if sensor == "motion" and constants["activity"]["calls"]:
+    for sensor, entry in contract.sensors.items():
+        used = [name for name in entry.channels if name in channels]
+        if sensor == "motion" and "activity" in contract.preprocessing:
             used.append("activity")
-        rows.append((f"`{sensor}`", SENSOR_VALUES[sensor], "{} to {}".format(*entry["range"]), ", ".join(used) or "no"))
+        rows.append((f"`{sensor}`", SENSOR_VALUES[sensor], "{} to {}".format(*entry.range), ", ".join(used) or "no"))
     return rows
