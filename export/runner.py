@@ -8,6 +8,7 @@ from ai_edge_litert.interpreter import Interpreter
 
 from export.bundle import read_bundle
 from export.calls import Call
+from export.runtimes import OURS, refusal
 from pipeline.align import Night
 from pipeline.errors import UserMistake
 from pipeline.options import Options
@@ -25,9 +26,12 @@ def open_call(bundle: Path, call: Call) -> Callable[..., dict[str, np.ndarray]]:
         A function that takes name=array for each input and gives {output: array}.
 
     Raises:
-        UserMistake: The file does not have the signature, inputs and outputs that the contract promises.
+        UserMistake: The file does not have the signature, inputs and outputs that the contract promises, or the
+            contract refuses it to this runtime.
     """
     path = Path(bundle) / call.file
+    if status := refusal(call.runtimes, OURS):
+        raise UserMistake(f"{path}: not for {OURS}: {status}")
     try:
         with native_stderr_silenced():
             interpreter = Interpreter(model_path=str(path), num_threads=1)  # one thread, as on a watch
