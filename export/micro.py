@@ -10,20 +10,17 @@ from pathlib import Path
 import numpy as np
 
 from export.contract import Contract
-from export.cost import Graph, arena
+from export.cost import Graph, arena, operations
 from export.micro_layout import MicroLayout, PlacedPlan
 from export.micro_operations import methods
 from export.rendering import render
+from export.runtimes import REFUSALS, refusal
 from export.tflite import strip_contract, tensor_positions
 from pipeline.errors import UserMistake, one_of
 from pipeline.files import write_whole
 
 FILES = "model_data.h", "model_data.cc", "contract.h", "op_resolver.h"
-RUNTIME = "tflite-micro"  # its name in a contract
-REFUSED = {
-    "dynamic": "TensorFlow Lite Micro computes dynamic range quantization wrongly, without an error",
-    "float16": "TensorFlow Lite Micro has no DEQUANTIZE of float16",
-}
+RUNTIME = "tflite-micro"
 BYTES_PER_LINE = 16
 TENSOR_BYTES, OPERATION_BYTES, MODEL_BYTES = 16, 128, 2048  # what TFLite Micro keeps of each in the arena, about
 
@@ -45,8 +42,7 @@ def write_micro(
         arena_bytes: Of the arena that the calls share; by default estimated.
 
     Raises:
-        UserMistake: The precision, or an operation of a file, does not run on TensorFlow Lite Micro, or a file is missing
-            or altered.
+        UserMistake: The precision, or an operation of a file, does not run there, or a file is missing or altered.
     """
     folder, bundle = Path(folder), Path(bundle or folder)
     precision = _precision(contract, precision)
@@ -84,17 +80,22 @@ def arena_estimate(contents: list[bytes]) -> int:
 
 def _precision(contract, precision):
     """The precision to write, if it runs there."""
+    refusals = {name: _refusal(contract, name) for name in contract.precisions}
+    allowed = [name for name, reason in refusals.items() if not reason]
     if precision is None:
-        allowed = [name for name in contract.precisions if name not in REFUSED]
-        precision = "int8" if "int8" in allowed else next(iter(allowed or contract.precisions))
+        precision = "int8" if "int8" in allowed or not allowed else allowed[0]
     one_of("precision", [precision], contract.precisions)
-    for call in contract.calls([precision]):
-        status = (getattr(call, "runtimes", None) or {}).get(RUNTIME, "")
-        if status.startswith("refused"):
-            raise UserMistake(f"precision {precision}: {call.file}: {RUNTIME}: {status}")
-    if precision in REFUSED:
-        raise UserMistake(f"precision {precision}: {REFUSED[precision]}; choose float32, int8 or int16x8")
+    if refusals[precision]:
+        raise UserMistake(
+            f"precision {precision}: {RUNTIME}: {refusals[precision]}; choose from {', '.join(allowed) or 'none'}"
+        )
     return precision
+
+
+def _refusal(contract, precision):
+    """Why TensorFlow Lite Micro may not run a precision, or None."""
+    found = (refusal(call.runtimes, RUNTIME) for call in contract.calls([precision]))
+    return next(filter(None, found), REFUSALS[RUNTIME].get(precision))
 
 
 def _content(bundle, call):
@@ -110,7 +111,7 @@ def _content(bundle, call):
 
 def _methods(content, path):
     try:
-        return methods(Graph(content).operations(), str(path))
+        return methods(operations(content), str(path))
     except ValueError as error:
         raise UserMistake(str(error)) from None
 

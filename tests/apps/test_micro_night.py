@@ -18,7 +18,7 @@ from pipeline.constants import CHANNELS
 from pipeline.options import Options
 from tests.apps.micro.building import CORTEX_M4, LIBRARY, STRICT, built, compiled, drive, epochs, includes, text, tool
 from tests.apps.micro.tiny import tiny_bundle
-from tests.apps.micro.trouble import trouble
+from tests.apps.trouble import trouble
 
 pytestmark = pytest.mark.runtimes
 GRIDS = ((1, 30, 30), (1, 60, 15), (15, 120, 60), (30, 90, 30))  # data_alignment, window_size, stride
