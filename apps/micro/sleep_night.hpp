@@ -8,7 +8,7 @@
 #define WRISTSLEEP_OPEN_STRIDES 4
 #endif
 #ifndef WRISTSLEEP_MOTION_TIMES  // newest times of motion that are remembered, to tell repeated samples
-#define WRISTSLEEP_MOTION_TIMES 512
+#define WRISTSLEEP_MOTION_TIMES 128
 #endif
 #ifndef WRISTSLEEP_OTHER_TIMES  // the same of each other sensor
 #define WRISTSLEEP_OTHER_TIMES 64

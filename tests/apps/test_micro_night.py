@@ -169,11 +169,11 @@ def test_motion_far_ahead_waits_for_take_and_what_comes_before_it_is_dropped(pla
 
 def test_a_time_too_old_to_be_remembered_is_dropped_for_want_of_room(model):
     driver, *_ = model(Options(), ("motion_x",))
-    fed = [("motion", t / 100, [0, 0, 1]) for t in range(600)]  # 512 of them are remembered
-    late = [("motion", t, [0, 0, 1]) for t in (0.005, 0.87, 0.88, 1.0, 1.005, 5.99)]
+    fed = [("motion", t / 100, [0, 0, 1]) for t in range(600)]  # 128 of them are remembered
+    late = [("motion", t, [0, 0, 1]) for t in (0.005, 4.70, 4.71, 4.72, 4.725, 5.99)]
     *_, dropped = drive(driver, ["create 0 -", *feeding([*fed, *late]), "dropped"])
-    assert dropped == "motion.repeated=4 motion.full=1"
-    *_, dropped = drive(driver, ["create 0 -", *feeding(fed), *feeding([("motion", 1.005, [0, 0, 1])] * 2), "dropped"])
+    assert dropped == "motion.repeated=3 motion.full=2"
+    *_, dropped = drive(driver, ["create 0 -", *feeding(fed), *feeding([("motion", 4.725, [0, 0, 1])] * 2), "dropped"])
     assert dropped == "motion.repeated=1"
 
 
