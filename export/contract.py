@@ -201,10 +201,11 @@ class Contract(Part):
                 raise ValueError(f"operating_points.{name}.weights: their sum is {sum(point.weights):g}, not 1")
         channels = {f"channel:{channel.name}": [1, channel.values_per_window] for channel in self.channels}
         for name, preprocessing in self.preprocessing.items():
-            seconds = preprocessing.call_seconds or self.seconds.stride
-            if self.seconds.stride % seconds:
+            stride = self.seconds.stride
+            seconds = preprocessing.call_seconds or stride
+            if stride % seconds:
                 raise ValueError(
-                    f"preprocessing.{name}.call_seconds: {seconds}, expected a divisor of the stride, {self.seconds.stride}"
+                    f"preprocessing.{name}.call_seconds: {seconds}, expected a divisor of the stride, {stride}"
                 )
             points = int(preprocessing.hz * seconds)
             _check_flow(f"preprocessing.{name}", preprocessing, {"sensor:motion": [1, points, 3]})

@@ -9,7 +9,7 @@ from export.tflite import pack
 
 
 def scheduled(content: bytes) -> bytes:
-    """A .tflite whose operations run in an order that takes less memory, if one is found; they and results are the same.
+    """A .tflite whose operations, the same, run in an order that takes less memory, if one is found.
 
     The converter's order computes much long before it is used.
 

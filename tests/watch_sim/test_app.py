@@ -230,9 +230,11 @@ class TestFiles:
         assert client.get("/").text.startswith("<!doctype html>")
         for name in ("main.js", "style.css", "litert/litert.js", "litert/litert_wasm_compat_internal.wasm"):
             assert client.get(f"/{name}").content == (app.PAGE / name).read_bytes()
-        for name in ("contract.json", "gru.float32.tflite", "sleep-stager.js"):
+        for name in ("contract.json", "gru.float32.tflite"):
             expected = (quick_run.folder / "bundles" / "gru" / name).read_bytes()
             assert client.get(f"/bundles/gru/{name}").content == expected
+        for name in json.loads((app.LIBRARY / "package.json").read_text())["files"]:
+            assert client.get(f"/sleep-stager/{name}").content == (app.LIBRARY / name).read_bytes()
 
     @pytest.mark.parametrize(
         "path",
@@ -296,10 +298,6 @@ class TestCommand:
     def test_no_bundles(self, run, mistake):
         shutil.rmtree(run / "bundles")
         assert "no bundle there" in mistake(self.command(run))
-
-    def test_a_bundle_without_app_code(self, run, mistake):
-        (run / "bundles" / "gru" / "sleep-stager.js").unlink()
-        assert "python -m export" in mistake(self.command(run))
 
     def test_an_altered_file(self, run, mistake):
         with (run / "bundles" / "gru" / "gru.float32.tflite").open("ab") as file:
