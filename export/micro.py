@@ -22,7 +22,7 @@ from pipeline.files import write_whole
 FILES = "model_data.h", "model_data.cc", "contract.h", "op_resolver.h"
 RUNTIME = "tflite-micro"
 BYTES_PER_LINE = 16
-TENSOR_BYTES, OPERATION_BYTES, MODEL_BYTES = 12, 88, 3072  # that TFLite Micro keeps of each, about, where pointers have 32 bits
+TENSOR_BYTES, OPERATION_BYTES, MODEL_BYTES = 12, 88, 3072  # kept of each, about, by 32-bit machines
 
 
 def write_micro(

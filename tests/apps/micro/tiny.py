@@ -11,11 +11,10 @@ import numpy as np
 import tensorflow as tf
 
 from export.calls import Call, State
-from export.contract import FORMAT, ChannelEntry, Contract, Preprocessing
-from export.contract_parts import STAGE_CODES
+from export.contract import FORMAT, GRID, Contract, Preprocessing
+from export.contract_parts import STAGE_CODES, ChannelEntry
 from export.convert import function_model
-from pipeline.activity import GAP_S, HZ
-from pipeline.constants import CHANNELS, GRACE_S
+from pipeline.activity import HZ
 
 
 def convert(path: Path, function, **shapes):
@@ -66,11 +65,9 @@ def tiny_bundle(folder: Path, options, channels, motion_seconds=None) -> Contrac
         "operating_points": {"light": {"weights": [0.1, 0.3, 0.3, 0.2, 0.1]}},
         "precisions": {"float32": plan},
     }
+    if motion_seconds:
+        document["preprocessing"] = {"activity": activity(folder, options, motion_seconds)}
     contract = Contract.model_validate(document)
-    if motion_seconds:  # added unchecked: the call may take less than a stride
-        contract = contract.model_copy(
-            update={"preprocessing": {"activity": activity(folder, options, motion_seconds)}}
-        )
     for call in contract.calls():
         call.sha256 = hashlib.sha256((folder / call.file).read_bytes()).hexdigest()
     return contract
@@ -91,6 +88,5 @@ def activity(folder, options, seconds):
             tensor.source = "sensor:motion"
         elif tensor.name == "activity":
             tensor.to = "channel:activity"
-    grid = {"hz": HZ, "missing": CHANNELS["motion_z"].missing, "grace_seconds": GRACE_S, "gap_seconds": GAP_S}
     states = {"seen": State(shape=[1, 1], dtype="float32", initial=0)}
-    return Preprocessing.model_validate({"calls": [call], "states": states, **grid})
+    return Preprocessing.model_validate({"calls": [call], "states": states, "call_seconds": seconds} | GRID)
