@@ -3,10 +3,12 @@
 import os
 import sys
 import time
+import warnings
 from pathlib import Path
 
 import click
 
+from apps.python.sleep_stager import SimulatedWarning
 from pipeline.command_line import console, make_folder, must_be_new, new_folder, option, options_of_run, progress_bar
 from pipeline.constants import ARTIFACTS, PRECISIONS
 from pipeline.errors import UserMistake
@@ -31,6 +33,7 @@ COST = {"night": 1, "epoch": 1, "file": 5, "parity": 1}  # s, roughly: the share
 @click.pass_context
 def main(context, dataset_dir, out, resume, **fields):
     """Train, export and check models of sleep stages; ends with the path of the run folder."""
+    warnings.simplefilter("ignore", SimulatedWarning)  # the parity report says so
     options = Options(**fields)
     if resume:
         out = out or newest_stopped_run()
@@ -152,6 +155,7 @@ def evaluate(run, nights):
     from evaluation.report import report
 
     protocol = {"name": "holdout", "train_split": run.options.train_split, "subjects": run.splits}
+    protocol |= {"simulated": run.origin.simulated}
     if nights:
         results = score(run, run.dataset_dir, nights, run.options.architectures, ["float32"])
     else:

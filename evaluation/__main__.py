@@ -26,6 +26,7 @@ from pipeline.errors import UserMistake, one_of
 from pipeline.files import read_json, write_json
 from pipeline.nights import load_nights
 from pipeline.options import Options
+from pipeline.origin import read_origin
 from pipeline.recordings import subjects
 from scoring.predictions import walch_valid
 
@@ -118,7 +119,7 @@ def run(
         bar.update(task, description="report")
         results = collect_results(out, dataset_dir, work, options, precisions, ensemble)
         write_tables(out, results)
-        report(out, settings, results, options.stride)
+        report(out, settings | {"simulated": read_origin(dataset_dir).simulated}, results, options.stride)
     finish(out, copy)
 
 
@@ -209,6 +210,7 @@ def score(
         results = score_run(trained, dataset_dir, nights, architectures, precisions)
         protocol = {"name": "score", "run": str(trained.path), "dataset_dir": str(dataset_dir.resolve())}
         write_tables(out, results)
+        protocol["simulated"] = trained.origin.simulated or read_origin(dataset_dir).simulated
         report(out, protocol, results, trained.options.stride)
     finish(out, copy)
 

@@ -26,6 +26,7 @@ def report_page(document: Mapping[str, Any], plots: Mapping[str, str]) -> str:
     return render(
         "report.md",
         leak=protocol.get("split_by") == "window",
+        simulated=protocol.get("simulated", False),
         protocol={name: value for name, value in protocol.items() if not isinstance(value, dict | list)},
         results=_results_table(results),
         unknown=main.get("unknown_share"),

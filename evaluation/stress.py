@@ -18,6 +18,7 @@ from pipeline.constants import STAGES
 from pipeline.degrade import AS_RECORDED, CADENCE, STRESSES, degraded
 from pipeline.errors import UserMistake, one_of
 from pipeline.options import Options
+from pipeline.origin import read_origin
 from pipeline.recordings import Recording, read_recording, subjects
 from pipeline.run_folder import DEFAULT_ARCHITECTURE, RunFolder
 from scoring.metrics import DRAWS, TAIL, VIEWS, agreement, confusion, plain
@@ -224,6 +225,7 @@ def stress_test(
     document = {
         "folder": str(folder),
         "dataset_dir": str(dataset_dir or runs[0].dataset_dir),
+        "simulated": bool(dataset_dir and read_origin(dataset_dir).simulated) or any(r.origin.simulated for r in runs),
         "trainings": trainings,
         "nights": tested,
         "left_out": sorted({subject for _, subject in counted} - {*tested}),

@@ -4,8 +4,9 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from export.app_code import write_apps
 from export.contract import Contract
+from export.contract_parts import TrainingData
+from export.readme import write_readme
 from export.tflite import rewrite, sha256
 from pipeline.constants import STAGES
 from pipeline.errors import UserMistake, one_of
@@ -25,8 +26,9 @@ def complete_bundle(folder: Path, run: RunFolder, architecture: str, precisions:
         precisions: To be in the contract.
     """
     write_whole(Path(folder) / LABELS, "\n".join(STAGES) + "\n")
-    points = run.operating_points(architecture)
-    seal_bundle(folder, Contract.of_files(folder, architecture, run.options, run.channels, precisions, points))
+    points, data = run.operating_points(architecture), TrainingData.of(run.origin, run.splits)
+    contract = Contract.of_files(folder, architecture, run.options, run.channels, precisions, points, data)
+    seal_bundle(folder, contract)
 
 
 def install_bundle(built: Path, folder: Path) -> None:
@@ -64,13 +66,13 @@ def _new_and_old(folder):
 
 
 def seal_bundle(folder: Path, contract: Contract) -> None:
-    """Put the contract into each file, and beside them, with their digests, itself and the app code made from it."""
+    """Put the contract into each file, and beside them itself, with their digests, and README.md."""
     for name in contract.files():
         path = Path(folder) / name
         write_whole(path, rewrite(path.read_bytes(), contract.document(digests=False)))
     contract = contract.with_digests(folder)
     contract.write(folder)
-    write_apps(folder, contract)
+    write_readme(folder, contract)
 
 
 def reject_precisions(folder: Path, precisions: Sequence[str], rejected: Path) -> None:

@@ -6,40 +6,55 @@ both check it: types, and whether its parts fit together.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
 from export.calls import Call, Calls, Number, Part, Size, states_of
+from export.contract_parts import (
+    STAGE_CODES,
+    ChannelEntry,
+    InputGuardRule,
+    OperatingPoint,
+    Seconds,
+    SensorEntry,
+    Stage,
+    Tolerance,
+    TrainingData,
+    UnknownRule,
+)
 from export.gates import GATES
 from export.how import HOW
 from export.tflite import sha256
 from pipeline.activity import GAP_S, HZ
 from pipeline.constants import (
-    ABSENT_S,
     ARCHITECTURES,
     CHANNELS,
-    COVERAGE_S,
+    COUNT_S,
     GRACE_S,
-    OFF_WRIST_BLIND_S,
-    OFF_WRIST_S,
+    LEAD_S,
+    LONGEST_NIGHT_S,
     PRECISIONS,
     PROBABILITIES,
     STAGES,
 )
 from pipeline.errors import UserMistake
 from pipeline.files import read_json, write_json
-from pipeline.guard import FIRST_S, GRAVITY_G, LEAST_SAMPLES
+from pipeline.guard import STANDARD_GRAVITY
 from pipeline.options import Options
 
 FILE = "contract.json"
 FORMAT: Literal["wristsleep-contract/1"] = "wristsleep-contract/1"
-CHANNEL_NAMES = tuple(CHANNELS)
 SENSING, ACTIVITY = "sensing.tflite", "activity.tflite"
+LONGEST_S = LONGEST_NIGHT_S + LEAD_S  # from the start to a time that is no mistake
+GRID: dict[str, int | float] = {  # on which preprocessing takes motion
+    "hz": HZ,
+    "missing": CHANNELS["motion_z"].missing,
+    "grace_seconds": GRACE_S,
+    "gap_seconds": GAP_S,
+    "bin_seconds": COUNT_S,
+}
 WEIGHTS_ROUNDING = 1e-3  # how far the sum of an operating point's weights, written with four digits, may be from 1
-HEALTHKIT = {"Wake": 2, "N1": 3, "N2": 3, "N3": 4, "REM": 5}  # HKCategoryValueSleepAnalysis
-HEALTH_CONNECT = {"Wake": 1, "N1": 4, "N2": 4, "N3": 5, "REM": 6}  # SleepSessionRecord.STAGE_TYPE_*
-STAGE_CODES = [(stage, HEALTHKIT[stage], HEALTH_CONNECT[stage]) for stage in STAGES]
 
 
 class Preprocessing(Calls):
@@ -49,27 +64,22 @@ class Preprocessing(Calls):
     missing: Number
     grace_seconds: Number = Field(ge=0)
     gap_seconds: Number = Field(gt=0)
+    bin_seconds: int = Field(COUNT_S, gt=0)
+    call_seconds: Size | None = None  # of motion that a call takes; None: the stride
 
     @classmethod
-    def of_file(cls, path: Path) -> "Preprocessing":
-        """Of the file of the activity call."""
+    def of_file(cls, path: Path, options: Options) -> "Preprocessing":
+        """Of the file of the activity call, which takes the motion of one value of the channel."""
         call = Call.of_file(path, ())
         for tensor in (*call.inputs, *call.outputs):
             if tensor.name == "motion":
                 tensor.source = "sensor:motion"
             elif tensor.name == "activity":
                 tensor.to = "channel:activity"
-        grid = {"hz": HZ, "missing": CHANNELS["motion_z"].missing, "grace_seconds": GRACE_S, "gap_seconds": GAP_S}
-        return cls(calls=[call], states=states_of([call]), **grid)
-
-
-class Tolerance(Part):
-    """How far a runtime's probabilities may be from the full model's over the golden night."""
-
-    p99_abs_dp: float = Field(ge=0)
-    max_abs_dp: float | None = Field(None, ge=0)
-    same_stage: float = Field(ge=0, le=1)
-    tie: float | None = Field(None, ge=0)
+        states = states_of([call])
+        states["newest"].initial = GRID["missing"]
+        seconds = {"call_seconds": options.seconds_per_value("activity")}
+        return cls.model_validate({"calls": [call], "states": states} | GRID | seconds)
 
 
 class Precision(Calls):
@@ -79,81 +89,19 @@ class Precision(Calls):
     tolerance: Tolerance
 
 
-class Stage(Part):
-    """A stage and its codes in health stores."""
-
-    name: Literal[STAGES]  # type: ignore[valid-type]
-    healthkit: int
-    health_connect: int
-
-
-class UnknownRule(Part):
-    """When no stage is given: see HOW["unknown"]. Times in seconds."""
-
-    stage: Literal["Unknown"] = "Unknown"
-    absent_seconds: Size = ABSENT_S
-    off_wrist_seconds: Size = OFF_WRIST_S
-    off_wrist_blind_seconds: Size = OFF_WRIST_BLIND_S
-    coverage_seconds: Size = COVERAGE_S
-
-
-class InputGuardRule(Part):
-    """How units are checked: see HOW["input_guard"]."""
-
-    first_seconds: Size = FIRST_S
-    least_samples: Size = LEAST_SAMPLES
-    gravity_g: list[Number] = Field(default_factory=lambda: list(GRAVITY_G), min_length=2, max_length=2)
-
-
-class Seconds(Part):
-    """Length of a row, a window and a stride."""
-
-    row: Size
-    window: Size
-    stride: Size
-
-
-class ChannelEntry(Part):
-    """How to fill one channel of a window."""
-
-    name: Literal[CHANNEL_NAMES]  # type: ignore[valid-type]
-    unit: str
-    values_per_window: Size
-    seconds_per_value: Size
-    range: list[Number] = Field(min_length=2, max_length=2)
-    missing: Number
-    value: Literal["mean", "sum"]
-
-    @classmethod
-    def of(cls, name: str, options: Options) -> "ChannelEntry":
-        """The entry of a channel under a run's options."""
-        channel = CHANNELS[name]
-        return cls(
-            name=name,
-            unit=channel.unit,
-            values_per_window=options.values_per_window(name),
-            seconds_per_value=options.seconds_per_value(name),
-            range=[channel.low, channel.high],
-            missing=channel.missing,
-            value="sum" if channel.bins else "mean",
-        )
-
-
-class OperatingPoint(Part):
-    """Weights on the probabilities, in the order of the stages."""
-
-    weights: list[Annotated[float, Field(gt=0)]] = Field(min_length=len(STAGES), max_length=len(STAGES))
-
-
 class Contract(Part):
     """contract.json. Its fields stand in the order in which they are written."""
 
     format: Literal["wristsleep-contract/1"]
     architecture: Literal[ARCHITECTURES]  # type: ignore[valid-type]
+    training_data: TrainingData = TrainingData(nights=0)
     stages: list[Stage]
     seconds: Seconds
+    grace_seconds: Number = GRACE_S
+    longest_seconds: Number = LONGEST_S
     delay_windows: int = Field(ge=0)
     how: dict[str, str] = Field(default_factory=dict)
+    sensors: dict[str, SensorEntry] = Field(default_factory=SensorEntry.all)
     channels: list[ChannelEntry] = Field(min_length=1)
     preprocessing: dict[str, Preprocessing] = Field(default_factory=dict)
     operating_points: dict[str, OperatingPoint] = Field(default_factory=dict)
@@ -170,6 +118,7 @@ class Contract(Part):
         channels: Sequence[str],
         precisions: Iterable[str],
         points: Mapping[str, dict],
+        training_data: TrainingData,
     ) -> "Contract":
         """The contract, without digests, of the converted files in a folder.
 
@@ -180,6 +129,7 @@ class Contract(Part):
             channels: Names of the channels, in order.
             precisions: To be in it.
             points: {operating point: {"weights": [5]}}.
+            training_data: What the networks were trained on.
 
         Returns:
             The contract, checked.
@@ -187,7 +137,7 @@ class Contract(Part):
         plans = {}
         for precision in precisions:
             files = (Path(folder) / SENSING, stager_path(folder, architecture, precision))
-            calls = [Call.of_file(path, channels) for path in files]
+            calls = [Call.of_file(files[0], channels), Call.of_file(files[1], channels, precision)]
             gate = {name: value for name, value in GATES[precision].items() if name != "abs_dkappa"}
             plans[precision] = Precision(
                 calls=calls, states=states_of(calls), probabilities=PROBABILITIES, tolerance=Tolerance(**gate)
@@ -196,14 +146,18 @@ class Contract(Part):
         return cls(
             format=FORMAT,
             architecture=architecture,
+            training_data=training_data,
             stages=[Stage(name=n, healthkit=code, health_connect=other) for n, code, other in STAGE_CODES],
             seconds=Seconds(row=options.data_alignment, window=options.window_size, stride=options.stride),
+            grace_seconds=GRACE_S,  # set, not defaults: those are not written
+            longest_seconds=LONGEST_S,
             delay_windows=0,
             how=HOW,
+            sensors=SensorEntry.all(),
             channels=[ChannelEntry.of(name, options) for name in channels],
-            preprocessing={"activity": Preprocessing.of_file(motion)} if motion.exists() else {},
+            preprocessing={"activity": Preprocessing.of_file(motion, options)} if motion.exists() else {},
             operating_points={name: OperatingPoint(**point) for name, point in points.items()},
-            unknown=UnknownRule(**UnknownRule().model_dump()),  # set, not defaults: those are not written
+            unknown=UnknownRule(**UnknownRule().model_dump()),
             input_guard=InputGuardRule(**InputGuardRule().model_dump()),
             precisions=plans,
         )
@@ -241,13 +195,22 @@ class Contract(Part):
                 value, constant = getattr(channel, field), getattr(expected, field)
                 if value != constant:
                     raise ValueError(f"channels.{i}.{field}: {value!r}, but {channel.name} has {constant!r}")
+        self._check_constants()
         for name, point in self.operating_points.items():
             if abs(sum(point.weights) - 1) > WEIGHTS_ROUNDING:
                 raise ValueError(f"operating_points.{name}.weights: their sum is {sum(point.weights):g}, not 1")
         channels = {f"channel:{channel.name}": [1, channel.values_per_window] for channel in self.channels}
         for name, preprocessing in self.preprocessing.items():
-            points = int(preprocessing.hz * self.seconds.stride)
+            stride = self.seconds.stride
+            seconds = preprocessing.call_seconds or stride
+            if stride % seconds:
+                raise ValueError(
+                    f"preprocessing.{name}.call_seconds: {seconds}, expected a divisor of the stride, {stride}"
+                )
+            points = int(preprocessing.hz * seconds)
             _check_flow(f"preprocessing.{name}", preprocessing, {"sensor:motion": [1, points, 3]})
+            for field, constant in GRID.items():
+                _check_constant(f"preprocessing.{name}.{field}", getattr(preprocessing, field), constant)
         for name, plan in self.precisions.items():
             shapes = _check_flow(f"precisions.{name}", plan, channels)
             if shapes.get(f"output:{plan.probabilities}") != [1, len(STAGES)]:
@@ -255,6 +218,17 @@ class Contract(Part):
                     f"precisions.{name}.probabilities: no output {plan.probabilities!r} of shape [1, {len(STAGES)}]"
                 )
         return self
+
+    def _check_constants(self):
+        """What the format fixes, and is in the contract for those who read it in other languages."""
+        _check_constant("grace_seconds", self.grace_seconds, GRACE_S)
+        _check_constant("longest_seconds", self.longest_seconds, LONGEST_S)
+        _check_constant("input_guard.standard_gravity", self.input_guard.standard_gravity, STANDARD_GRAVITY)
+        expected = SensorEntry.all()
+        _check_constant("sensors", [*self.sensors], [*expected])
+        for name, entry in expected.items():
+            for field in SensorEntry.model_fields:
+                _check_constant(f"sensors.{name}.{field}", getattr(self.sensors[name], field), getattr(entry, field))
 
     def options(self) -> Options:
         """The options that shape a window."""
@@ -309,6 +283,12 @@ class Contract(Part):
 def stager_path(folder: Path, architecture: str, precision: str) -> Path:
     """Where a bundle has the network in one precision."""
     return Path(folder) / f"{architecture}.{precision}.tflite"
+
+
+def _check_constant(place: str, value: Any, constant: Any) -> None:
+    """ValueError where a value that the format fixes is another."""
+    if value != constant:
+        raise ValueError(f"{place}: {value!r}, expected {constant!r}")
 
 
 def _check_flow(place: str, plan: Calls, shapes: dict[str, list[int]]) -> dict[str, list[int]]:

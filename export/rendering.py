@@ -1,4 +1,4 @@
-"""Text files of a bundle from their templates: app code, README, report and model card."""
+"""Text files of a bundle from their templates: README, report and model card."""
 
 from pathlib import Path
 

@@ -46,7 +46,8 @@ def plot_accuracies(rows: pd.DataFrame, path: Path) -> None:
     for axis, name in zip(axes[0], names, strict=True):
         model = rows[rows.architecture == name]
         for part, colour in PART_COLOURS.items():
-            axis.plot(model.epoch, model[f"{part}_accuracy"], color=colour, label=part.replace("_", " "))
+            if f"{part}_accuracy" in model:  # all trained on: the others have no night
+                axis.plot(model.epoch, model[f"{part}_accuracy"], color=colour, label=part.replace("_", " "))
         best = model.epoch[model.best].iloc[0]
         axis.axvline(best, color=BLUE, lw=0.8, ls=":", label="kept")
         axis.set(title=name, xlabel="training epoch")

@@ -180,7 +180,8 @@ def check(
         rows.append(model_row(bundles[name], model, rung_3, rung_4, golden[name][precision]))
     passed = all(rung["passed"] for rung in (alignment, *step.values(), *rows))
     named = [night.subject for night in nights]
-    report = {"passed": passed, "nights": named, "models": rows, "alignment": alignment, "step": step}
+    report = {"passed": passed, "nights": named, "simulated": run.origin.simulated, "models": rows}
+    report |= {"alignment": alignment, "step": step}
     return ParityCheck(report, nights, reference, live)
 
 

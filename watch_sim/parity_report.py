@@ -6,6 +6,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from apps.python.sleep_stager import SIMULATED
 from export.bundle import read_bundle, reject_precisions
 from export.contract import stager_path
 from export.report import measurements, write_report
@@ -97,6 +98,8 @@ def print_report(report: dict) -> None:
         ("step = sequence form in Keras", step, f"max |Δp| {step['max_abs_dp']:.1e}"),
     ):
         click.echo(f"{name}: {'pass' if rung['passed'] else 'FAIL at ' + str(rung['first_divergence'])} ({size})")
+    if report.get("simulated"):
+        click.echo(f"simulated: {SIMULATED}")
     click.echo("all gates hold" if report["passed"] else "a gate FAILED")
 
 

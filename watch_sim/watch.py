@@ -1,17 +1,20 @@
 """The watch: online alignment, and the exported files run window by window with their state."""
 
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
+from apps.python.sleep_stager import SIMULATED, SimulatedWarning
 from export.runner import Runner
 from pipeline.align import Aligner
 from pipeline.constants import STAGES, UNKNOWN
 from pipeline.coverage import Coverage, CoverageTracker
 from pipeline.errors import UserMistake, one_of
 from pipeline.files import write_whole
+from pipeline.guard import SENSORS
 from scoring.predictions import weigh
 
 
@@ -63,9 +66,14 @@ class Watch:
         Raises:
             UserMistake: A file of the bundle is missing, damaged or altered, or the bundle has no such precision or
                 operating point.
+
+        Warns:
+            SimulatedWarning: The model was trained on simulated nights.
         """
         self.runner = Runner(bundle, precision)
         contract = self.runner.contract
+        if self.simulated:
+            warnings.warn(f"{bundle}: {SIMULATED}", SimulatedWarning, stacklevel=2)
         self.weights = None
         if operating_point is not None:
             one_of(f"{bundle}: operating point", [operating_point], contract.operating_points)
@@ -75,14 +83,20 @@ class Watch:
         self.tracker = CoverageTracker(self.options, self.options.channels)
 
     @property
+    def simulated(self) -> bool:
+        """Whether the model was trained on simulated nights: its stages then say nothing about people."""
+        return self.runner.contract.training_data.simulated
+
+    @property
     def dropped(self) -> dict[str, dict[str, int]]:
         """{sensor: {reason: samples}}: what was fed and not taken, and why."""
         return self.aligner.dropped
 
     @property
     def findings(self) -> list[str]:
-        """What seems wrong with the sensors' units, as sentences."""
-        return list(self.aligner.guard.findings.values())
+        """What seems wrong with the sensors' units, as sentences: of heart rate, then of motion."""
+        findings = self.aligner.guard.findings
+        return [findings[sensor] for sensor in SENSORS if sensor in findings]
 
     def feed(self, sensor: str, t: ArrayLike, value: ArrayLike) -> list[Epoch]:
         """Take one sample, or several of one sensor.

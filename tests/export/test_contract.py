@@ -6,10 +6,12 @@ import pytest
 
 from export.bundle import read_bundle
 from export.contract import FILE, Contract, stager_path
+from export.contract_parts import TrainingData
 from export.tflite import embedded_contract
 from pipeline.constants import ARCHITECTURES, STAGES
 from pipeline.errors import UserMistake
 from pipeline.options import Options
+from pipeline.origin import SLEEP_ACCEL
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +48,8 @@ def test_what_is_built_from_the_files_is_what_was_written(bundles, architecture)
     read = Contract.read(bundles / architecture)
     points = {name: {"weights": point.weights} for name, point in read.operating_points.items()}
     channels = [channel.name for channel in read.channels]
-    built = Contract.of_files(bundles / architecture, architecture, Options(), channels, read.precisions, points)
+    folder, data = bundles / architecture, read.training_data
+    built = Contract.of_files(folder, architecture, Options(), channels, read.precisions, points, data)
     assert json.dumps(built.document()) == json.dumps(read.document(digests=False))
     assert json.dumps(built.with_digests(bundles / architecture).document()) == json.dumps(read.document())
     assert built.calls()[0].sha256 is None  # the copy has the digests
@@ -56,6 +59,16 @@ def test_without_digests_only_these_are_missing(document):
     contract = Contract.model_validate(document)
     assert contract.document(digests=False) == without_digests(document)
     assert "sha256" in json.dumps(contract.document())
+
+
+def test_training_data_is_the_run_s(quick_run, document):
+    splits = json.loads((quick_run.folder / "splits.json").read_text())
+    data = document["training_data"]
+    assert data["name"] == "synthetic" and data["simulated"] is True
+    assert data["nights"] == len(splits["train"]) + len(splits["inner_validation"])
+    sleep_accel = TrainingData.of(SLEEP_ACCEL, {"train": ["a", "b"], "inner_validation": ["c"], "validation": ["d"]})
+    assert sleep_accel.nights == 3 and not sleep_accel.simulated
+    assert sleep_accel.licence == SLEEP_ACCEL.licence and sleep_accel.attribution == SLEEP_ACCEL.attribution
 
 
 def test_further_fields_survive(document):
@@ -68,7 +81,11 @@ def test_further_fields_survive(document):
 
 
 def test_optional_parts_may_be_absent(document):
-    for name in ("preprocessing", "operating_points", "how"):
+    del document["input_guard"]["standard_gravity"]
+    for call in plan(document)["calls"]:
+        del call["operations"], call["runtimes"]
+    optional = ("operating_points", "how", "training_data", "sensors", "grace_seconds", "longest_seconds")
+    for name in ("preprocessing", *optional):
         del document[name]
     contract = Contract.model_validate(document)
     assert contract.document() == document
@@ -156,6 +173,8 @@ WRONG = [  # alteration, message
     (lambda d: d["seconds"].update(row=7), "seconds: "),
     (lambda d: d["seconds"].update(stride=31), "seconds: "),
     (lambda d: d["seconds"].update(stride=60), "seconds: "),
+    (set_to(whole, grace_seconds=0.2), "grace_seconds: 0.2, expected 0.1"),
+    (set_to(whole, longest_seconds=86400), "longest_seconds: 86400, expected 93600"),
     (lambda d: d["seconds"].update(window=60), "channels.0.values_per_window: 30, but heart_rate has 60"),
     # channels' constants
     (lambda d: d["channels"][0].update(name="spo2"), "channels.0.name: Input should be"),
@@ -168,6 +187,15 @@ WRONG = [  # alteration, message
     (lambda d: d["channels"][1].update(seconds_per_value=1), "channels.1.seconds_per_value: 1, but activity has 15"),
     (lambda d: d["channels"][1].update(value="mean"), "channels.1.value: 'mean', but activity has 'sum'"),
     (lambda d: d["channels"].append(d["channels"][0]), "channels: one is there twice"),
+    # sensors' constants, and where the nights come from
+    (lambda d: d["sensors"].pop("steps"), "sensors: ['heart_rate', 'motion', 'activity'], expected ['heart_rate',"),
+    (lambda d: d["sensors"]["motion"].update(range=[-8, 8]), "sensors.motion.range: [-8, 8], expected [-16, 16]"),
+    (lambda d: d["sensors"]["steps"].update(value="mean"), "sensors.steps.value: 'mean', expected 'sum'"),
+    (lambda d: d["sensors"]["motion"]["channels"].pop(), "sensors.motion.channels: ['motion_x', 'motion_y',"),
+    (lambda d: d["sensors"]["motion"].pop("value"), "sensors.motion.value: Field required"),
+    (lambda d: d["input_guard"].update(standard_gravity=9.8), "input_guard.standard_gravity: 9.8, expected 9.80665"),
+    (lambda d: d["training_data"].update(simulated="no"), "training_data.simulated: Input should be a valid boolean"),
+    (lambda d: d["training_data"].update(nights=-1), "training_data.nights: Input should be greater than or equal to"),
     # stages and weights
     (lambda d: d["stages"].reverse(), "stages: expected Wake, N1, N2, N3, REM with their codes, in this order"),
     (lambda d: d["stages"].pop(), "stages: expected Wake"),
@@ -200,8 +228,20 @@ WRONG = [  # alteration, message
     (lambda d: activity(d)["states"].pop("history"),
      "preprocessing.activity.calls.0.inputs.history: from 'state:history'"),
     # preprocessing
-    (lambda d: activity(d).update(hz=25), "preprocessing.activity.calls.0.inputs.motion: shape [1, 1500, 3], but"),
+    (lambda d: activity(d).update(hz=25), "preprocessing.activity.calls.0.inputs.motion: shape [1, 750, 3], but"),
+    (lambda d: activity(d).update(call_seconds=30), "preprocessing.activity.calls.0.inputs.motion: shape [1, 750, 3]"),
+    (lambda d: activity(d).update(call_seconds=20), "preprocessing.activity.call_seconds: 20, expected a divisor of"),
+    (lambda d: activity(d).update(call_seconds=0), "preprocessing.activity.call_seconds: Input should be greater"),
+    # runtimes and operations
+    (lambda d: network(d)["runtimes"].update({"tflite-micro": "refused"}),
+     "precisions.float32.calls.1.runtimes.tflite-micro: String should match pattern"),
+    (lambda d: network(d)["runtimes"].update(litert="works"), "precisions.float32.calls.1.runtimes.litert: String"),
+    (set_to(network, runtimes=["ai-edge-litert"]), "precisions.float32.calls.1.runtimes: Input should be a valid dict"),
+    (set_to(network, operations=["mul"]), "precisions.float32.calls.1.operations.0: String should match pattern"),
+    (set_to(network, operations="MUL"), "precisions.float32.calls.1.operations: Input should be a valid list"),
     (lambda d: activity(d).update(gap_seconds=0), "preprocessing.activity.gap_seconds: Input should be greater than 0"),
+    (lambda d: activity(d).update(bin_seconds=30), "preprocessing.activity.bin_seconds: 30, expected 15"),
+    (lambda d: activity(d).update(gap_seconds=2), "preprocessing.activity.gap_seconds: 2, expected 1"),
     (lambda d: activity(d).pop("missing"), "preprocessing.activity.missing: Field required"),
     # digests and files
     (lambda d: network(d).pop("sha256"), "precisions.float32.calls.1.sha256: missing"),

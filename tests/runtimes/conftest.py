@@ -6,6 +6,7 @@ RUN=<run folder> tests its bundles in place of those of a run made here; MATRIX=
 import mimetypes
 import os
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,6 +19,7 @@ from pipeline.options import Options
 ROOT = Path(__file__).resolve().parents[2]
 OLDER = ROOT / ".venv-older"
 LITERT = ROOT / "watch_sim" / "page" / "litert"
+LIBRARY = ROOT / "apps" / "javascript"
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run")
 FLAGS += ("--disable-background-networking", "--disable-component-update", "--disable-sync")
 
@@ -85,14 +87,14 @@ def browser():
         browser.close()
 
 
-@pytest.fixture(scope="module")
-def replay_page(browser, bundles, tmp_path_factory):
-    """(page/replay.html with LiteRT.js loaded, a folder whose files it finds at /given/).
+@contextmanager
+def answered_page(browser, name, folders, may_miss=()):
+    """page/{name}.html, when it says that it is ready, with files from folders, {first part of the path: folder}.
 
     No server and no network: the requests are answered here, others fail, and an error on the console fails the test.
+    Files of the folders in may_miss may be missing.
     """
-    folders = {"litert": LITERT, "bundles": bundles, "page": Path(__file__).parent / "page"}
-    folders["given"] = tmp_path_factory.mktemp("given")
+    folders = {"litert": LITERT, "sleep-stager": LIBRARY, "page": Path(__file__).parent / "page"} | folders
     errors = []
 
     def answer(route):
@@ -101,19 +103,43 @@ def replay_page(browser, bundles, tmp_path_factory):
         file = folders.get(first, ROOT) / rest
         if address.netloc == "localhost" and first in folders and file.is_file():
             return route.fulfill(path=file, content_type=mimetypes.guess_type(file)[0] or "application/octet-stream")
+        if first in may_miss:
+            return route.fulfill(status=404)
         errors.append(f"asked for {route.request.url}")
         return route.abort()
 
+    def note(message):
+        missed = any(f"http://localhost/{first}/" in message.location["url"] for first in may_miss)
+        if message.type == "error" and not missed:
+            errors.append(message.text)
+
     page = browser.new_page()
     page.set_default_timeout(120_000)
-    page.on("console", lambda message: errors.append(message.text) if message.type == "error" else None)
+    page.on("console", note)
     page.on("pageerror", lambda error: errors.append(str(error)))
     page.route("**/*", answer)
-    page.goto("http://localhost/page/replay.html")
+    page.goto(f"http://localhost/page/{name}.html")
     page.wait_for_function("globalThis.ready")
-    yield page, folders["given"]
+    yield page
     page.close()
     assert errors == []
+
+
+@pytest.fixture(scope="module")
+def replay_page(browser, bundles, tmp_path_factory):
+    """(page/replay.html with LiteRT.js loaded, a folder whose files it finds at /given/)."""
+    given = tmp_path_factory.mktemp("given")
+    with answered_page(browser, "replay", {"bundles": bundles, "given": given}) as page:
+        yield page, given
+
+
+@pytest.fixture(scope="module")
+def vector_page(browser, tmp_path_factory):
+    """(page/vectors.html with LiteRT.js loaded, a folder whose files it finds at /given/)."""
+    given = tmp_path_factory.mktemp("given")
+    folders = {"given": given, "tests": ROOT / "tests", "apps": ROOT / "apps"}
+    with answered_page(browser, "vectors", folders, may_miss=["given"]) as page:
+        yield page, given
 
 
 def pytest_terminal_summary(terminalreporter):

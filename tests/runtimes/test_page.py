@@ -234,6 +234,49 @@ class TestPlaying:
         assert page.inner_text("#stage") == weighed.stage.iloc[-1]
 
 
+class TestWhatAModelMayNot:
+    """The contract as the page is given it: of simulated nights, of recorded ones, and one that refuses LiteRT.js."""
+
+    @staticmethod
+    def serve(page, change):
+        """Have the page be given other contracts."""
+
+        def answer(route):
+            contract = route.fetch().json()
+            change(contract)
+            route.fulfill(json=contract)
+
+        page.route("**/contract.json", answer)
+        page.reload()
+        return ready(page)
+
+    def test_simulated_nights_are_named(self, page):
+        banner = page.locator("#simulated")
+        assert banner.inner_text() == "gru: trained on simulated nights; the stages say nothing about people."
+        choose(page, which="other", architecture="transformer")
+        banner.locator("text=gru and transformer: trained on simulated nights").wait_for()
+        choose(page, which="other", architecture="")
+        assert banner.inner_text().startswith("gru: ")
+
+    def test_recorded_nights_are_not(self, page):
+        self.serve(page, lambda contract: contract["training_data"].update(simulated=False))
+        assert page.locator("#simulated").is_hidden()
+        assert not page.is_disabled("#play")
+
+    def test_a_refused_file_is_not_played(self, page):
+        def refuse(contract):
+            contract["precisions"]["dynamic"]["calls"][1]["runtimes"] = {"litert.js": "refused: its sums are wrong"}
+
+        self.serve(page, refuse)
+        choose(page, precision="dynamic")
+        problem = page.locator("#problem")
+        assert "gru.dynamic.tflite: litert.js is refused: its sums are wrong" in problem.inner_text()
+        assert page.is_disabled("#play")
+        choose(page, precision="int8")
+        assert problem.is_hidden()
+        assert not page.is_disabled("#play")
+
+
 class TestComparing:
     def test_a_second_model(self, page, tmp_path):
         choose(page, which="other", architecture="transformer", precision="float32")
@@ -541,7 +584,7 @@ DROP = """([text, name]) => {
   dispatchEvent(new DragEvent("drop", { dataTransfer: data, cancelable: true }));
 }"""
 SEGMENTS = """async ([epochs, options]) =>
-  (await import("/bundles/gru/sleep-stager.js")).SleepStager.segments(epochs, options)"""
+  (await import("/sleep-stager/sleep-stager.js")).segments(epochs, options)"""
 FOCUSED = "() => document.activeElement.id || document.activeElement.value || document.activeElement.tagName"
 OUTLINED = "() => getComputedStyle(document.activeElement).outlineStyle !== 'none'"
 PAINTED = """() => {  // the share of the night's width that the probabilities take up

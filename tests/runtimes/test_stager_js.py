@@ -1,4 +1,4 @@
-"""sleep-stager.js, a bundle's own code for browsers: a night fed live says what the watch simulator says."""
+"""apps/javascript in Chromium, by LiteRT.js: a night fed live says what the watch simulator says."""
 
 import json
 from datetime import datetime, timedelta
@@ -159,7 +159,7 @@ def test_segments_over_the_end_of_summer_time(replay_page, bundles, platform):
     epochs = [{"time": start + 30 * i, "stage": str(stage)} for i, stage in enumerate(stages)]
     del epochs[300:310]  # ten epochs without a stage
     options = {"zone": "Europe/Berlin", "platform": platform}
-    actual = page.evaluate("(a) => segments(...a)", [BASE, epochs, options])
+    actual = page.evaluate("(a) => segments(...a)", [epochs, options])
     epochs = [epoch for epoch in epochs if epoch["stage"] != UNKNOWN]
 
     contract = json.loads((bundles / "gru" / "contract.json").read_text())
@@ -180,7 +180,7 @@ def test_segments_over_the_end_of_summer_time(replay_page, bundles, platform):
 
 def test_segments_with_an_offset(replay_page):
     page, _ = replay_page
-    actual = page.evaluate("(a) => segments(...a)", [BASE, [{"time": 0, "stage": "REM"}], {"zone": "-03:30"}])
+    actual = page.evaluate("(a) => segments(...a)", [[{"time": 0, "stage": "REM"}], {"zone": "-03:30"}])
     assert [(s["start"], s["end"], s["value"]) for s in actual] == [
         ("1969-12-31T20:30:00-03:30", "1969-12-31T20:30:30-03:30", 5)
     ]

@@ -164,6 +164,12 @@ def test_accuracies_of_each_model_and_its_best_epoch(figures, tmp_path):
     ]  # fmt: skip
 
 
+def test_accuracies_where_all_nights_were_trained_on(figures, tmp_path):
+    rows = pd.DataFrame({"epoch": [1, 2], "train_accuracy": [0.3, 0.5], "architecture": "gru", "best": [False, True]})
+    plots.plot_accuracies(rows, tmp_path / "a.png")
+    assert [drawn.get_label() for drawn in figures["a.png"].axes[0].lines] == ["train", "kept"]
+
+
 def test_reliability_shows_every_bin(figures, tmp_path):
     p = np.random.default_rng(0).dirichlet(np.ones(5), 200)
     figures_of_p = calibration(np.arange(200) % 5, p)

@@ -56,6 +56,7 @@ class TestNights:
         answer = client.get("/api/bundles").json()
         assert [bundle["architecture"] for bundle in answer["bundles"]] == ["gru", "lstm", "rnn", "transformer"]
         assert answer["seconds"] == {"row": 1, "window": 30, "stride": 30}
+        assert answer["training_data"]["name"] == "synthetic" and answer["training_data"]["simulated"] is True
         folder = quick_run.folder / "bundles" / "gru"
         files = ("sensing.tflite", "gru.float32.tflite")
         assert answer["bundles"][0]["precisions"]["float32"] == sum((folder / name).stat().st_size for name in files)
@@ -230,9 +231,11 @@ class TestFiles:
         assert client.get("/").text.startswith("<!doctype html>")
         for name in ("main.js", "style.css", "litert/litert.js", "litert/litert_wasm_compat_internal.wasm"):
             assert client.get(f"/{name}").content == (app.PAGE / name).read_bytes()
-        for name in ("contract.json", "gru.float32.tflite", "sleep-stager.js"):
+        for name in ("contract.json", "gru.float32.tflite"):
             expected = (quick_run.folder / "bundles" / "gru" / name).read_bytes()
             assert client.get(f"/bundles/gru/{name}").content == expected
+        for name in json.loads((app.LIBRARY / "package.json").read_text())["files"]:
+            assert client.get(f"/sleep-stager/{name}").content == (app.LIBRARY / name).read_bytes()
 
     @pytest.mark.parametrize(
         "path",
@@ -296,10 +299,6 @@ class TestCommand:
     def test_no_bundles(self, run, mistake):
         shutil.rmtree(run / "bundles")
         assert "no bundle there" in mistake(self.command(run))
-
-    def test_a_bundle_without_app_code(self, run, mistake):
-        (run / "bundles" / "gru" / "sleep-stager.js").unlink()
-        assert "python -m export" in mistake(self.command(run))
 
     def test_an_altered_file(self, run, mistake):
         with (run / "bundles" / "gru" / "gru.float32.tflite").open("ab") as file:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from export.health_segments import zone_of
+from apps.python.sleep_stager import zone_of
 from pipeline.constants import STAGES, UNKNOWN
 from scoring.predictions import PROBABILITY_COLUMNS
 from watch_sim.service.night_files import clock_start, edf_text, later, segments

@@ -111,16 +111,26 @@ async function openTrack(which) {
   slot.track = null;
   $("problem").hidden = true;
   ready();
+  showSimulated();
   if (!architecture) return wake();
   try {
     const track = await Track.open(night, architecture, precision);
     if (request !== slot.opening) return track.close(); // another was chosen meanwhile
     slot.track = track;
+    showSimulated();
     weigh(which);
   } catch (error) {
     if (request === slot.opening) fail(new Error(`${architecture} ${precision}: ${error.message}`));
   }
   ready();
+}
+
+/** A banner that names the models that are trained on simulated nights. */
+function showSimulated() {
+  const simulated = loaded().map(({ track }) => track.stager).filter((stager) => stager.simulated);
+  const names = [...new Set(simulated.map(({ contract }) => contract.architecture))].join(" and ");
+  $("simulated").hidden = !names;
+  $("simulated").textContent = `${names}: trained on simulated nights; the stages say nothing about people.`;
 }
 
 function weigh(which) {

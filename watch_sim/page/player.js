@@ -1,19 +1,18 @@
 // Runs models over a night: a Track for each model, as far ahead as is needed.
 
+import { SleepStager } from "/sleep-stager/sleep-stager.js";
 import { STAGES, UNKNOWN } from "./catalog.js";
 import { loadLitert } from "./litert/ready.js";
 
-/** What a model makes of a night so far, window by window. The bundle's own app code runs it. */
+/** What a model makes of a night so far, window by window. The library that apps use runs it. */
 export class Track {
   static async open(night, architecture, precision) {
-    const base = `/bundles/${architecture}/`;
-    const [{ SleepStager }, litert] = await Promise.all([import(`${base}sleep-stager.js`), loadLitert()]);
-    const stager = await SleepStager.create({ litert, base, precision, start: night.start });
-    return new Track(night, stager, SleepStager.weigh);
+    const base = `/bundles/${architecture}/`, litert = await loadLitert();
+    return new Track(night, await SleepStager.create({ litert, base, precision, start: night.start }));
   }
 
-  constructor(night, stager, weigh) {
-    Object.assign(this, { night, stager, weigh, windows: [], closed: false }); // windows: as night.open gives them
+  constructor(night, stager) {
+    Object.assign(this, { night, stager, windows: [], closed: false }); // windows: as night.open gives them
     this.predict = night.open(stager);
     this.busy = Promise.resolve();
   }
@@ -25,7 +24,7 @@ export class Track {
   epoch(k, weights) {
     const { probabilities: p, unknown, coverage } = this.windows[k];
     if (unknown) return { stage: UNKNOWN, probabilities: null, coverage };
-    const probabilities = weights ? this.weigh(p, weights) : p;
+    const probabilities = weights ? SleepStager.weigh(p, weights) : p;
     return { stage: STAGES[probabilities.indexOf(Math.max(...probabilities))], probabilities, coverage };
   }
 

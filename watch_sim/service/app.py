@@ -30,6 +30,7 @@ from watch_sim.service.sessions import Answer, Sessions
 from watch_sim.watch import Watch
 
 PAGE = Path(__file__).parents[1] / "page"
+LIBRARY = Path(__file__).parents[2] / "apps" / "javascript"  # with which the page plays a bundle
 MOST_BYTES = 2**26  # of a body
 MOST_ERRORS = 20  # that an answer names
 CONTENT_POLICY = (  # the browser fetches from this server, or not at all
@@ -58,6 +59,7 @@ def create_app(run: Path, dataset_dir: Path | None = None, hosts: Sequence[str] 
         app.include_router(router, prefix="/api")
     for name, folder in served.folders.items():
         app.mount(f"/bundles/{name}", StaticFiles(directory=folder))
+    app.mount("/sleep-stager", StaticFiles(directory=LIBRARY))
     app.mount("/", StaticFiles(directory=PAGE, html=True))
     return app
 
@@ -83,7 +85,7 @@ def nights_router(served: ServedRun) -> APIRouter:
 
     @router.get("/bundles")
     def bundles():
-        """The run's models: precisions, operating points, channels, limits of what they take, the unknown rule."""
+        """The run's models: what they were trained on and take, precisions, operating points, the unknown rule."""
         models = [
             {
                 "architecture": name,
@@ -95,6 +97,7 @@ def nights_router(served: ServedRun) -> APIRouter:
         contract = served.contract.document()
         return {
             "run": served.run.path.resolve().name,
+            "training_data": served.contract.training_data.model_dump(),
             "stages": contract["stages"],
             "seconds": contract["seconds"],
             "channels": contract["channels"],

@@ -12,8 +12,8 @@ import pandas as pd
 from edfio import Edf, EdfAnnotation, EdfSignal, Patient
 from edfio import Recording as Header
 
+from apps.python.sleep_stager import equal_runs, iso_time
 from export.contract import Contract
-from export.health_segments import equal_runs, iso_time
 from pipeline.constants import STAGES, UNKNOWN
 from scoring.predictions import PROBABILITY_COLUMNS
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from export.health_segments import zone_of
+from apps.python.sleep_stager import zone_of
 from pipeline.constants import LEAD_S, LONGEST_NIGHT_S, PRECISIONS, STAGES, UNKNOWN
 from watch_sim.service.night_files import clock_start
 

@@ -9,18 +9,15 @@ import numpy as np
 from fastapi import HTTPException
 
 from export.bundle import read_bundle
-from export.contract import ChannelEntry, OperatingPoint
+from export.contract_parts import ChannelEntry, OperatingPoint
 from pipeline.constants import LONGEST_NIGHT_S, STAGES
 from pipeline.coverage import Coverage, coverage_of_night
-from pipeline.errors import UserMistake
 from pipeline.nights import load_night
 from pipeline.recordings import Recording, paths, subjects
 from pipeline.run_folder import RunFolder
 from watch_sim.predict import stage_recording
 from watch_sim.service.requests import Model, Prediction
 from watch_sim.watch import Epoch, Watch
-
-APP_CODE = "sleep-stager.js"  # of a bundle: what the page plays it with
 
 
 class ServedRun:
@@ -53,9 +50,6 @@ class ServedRun:
         self.parts = self.run.part_of_subject
         self.folders = self.run.bundle_folders()
         self.contracts = {name: read_bundle(folder) for name, folder in self.folders.items()}
-        for folder in self.folders.values():
-            if not (folder / APP_CODE).is_file():
-                raise UserMistake(f"{folder}: lacks {APP_CODE}; python -m export {run} makes its bundles anew")
         self.dataset_dir = Path(dataset_dir or self.run.dataset_dir)
         self.subjects = subjects(self.dataset_dir)
         self.contract = next(iter(self.contracts.values()))

@@ -1,14 +1,12 @@
 // What the tests ask of LiteRT.js: each function takes the address of a bundle's folder and gives plain values.
 import { loadLitert } from "/litert/ready.js";
+import { segments, SleepStager } from "/sleep-stager/sleep-stager.js";
 
 const litert = await loadLitert();
 
 const json = async (address) => (await fetch(address)).json();
 
-async function stagerOf(base, options) {
-  const { SleepStager } = await import(`${base}sleep-stager.js`);
-  return SleepStager.create({ litert, base, ...options });
-}
+const stagerOf = (base, options) => SleepStager.create({ litert, base, ...options });
 
 /** Probabilities [windows][5] of the golden night, by the bundle's own code. */
 globalThis.replay = async (base, precision) => {
@@ -73,8 +71,7 @@ globalThis.live = async (base, options, address, end, cut = null) => {
 };
 
 /** Segments of epochs [{time, stage}, …] for a health store. */
-globalThis.segments = async (base, epochs, options) =>
-  (await import(`${base}sleep-stager.js`)).SleepStager.segments(epochs, options);
+globalThis.segments = segments;
 
 /** The message with which a stager of one precision refuses what one of another precision saved. */
 globalThis.refused = async (base, precision, other) => {

@@ -1,0 +1,1 @@
+"""Libraries for apps, one folder per language: fixed source that runs a bundle by its contract.json."""

@@ -1,0 +1,1 @@
+"""The library for Python: sleep_stager.py is all of it."""

@@ -1,0 +1,776 @@
+"""Sleep stages from a wrist's heart rate and movement, live. One file; needs numpy and ai-edge-litert.
+
+    from sleep_stager import SleepStager
+
+    stager = SleepStager("bundle", precision="int8", start=1767999600)
+    stager.feed("heart_rate", 1767999603.2, 61)
+    for epoch in stager.take(1767999630.1):
+        print(epoch.time, epoch.stage, epoch.probabilities, epoch.coverage)
+
+It reads a bundle's contract.json, of the format wristsleep-contract/1, and runs the .tflite files that this names.
+README.md has the rest.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import math
+import re
+import warnings
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta, timezone, tzinfo
+from pathlib import Path, PurePath
+from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+FORMAT = "wristsleep-contract/1"
+UNKNOWN = "Unknown"
+STAGES = ("Wake", "N1", "N2", "N3", "REM")
+CODES = {  # of the stages, in this order
+    "healthkit": (2, 3, 3, 4, 5),  # HKCategoryValueSleepAnalysis
+    "health_connect": (1, 4, 4, 5, 6),  # SleepSessionRecord.STAGE_TYPE_*
+}
+NAMES = {  # value -> its name on the platform
+    "healthkit": {2: "awake", 3: "asleepCore", 4: "asleepDeep", 5: "asleepREM"},
+    "health_connect": {1: "AWAKE", 4: "LIGHT", 5: "DEEP", 6: "REM"},
+}
+REASONS = ("not_a_number", "wrong_unit", "out_of_range", "late", "repeated")  # why a sample is dropped
+SIMULATED = "trained on simulated nights: its stages say nothing about people"
+GUARDED = {  # sensor -> unit, what it may be instead
+    "heart_rate": (
+        "bpm",
+        "is it beats per second (multiply by 60), or milliseconds from beat to beat (60000 / value)?",
+    ),
+    "motion": ("g", "is it in milli-g (divide by 1000), or raw numbers of the sensor?"),
+}
+RUNTIMES = ("ai_edge_litert", "tflite_runtime")  # modules, the one to be taken first
+
+
+class StagerError(ValueError):
+    """What cannot be done. code: a word for programs, the same in the libraries of all languages."""
+
+    def __init__(self, code: str, message: str):
+        super().__init__(message)
+        self.code = code
+
+
+class SimulatedWarning(UserWarning):
+    """A model was trained on simulated nights."""
+
+
+class SensorCoverage(NamedTuple):
+    """How much of one sensor a window rests on.
+
+    share: of the strides of the last ten minutes, those with a value. seconds_since: from its newest value to the end
+    of the window; None if there has been none.
+    """
+
+    share: float
+    seconds_since: float | None
+
+
+class Epoch(NamedTuple):
+    """The stage of one stride.
+
+    time: s, when it begins. stage: UNKNOWN where too little was sensed; probabilities, [5] float32 in the order of
+    STAGES, mean nothing then. coverage: {sensor: SensorCoverage}.
+    """
+
+    time: float
+    stage: str
+    probabilities: np.ndarray
+    coverage: dict[str, SensorCoverage]
+
+
+class Segment(NamedTuple):
+    """A run of one value of a health store. start, end: ISO 8601 with offset. stage: the platform's name of value."""
+
+    start: str
+    end: str
+    stage: str
+    value: int
+
+
+class InputGuard:
+    """Tells from the first minute of a sensor whether its samples are in the unit that they should be in."""
+
+    def __init__(self, sensor: str):
+        self.sensor = sensor
+        self.first = math.inf  # s, time of its first sample
+        self.seen = self.outside = 0  # samples, and those of them out of range
+        self.magnitudes: list[float] = []  # g, of motion in range
+        self.decided = self.refused = False
+        self.finding = ""
+
+    def accept(self, contract: dict, t: float, values: Sequence[float], in_range: bool) -> bool:
+        """Whether a sample may be taken."""
+        if self.decided:
+            return not self.refused
+        rule, motion = contract["input_guard"], self.sensor == "motion"
+        self.first = min(self.first, t)
+        enough = not motion or max(self.outside, self.seen - self.outside) >= rule["least_samples"]
+        if t >= self.first + rule["first_seconds"] and enough:
+            self._decide(rule, contract["sensors"][self.sensor]["range"])
+            return not self.refused
+        self.seen += 1
+        self.outside += not in_range
+        if motion and in_range:
+            self.magnitudes.append(magnitude(*values))
+        return True
+
+    def _decide(self, rule, limits):
+        self.decided = True
+        unit, hint = GUARDED[self.sensor]
+        if 2 * self.outside > self.seen:
+            self.finding = (
+                f"{self.sensor}: {self.outside} of the {self.seen} samples of its first minute lie outside "
+                f"{limits[0]:g} to {limits[1]:g} {unit}; {hint}"
+            )
+        if len(self.magnitudes) < rule["least_samples"]:
+            return
+        median, (low, high), gravity = float(np.median(self.magnitudes)), rule["gravity_g"], rule["standard_gravity"]
+        self.magnitudes, self.refused = [], not low <= median <= high
+        if self.refused:
+            hint = "it is in another unit"
+            if low <= median / gravity <= high:
+                hint = f"it seems to be in m/s²: divide by {gravity}"
+            elif median < low:
+                hint = "gravity seems to have been removed: feed acceleration with gravity"
+            self.finding = (
+                f"motion: median magnitude of acceleration {median:.3g}, expected about 1 g; {hint}; "
+                "its samples are not used"
+            )
+
+
+class CoverageTracker:
+    """Tells of each window how much was sensed, and whether that is too little to name a stage."""
+
+    def __init__(self, sensors: Iterable[str]):
+        """sensors: Those that the model takes."""
+        self.recent: dict[str, list[bool]] = {sensor: [] for sensor in sensors}  # has each newest stride a value?
+        self.since = dict.fromkeys(self.recent, math.inf)  # s, from the newest value to the end of the window
+        self.still = math.inf  # s since the last stride with movement
+        self.elapsed = 0.0  # s of the night
+
+    def update(
+        self, window: dict[str, np.ndarray], channels_of: dict[str, list[dict]], stride: int, rule: dict
+    ) -> tuple[dict[str, SensorCoverage], bool]:
+        """({sensor: SensorCoverage}, whether the stage is unknown) of the next window, {channel: values}."""
+        moved, most = False, max(1, rule["coverage_seconds"] // stride)
+        self.elapsed += stride
+        for sensor, recent in self.recent.items():
+            ages = []
+            for channel in channels_of[sensor]:
+                newest = window[channel["name"]][-(stride // channel["seconds_per_value"]) :]
+                ages += (channel["seconds_per_value"] * np.flatnonzero(newest[::-1] != channel["missing"])).tolist()
+                moved |= channel["value"] == "sum" and bool((newest > 0).any())
+            recent.append(bool(ages))
+            del recent[:-most]
+            self.since[sensor] = float(min(ages, default=self.since[sensor] + stride))
+        if "activity" not in self.recent and "motion" in self.recent:
+            moved |= self.recent["motion"][-1]
+        self.still = 0.0 if moved else self.still + stride
+        return {
+            sensor: SensorCoverage(sum(recent) / len(recent), None if since == math.inf else since)
+            for (sensor, recent), since in zip(self.recent.items(), self.since.values())
+        }, self._unknown(rule)
+
+    def _unknown(self, rule):
+        never = math.inf
+        heart = self.since.get("heart_rate", never)
+        if heart < rule["absent_seconds"]:
+            return False
+        movement = min(self.since.get("motion", never), self.since.get("activity", never))
+        still = self.elapsed if heart < never and self.still == never else self.still
+        off_wrist = rule["off_wrist_seconds" if heart < never else "off_wrist_blind_seconds"]
+        return movement >= rule["absent_seconds"] or still >= off_wrist
+
+
+class SleepStager:
+    """Takes samples of one night, gives its stages.
+
+    Times are in seconds of any one clock: Unix time, or since the start of the recording. A sensor that is silent,
+    absent, late or out of range is a missing value, and the night goes on.
+
+    Attributes:
+        contract: contract.json of the bundle.
+        contract_sha256: Its digest, to pin it by.
+        simulated: Whether the model was trained on simulated nights: its stages then say nothing about people.
+        dropped: {sensor: {reason of REASONS: samples}}, what was fed and not taken.
+    """
+
+    def __init__(
+        self,
+        folder: Path | str,
+        precision: str = "int8",
+        start: float = 0.0,
+        operating_point: str | None = None,
+        num_threads: int = 1,
+        contract_sha256: str | None = None,
+    ):
+        """Load a model.
+
+        Args:
+            folder: The bundle.
+            precision: One of the contract's.
+            start: Seconds, when the first window begins.
+            operating_point: One of the contract's, to weigh the probabilities; None leaves them as they are.
+            num_threads: For the runtime.
+            contract_sha256: SHA-256 of contract.json that the app was made for; any other is refused.
+
+        Raises:
+            StagerError: The bundle is not whole, or of a format, a runtime or a model that this is not for.
+        """
+        self.contract, self.contract_sha256 = read_contract(Path(folder), contract_sha256)
+        self.simulated: bool = self.contract["training_data"]["simulated"]
+        if self.simulated:
+            warnings.warn(SIMULATED, SimulatedWarning, stacklevel=2)
+        self.stride: int = self.contract["seconds"]["stride"]
+        self.plan = one_of("unknown_precision", "precision", precision, self.contract["precisions"])
+        self.motion_plan = self.contract.get("preprocessing", {}).get("activity")
+        self.weights = None
+        if operating_point is not None:
+            points = self.contract.get("operating_points", {})
+            point = one_of("unknown_operating_point", "operating point", operating_point, points)
+            self.weights = np.float32(point["weights"])
+        self.channels_of = {  # those of the model's channels that a sensor fills
+            sensor: [channel for channel in self.contract["channels"] if channel["name"] in entry["channels"]]
+            for sensor, entry in self.contract["sensors"].items()
+        }
+        self.plans = {"step": self.plan} | ({"activity": self.motion_plan} if self.motion_plan else {})
+        self.calls = [call for plan in self.plans.values() for call in plan["calls"]]
+        runtime, interpreter_class = load_runtime()
+        self.runners = {}
+        for call in self.calls:
+            content = checked_file(Path(folder), call, runtime)
+            interpreter = interpreter_class(model_content=content, num_threads=num_threads)
+            self.runners[call["file"]] = interpreter.get_signature_runner(call["signature"])
+        self.start = 0.0
+        self.reset(start)
+
+    def reset(self, start: float | None = None) -> None:
+        """Before a night that begins at start (s); by default, at the same time as the last."""
+        self.start = self.start if start is None else finite("start", start)
+        self.closed = 0  # windows closed so far
+        channels, sensors = self.contract["channels"], self.contract["sensors"]
+        self.rows: dict[str, dict[int, list]] = {c["name"]: {} for c in channels}  # row -> [sum, number] of samples
+        self.recent = {  # channel -> values of the newest window
+            c["name"]: np.full(c["values_per_window"], c["missing"], np.float32) for c in channels
+        }
+        self.taken: dict[str, set[float]] = {sensor: set() for sensor in sensors}  # times in windows that are open
+        self.dropped = {sensor: dict.fromkeys(REASONS, 0) for sensor in sensors}
+        self.guards = {sensor: InputGuard(sensor) for sensor in GUARDED}
+        self.tracker = CoverageTracker(sensor for sensor, channels in self.channels_of.items() if channels)
+        self.samples: list[list[float]] = []  # motion still to be counted, [s since the start, x, y, z]
+        self.counting = bool(self.motion_plan)  # activity comes from motion, until counts are fed
+        self.pending: list[list] = []  # strides closed, not taken: [time, {channel: newest values}, motion or None]
+        self.states = {
+            name: {
+                state: np.broadcast_to(np.float32(entry["initial"]), entry["shape"])
+                for state, entry in plan["states"].items()
+            }
+            for name, plan in self.plans.items()
+        }
+
+    def feed(self, sensor: str, t: float, value: float | Sequence[float]) -> None:
+        """Take one sample; it closes the windows that it lies past, and what comes for a closed window is too late.
+
+        Args:
+            sensor: "heart_rate" (bpm), "motion" ([x, y, z] in g), or, with the time at which their bin ends, "steps"
+                and "activity" (counts).
+            t: Seconds.
+            value: A number, of motion three.
+
+        Raises:
+            StagerError: For another sensor, and for a t more than a night after the start.
+        """
+        entry = one_of("unknown_sensor", "sensor", sensor, self.contract["sensors"])
+        t, values = float(t), [float(x) for x in np.ravel(value)]
+        expected = 3 if sensor == "motion" else 1
+        if len(values) != expected:
+            raise StagerError("wrong_value_count", f"{sensor}: {len(values)} values, expected {expected}")
+        if math.isfinite(t):
+            self._check_time(t)
+        reason = self._accept(sensor, entry, t, values)
+        if reason:
+            self.dropped[sensor][reason] += 1
+        if math.isfinite(t):
+            self._close(self._slot(t - self.start, self.stride, "sum"))
+
+    def _accept(self, sensor, entry, t, values):
+        """Take a sample, or give the reason why it is dropped."""
+        if not all(map(math.isfinite, [t, *values])):
+            return "not_a_number"
+        channels, (low, high), since_start = self.channels_of[sensor], entry["range"], t - self.start
+        counting = sensor == "motion" and self.counting
+        if not channels and not counting:
+            return None  # the model does without
+        in_range = all(low <= x <= high for x in values)
+        if sensor in self.guards and not self.guards[sensor].accept(self.contract, t, values, in_range):
+            return "wrong_unit"
+        if not in_range:
+            return "out_of_range"
+        if self._slot(since_start, self.stride, entry["value"]) < self.closed:
+            return "late"
+        if t in self.taken[sensor]:
+            return "repeated"
+        self.taken[sensor].add(t)
+        if sensor == "activity":
+            self.counting, self.samples = False, []
+        elif sensor == "motion":
+            if counting and (not self.samples or since_start >= self.samples[-1][0]):
+                self.samples.append([since_start, *values])
+            values = [*values, magnitude(*values)]
+        for channel in channels:
+            row = self._slot(since_start, channel["seconds_per_value"], channel["value"])
+            sum_and_number = self.rows[channel["name"]].setdefault(row, [0.0, 0])
+            sum_and_number[0] += values[entry["channels"].index(channel["name"])]
+            sum_and_number[1] += 1
+        return None
+
+    @property
+    def findings(self) -> list[str]:
+        """What seems wrong with the sensors' units, as sentences."""
+        return [guard.finding for guard in self.guards.values() if guard.finding]
+
+    def _slot(self, t, seconds, value):
+        """Which stretch of `seconds`, from the start, t (s since the start) lies in: a sample, whose mean counts, in
+        [k, k + 1), a bin, whose sum counts, in (k, k + 1] with its end taken early. Exact, whatever division rounds to.
+        """
+        if value == "sum":
+            t -= self.contract["grace_seconds"]
+            slot = math.ceil(t / seconds) - 1
+            slot -= slot * seconds >= t
+            return slot + ((slot + 1) * seconds < t)
+        slot = math.floor(t / seconds)
+        slot -= slot * seconds > t
+        return slot + ((slot + 1) * seconds <= t)
+
+    def _close(self, last):
+        """Close windows until `last` of them are closed."""
+        if last <= self.closed:
+            return
+        open_from = last * self.stride
+        self.taken = {sensor: {t for t in ts if t - self.start >= open_from} for sensor, ts in self.taken.items()}
+        while self.closed < last:
+            newest = {}
+            for channel in self.contract["channels"]:
+                n, name = self.stride // channel["seconds_per_value"], channel["name"]
+                sums = [self.rows[name].pop(self.closed * n + i, (channel["missing"], 1)) for i in range(n)]
+                newest[name] = [x if channel["value"] == "sum" else x / number for x, number in sums]
+            motion = self._grid() if self.samples else None
+            self.pending.append([self.start + self.closed * self.stride, newest, motion])
+            self.closed += 1
+
+    def _grid(self):
+        """Acceleration [points, 3] of the stride that closes, on the even grid that the activity calls want."""
+        plan = self.motion_plan
+        n = plan["hz"] * self.stride
+        index = np.arange(self.closed * n, (self.closed + 1) * n)
+        point = index / plan["hz"]
+        # nothing is before the first sample, or after the last: the value before is held
+        samples = np.array([[-1e12, 0, 0, 0], *self.samples, [np.inf, *self.samples[-1][1:]]])
+        t, xyz = samples[:, 0], samples[:, 1:]
+        after = t.searchsorted(point)  # the first sample at or after the point
+        before = after - 1
+        along = (point - t[before]) / (t[after] - t[before])
+        motion = xyz[before] + (xyz[after] - xyz[before]) * along[:, None]
+        bins = index // (plan["hz"] * plan["bin_seconds"]) + 1
+        due = plan["grace_seconds"] + plan["bin_seconds"] * bins
+        motion = np.where((t[after] > due)[:, None], xyz[before], motion)
+        motion[np.minimum(t[after], due) - t[before] > plan["gap_seconds"]] = plan["missing"]
+        # the next stride needs the last sample before it, and those after
+        kept = t.searchsorted((self.closed + 1) * n / plan["hz"]) - 2
+        del self.samples[: max(kept, 0)]
+        return motion.astype(np.float32)
+
+    def take(self, now: float | None = None) -> list[Epoch]:
+        """Epochs of the windows that are full.
+
+        Args:
+            now: Seconds, a time up to which every sensor has delivered; without it, those that events have closed.
+
+        Raises:
+            StagerError: now is no time, or more than a night after the start.
+        """
+        if now is not None:
+            now = finite("now", now)
+            self._check_time(now)
+            self._close(math.floor((now - self.start) / self.stride))
+        epochs = []
+        while self.pending:
+            time, newest, motion = self.pending[0]
+            if motion is not None:
+                newest["activity"] = self._count(motion)
+            for name, values in newest.items():
+                self.recent[name] = np.append(self.recent[name][len(values) :], np.float32(values))
+            p = self.step(self.recent)
+            del self.pending[0]
+            if self.weights is not None:
+                p = p * self.weights / np.sum(p * self.weights)
+            coverage, unknown = self.tracker.update(
+                self.recent, self.channels_of, self.stride, self.contract["unknown"]
+            )
+            epochs.append(Epoch(time, UNKNOWN if unknown else STAGES[int(p.argmax())], p, coverage))
+        return epochs
+
+    def _count(self, motion):
+        """Activity counts of a stride's motion [points, 3], in one call or several."""
+        seconds = self.motion_plan.get("call_seconds", self.stride)
+        pieces = np.split(motion, self.stride // seconds)
+        return np.concatenate(
+            [self._run("activity", {"sensor:motion": piece})["channel:activity"].ravel() for piece in pieces]
+        )
+
+    def step(self, window: Mapping[str, Any]) -> np.ndarray:
+        """One window by hand.
+
+        Args:
+            window: {channel: values}, lists or arrays, as in golden.json.
+
+        Returns:
+            The model's probabilities [5] float32, not weighed.
+        """
+        sources = {}
+        for channel in self.contract["channels"]:
+            name, expected = channel["name"], channel["values_per_window"]
+            values = np.ravel(np.float32(window.get(name, [])))
+            if len(values) != expected:
+                raise StagerError("wrong_value_count", f"{name}: {len(values)} values, expected {expected}")
+            sources[f"channel:{name}"] = values
+        return self._run("step", sources)[f"output:{self.plan['probabilities']}"][0]
+
+    def _run(self, name, sources):
+        """Make the calls of a plan in order, keep their states. sources: tensors by where an input can come from; gives
+        them with those that the calls gave.
+        """
+        tensors = {**sources, **{f"state:{state}": x for state, x in self.states[name].items()}}
+        renewed = {}  # states, and the channel of preprocessing
+        for call in self.plans[name]["calls"]:
+            inputs = {tensor["name"]: tensors[tensor["from"]].reshape(tensor["shape"]) for tensor in call["inputs"]}
+            outputs = self.runners[call["file"]](**inputs)
+            for tensor in call["outputs"]:
+                tensors[f"output:{tensor['name']}"] = outputs[tensor["name"]]
+                if "to" in tensor:
+                    renewed[tensor["to"]] = outputs[tensor["name"]]
+        self.states[name] = {state: renewed.get(f"state:{state}", x) for state, x in self.states[name].items()}
+        return {**tensors, **renewed}
+
+    def _check_time(self, t):
+        if t - self.start > self.contract["longest_seconds"]:
+            raise StagerError(
+                "time_beyond_night",
+                f"t={t:.12g} s: more than a night after start={self.start:.12g} s; are these milliseconds? "
+                "reset(start) begins a new night",
+            )
+
+    def save(self) -> bytes:
+        """All that is under way, for restore."""
+        saved: dict[str, Any] = {name: getattr(self, name) for name in ("start", "closed", "counting", "samples")}
+        saved |= {"model": self._model(), "dropped": self.dropped, "tracker": vars(self.tracker)}
+        saved["rows"] = {name: list(sums.items()) for name, sums in self.rows.items()}
+        saved["recent"] = {name: x.tolist() for name, x in self.recent.items()}
+        saved["states"] = {plan: {k: x.tolist() for k, x in states.items()} for plan, states in self.states.items()}
+        saved["taken"] = {sensor: sorted(times) for sensor, times in self.taken.items()}
+        saved["guards"] = {sensor: vars(guard) for sensor, guard in self.guards.items()}
+        saved["pending"] = [
+            [time, {k: np.float32(x).tolist() for k, x in newest.items()}, None if motion is None else motion.tolist()]
+            for time, newest, motion in self.pending
+        ]
+        return json.dumps(saved).encode()
+
+    def restore(self, saved: bytes) -> None:
+        """Go on as if the stager that saved these bytes had never stopped.
+
+        Raises:
+            StagerError: Another model saved them, or they are damaged; nothing is changed.
+        """
+        try:
+            found = json.loads(saved)
+            if found["model"] != self._model():
+                raise ValueError("of another model")
+            restored = self._restored(found)
+        except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
+            raise StagerError("wrong_state", f"not a state that this model saved ({error!r})") from None
+        vars(self).update(restored)
+
+    def _restored(self, found):
+        """The attributes that `save` wrote."""
+        guards, tracker = {sensor: InputGuard(sensor) for sensor in self.guards}, CoverageTracker(self.tracker.recent)
+        for part, values in [(tracker, found["tracker"]), *((guards[s], found["guards"][s]) for s in guards)]:
+            vars(part).update({name: type(value)(values[name]) for name, value in vars(part).items()})
+        return {
+            "start": float(found["start"]),
+            "closed": int(found["closed"]),
+            "counting": bool(found["counting"]),
+            "samples": [[float(x) for x in sample] for sample in found["samples"]],
+            "pending": [
+                [
+                    float(time),
+                    {name: newest[name] for name in self.recent},
+                    None if motion is None else np.float32(motion),
+                ]
+                for time, newest, motion in found["pending"]
+            ],
+            "rows": {name: {int(row): list(sums) for row, sums in found["rows"][name]} for name in self.rows},
+            "taken": {sensor: set(found["taken"][sensor]) for sensor in self.taken},
+            "dropped": {sensor: {r: int(found["dropped"][sensor][r]) for r in REASONS} for sensor in self.dropped},
+            "guards": guards,
+            "tracker": tracker,
+            "recent": {name: np.float32(found["recent"][name]).reshape(x.shape) for name, x in self.recent.items()},
+            "states": {
+                plan: {name: np.float32(found["states"][plan][name]).reshape(x.shape) for name, x in states.items()}
+                for plan, states in self.states.items()
+            },
+        }
+
+    def _model(self):
+        """What a saved state belongs to: the files, by their digests."""
+        return [call["sha256"] for call in self.calls]
+
+    def segments(
+        self, epochs: Iterable[Epoch], tz: tzinfo | str, platform: str = "healthkit", origin: float = 0.0
+    ) -> list[Segment]:
+        """Epochs as a health store takes them: runs of equal value, none overlapping, a gap where it is unknown.
+
+        Args:
+            epochs: In any order.
+            tz: tzinfo, IANA name or "+02:00"; times keep the offset that it has then.
+            platform: "healthkit" or "health_connect".
+            origin: Unix time of t=0, where times count from the start of the recording.
+
+        Raises:
+            StagerError: There is no such zone or platform.
+        """
+        names = one_of("unknown_platform", "platform", platform, NAMES)
+        values = {UNKNOWN: None, **dict(zip(STAGES, CODES[platform]))}
+        zone = tz if isinstance(tz, tzinfo) else zone_of(tz)
+        runs = equal_runs(((epoch.time, values[epoch.stage]) for epoch in epochs), self.stride, origin)
+        return [Segment(iso_time(start, zone), iso_time(end, zone), names[value], value) for start, end, value in runs]
+
+
+# runs of equal value, and the clocks of zones
+
+
+def equal_runs(
+    epochs: Iterable[tuple[float, int | None]], seconds: float, origin: float = 0.0
+) -> list[tuple[int, int, int]]:
+    """Runs of equal value, merged, none overlapping; a gap between epochs stays a gap.
+
+    Args:
+        epochs: (time at which it begins in s, value of its stage) of each, in any order. None, where the stage is
+            unknown, has no run and leaves a gap.
+        seconds: Length of an epoch.
+        origin: Unix time of t=0.
+
+    Returns:
+        (start, end, value) of each run, in Unix time in ms. Of epochs that overlap the earlier one holds.
+    """
+    runs: list[tuple[int, int, int]] = []
+    for time, value in sorted(epochs, key=lambda epoch: epoch[0]):
+        if value is None:
+            continue
+        start, end = (math.floor((origin + t) * 1000 + 0.5) for t in (time, time + seconds))
+        start = max(start, runs[-1][1]) if runs else start
+        if start >= end:
+            continue  # covered by earlier epochs
+        if runs and runs[-1][1:] == (start, value):
+            runs[-1] = (runs[-1][0], end, value)
+        else:
+            runs.append((start, end, value))
+    return runs
+
+
+def zone_of(name: str) -> tzinfo:
+    """The zone of an IANA name, such as Europe/Berlin, or of an offset such as +02:00.
+
+    Raises:
+        StagerError: It is neither.
+    """
+    offset = re.fullmatch(r"([+-])(\d\d):?([0-5]\d)", name)
+    try:
+        if not offset:
+            return ZoneInfo(name)
+        sign, hours, minutes = offset.groups()
+        ahead = timedelta(hours=int(hours), minutes=int(minutes))
+        return timezone(-ahead if sign == "-" else ahead, f"GMT{sign}{hours}{minutes}")
+    except (KeyError, ValueError, OSError):  # no such zone, or nothing that could name one
+        message = f"zone {name!r} is neither an IANA name, such as Europe/Berlin, nor like +02:00"
+        raise StagerError("unknown_zone", message) from None
+
+
+def local_time(ms: int, zone: tzinfo | None) -> datetime:
+    """An instant, in Unix time in ms, by the clock that the zone has then."""
+    return datetime.fromtimestamp(ms // 1000, zone).replace(microsecond=ms % 1000 * 1000)
+
+
+def iso_time(ms: int, zone: tzinfo | None) -> str:
+    """An instant, in Unix time in ms, as ISO 8601 with the offset that the zone has then."""
+    return local_time(ms, zone).isoformat(timespec="milliseconds").replace(".000", "")
+
+
+# the contract: what must be in it, by type; "*" stands for any name, and what is not named here is not looked at
+
+NUMBER = (int, float)
+TENSOR = {"name": str, "shape": [int]}
+PLAN = {
+    "calls": [{"file": str, "sha256": str, "signature": str, "inputs": [{**TENSOR, "from": str}], "outputs": [TENSOR]}],
+    "states": {"*": {"shape": [int], "initial": (int, float, list)}},
+}
+SENSOR = {"range": [NUMBER], "value": str, "channels": [str]}
+CHANNEL = {"name": str, "values_per_window": int, "seconds_per_value": int, "missing": NUMBER, "value": str}
+RULES = {
+    "unknown": ("absent_seconds", "off_wrist_seconds", "off_wrist_blind_seconds", "coverage_seconds"),
+    "input_guard": ("first_seconds", "least_samples", "standard_gravity"),
+}
+GRID = {"hz": int, "missing": NUMBER, "grace_seconds": NUMBER, "gap_seconds": NUMBER, "bin_seconds": int}
+REQUIRED = {
+    "training_data": {"simulated": bool},
+    "stages": [{"name": str, "healthkit": int, "health_connect": int}],
+    "seconds": {"row": int, "window": int, "stride": int},
+    "grace_seconds": NUMBER,
+    "longest_seconds": NUMBER,
+    "channels": [CHANNEL],
+    "sensors": dict.fromkeys(("heart_rate", "motion", "steps", "activity"), SENSOR),
+    "unknown": dict.fromkeys(RULES["unknown"], NUMBER),
+    "input_guard": {**dict.fromkeys(RULES["input_guard"], NUMBER), "gravity_g": [NUMBER]},
+    "precisions": {"*": {**PLAN, "probabilities": str}},
+}
+OPTIONAL = {
+    "operating_points": {"*": {"weights": [NUMBER]}},
+    "preprocessing": {"*": {**PLAN, **GRID}},
+}
+
+
+def read_contract(folder: Path, expected_sha256: str | None = None) -> tuple[dict, str]:
+    """(contract.json of a bundle, its SHA-256), once it is one that this library can go by.
+
+    Args:
+        folder: The bundle.
+        expected_sha256: The only digest to be accepted; None accepts any.
+
+    Raises:
+        StagerError: It is missing, another one, or of another format.
+    """
+    path = folder / "contract.json"
+    if not path.is_file():
+        raise StagerError("missing_file", f"{path}: missing; expected the folder of a bundle")
+    content = path.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    if expected_sha256 is not None and digest != expected_sha256.lower():
+        raise StagerError("altered_contract", f"{path}: its SHA-256 is {digest}, expected {expected_sha256}")
+    try:
+        contract = json.loads(content)
+    except ValueError as error:
+        raise StagerError("unsupported_contract", f"{path}: no JSON ({error})") from None
+    wrong = check(contract, {"format": str}, "") or (contract["format"] != FORMAT and f"format: expected {FORMAT!r}")
+    wrong = wrong or check(contract, REQUIRED, "") or check(contract, OPTIONAL, "", optional=True)
+    wrong = wrong or wrong_meaning(contract)
+    if wrong:
+        raise StagerError("unsupported_contract", f"{path}: {wrong}")
+    return contract, digest
+
+
+def check(value: Any, form: Any, place: str, optional: bool = False) -> str:
+    """What of a JSON value is not of a form, with its place; "" where all is."""
+    if isinstance(form, dict):
+        if not isinstance(value, dict):
+            return f"{place or 'contract'}: expected an object"
+        parts = []
+        for name, part in form.items():
+            if name != "*" and name not in value:
+                if optional:
+                    continue
+                return f"{place}{'.' if place else ''}{name}: missing"
+            parts += [(key, part) for key in (value if name == "*" else [name])]
+    elif isinstance(form, list):
+        if not isinstance(value, list):
+            return f"{place}: expected a list"
+        parts = [(i, form[0]) for i in range(len(value))]
+    else:
+        kinds = form if isinstance(form, tuple) else (form,)
+        if type(value) in kinds and (type(value) is not float or math.isfinite(value)):
+            return ""
+        return f"{place}: {value!r}, expected {' or '.join(kind.__name__ for kind in kinds)}"
+    wrong = (check(value[key], part, f"{place}{'.' if place else ''}{key}") for key, part in parts)
+    return next(filter(None, wrong), "")
+
+
+def wrong_meaning(contract: dict) -> str:
+    """What of a contract, all of whose fields are there, this library does not go by."""
+    stages = list(zip(STAGES, CODES["healthkit"], CODES["health_connect"]))
+    if [(stage["name"], stage["healthkit"], stage["health_connect"]) for stage in contract["stages"]] != stages:
+        return f"stages: expected {', '.join(STAGES)} with HealthKit and Health Connect codes, in this order"
+    stride = contract["seconds"]["stride"]
+    plans = {f"precisions.{name}": plan for name, plan in contract["precisions"].items()}
+    preprocessing = contract.get("preprocessing", {})
+    plans |= {f"preprocessing.{name}": plan for name, plan in preprocessing.items()}
+    for place, seconds in [
+        ("seconds.stride", stride),
+        *((f"channels.{i}.seconds_per_value", c["seconds_per_value"]) for i, c in enumerate(contract["channels"])),
+        *((f"preprocessing.{name}.call_seconds", p.get("call_seconds", stride)) for name, p in preprocessing.items()),
+    ]:
+        if type(seconds) is not int or seconds < 1 or stride % seconds:
+            return f"{place}: {seconds!r}, expected a whole number of seconds that divides seconds.stride"
+    for place, plan in plans.items():
+        for i, call in enumerate(plan["calls"]):
+            if PurePath(call["file"]).name != call["file"] or "\\" in call["file"]:
+                return f"{place}.calls.{i}.file: {call['file']!r}, expected a name in the bundle"
+            for tensor in (*call["inputs"], *call["outputs"]):
+                if tensor.get("dtype", "float32") != "float32":
+                    return f"{place}.calls.{i}: {tensor['name']} is {tensor['dtype']}, expected float32"
+    return ""
+
+
+def checked_file(folder: Path, call: dict, runtime: str) -> bytes:
+    """The bytes of a call's file, once it is the one that the contract describes and the runtime may run it."""
+    status = str(call.get("runtimes", {}).get(runtime, ""))
+    if status.startswith("refused"):
+        raise StagerError("refused_runtime", f"{call['file']}: not for {runtime}: {status}")
+    path = folder / call["file"]
+    if not path.is_file():
+        raise StagerError("missing_file", f"{path}: missing, though contract.json names it")
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != call["sha256"]:
+        raise StagerError("altered_file", f"{path}: not the file that contract.json describes, by its SHA-256")
+    return content
+
+
+def load_runtime() -> tuple[str, Any]:
+    """(name of the runtime that is installed, as contracts name it; its Interpreter)."""
+    for name in RUNTIMES:
+        try:
+            interpreter = importlib.import_module(f"{name}.interpreter").Interpreter
+        except ImportError:
+            continue
+        if name == "ai_edge_litert":
+            return "ai-edge-litert", interpreter
+        version = getattr(importlib.import_module(name), "__version__", "")
+        return "-".join(["tflite-runtime", *filter(None, [".".join(version.split(".")[:2])])]), interpreter
+    raise ImportError("no TFLite runtime is installed: pip install ai-edge-litert")
+
+
+def finite(what: str, t: float) -> float:
+    """A time in s. Raises StagerError where it is none."""
+    try:
+        if math.isfinite(t):
+            return float(t)
+    except TypeError:
+        pass
+    raise StagerError("not_a_time", f"{what}={t!r}: expected a time in seconds")
+
+
+def magnitude(x: float, y: float, z: float) -> float:
+    """Length of a vector."""
+    return math.sqrt(x * x + y * y + z * z)
+
+
+def one_of(code: str, what: str, key: str, entries: Mapping[str, Any]) -> Any:
+    """entries[key]. Raises StagerError of a code, with the keys there are."""
+    if key not in entries:
+        raise StagerError(code, f"{what} {key!r}: expected one of {', '.join(entries)}")
+    return entries[key]

@@ -1,0 +1,88 @@
+"""README.md of a bundle, for developers, and the form of its contract as JSON Schema."""
+
+from pathlib import Path
+
+from export.contract import SENSING, Contract
+from export.rendering import render
+from pipeline.align import REASONS
+from pipeline.files import write_json, write_whole
+from scoring.tables import markdown_rows
+
+FILE = "README.md"
+SCHEMA_FILE = "contract.schema.json"
+RECOMMENDED = "int8"  # the precision to begin with
+SENSOR_VALUES = {
+    "heart_rate": "bpm",
+    "motion": "x, y, z in g",
+    "steps": "steps of a bin, at its end",
+    "activity": "activity count of a bin, at its end",
+}
+
+
+def write_readme(folder: Path | str, contract: Contract, lean: bool = False) -> None:
+    """Write README.md and the contract's JSON Schema into a bundle folder.
+
+    Args:
+        folder: The bundle.
+        contract: With digests.
+        lean: Whether it has no golden night and no report.
+    """
+    write_whole(Path(folder) / FILE, render(f"pages/{FILE}", **page_values(contract, lean)))
+    write_json(Path(folder) / SCHEMA_FILE, contract.model_json_schema(by_alias=True))
+
+
+def page_values(contract: Contract, lean: bool = False) -> dict:
+    """What README.md of a bundle says of its contract, by the names in the template. lean: as of `write_readme`."""
+    plans, unknown, purposes = contract.precisions, contract.unknown, files(contract, lean)
+    return {
+        "architecture": contract.architecture,
+        "lean": lean,
+        "data": contract.training_data,
+        "stride": contract.seconds.stride,
+        "precision": RECOMMENDED if RECOMMENDED in plans else next(iter(plans)),
+        "files": markdown_rows((f"`{name}`".replace(", ", "`, `"), text) for name, text in purposes.items()),
+        "sensors": markdown_rows(sensor_rows(contract)),
+        "counted": "activity" in contract.preprocessing,
+        "unknown": unknown.stage,
+        "absent": unknown.absent_seconds,
+        "off_wrist": unknown.off_wrist_seconds,
+        "off_wrist_blind": unknown.off_wrist_blind_seconds,
+        "coverage": unknown.coverage_seconds,
+        "reasons": REASONS,
+        "stages": markdown_rows((stage.name, stage.healthkit, stage.health_connect) for stage in contract.stages),
+        "operating_points": markdown_rows(
+            (f"`{name}`", ", ".join(map(str, point.weights))) for name, point in contract.operating_points.items()
+        ),
+        "tolerances": markdown_rows(
+            (name, plan.tolerance.p99_abs_dp, f"{plan.tolerance.same_stage:.1%}") for name, plan in plans.items()
+        ),
+    }
+
+
+def files(contract: Contract, lean: bool = False) -> dict[str, str]:
+    """{file of the bundle: what it is}. lean: as of `write_readme`."""
+    purposes = {"contract.json": "what each file promises; all that a library has to know"}
+    purposes[SCHEMA_FILE] = "the form of contract.json, as JSON Schema"
+    if not lean:
+        purposes["golden.json"] = "a night to replay, with the answers"
+    purposes["labels.txt"] = "the stages in the order of the probabilities"
+    for preprocessing in contract.preprocessing.values():
+        purposes |= {call.file: "activity counts from raw motion" for call in preprocessing.calls}
+    purposes[SENSING] = "features of a window and of the night so far"
+    for name, plan in contract.precisions.items():
+        purposes |= {call.file: f"the network in {name}" for call in plan.calls if call.file not in purposes}
+    if not lean:
+        purposes["report.md, report.json"] = "size, speed, accuracy, agreement of each precision"
+    return purposes | {"MODEL_CARD.md": "what the model is for, what it is not, and how good it is"}
+
+
+def sensor_rows(contract: Contract) -> list[tuple]:
+    """(sensor, its values, their range, the channels made of it) of each sensor that libraries take."""
+    channels = {channel.name for channel in contract.channels}
+    rows = []
+    for sensor, entry in contract.sensors.items():
+        used = [name for name in entry.channels if name in channels]
+        if sensor == "motion" and "activity" in contract.preprocessing:
+            used.append("activity")
+        rows.append((f"`{sensor}`", SENSOR_VALUES[sensor], "{} to {}".format(*entry.range), ", ".join(used) or "no"))
+    return rows

@@ -1,0 +1,107 @@
+"""apps/python/sleep_stager.py on bundles of trained networks, and window by window against pipeline.align."""
+
+import json
+
+import numpy as np
+import pytest
+
+from apps.python.sleep_stager import SleepStager
+from export.contract import Contract
+from pipeline.activity import HZ, ActivityCounter
+from pipeline.align import CHANNELS_OF_SENSOR, Aligner
+from tests.apps.trouble import trouble
+from tests.apps.vectors import FOLDER
+
+UNIX = 1.7e9 + 0.25
+BUNDLES = FOLDER / "bundles"
+
+
+def aligned(options, channels, start, fed, end, counted):
+    """What pipeline.align makes of events that come one by one: ({channel: [n, values]}, its Aligner)."""
+    aligner = Aligner(options, channels, start, count_motion=counted)
+    closed = []
+    for sensor, t, value in fed:
+        aligner.feed(sensor, t, value)
+        closed.append(aligner.before(t)[1])
+    closed.append(aligner.advance(end)[1])
+    return {name: np.concatenate([windows[name] for windows in closed]) for name in channels}, aligner
+
+
+def options_of(stager):
+    """The pipeline's options of a stager."""
+    return Contract.model_validate(stager.contract).options()
+
+
+def written_down(stager, file):
+    """The inputs of each later call of a file, as they come."""
+    run, calls = stager.runners[file], []
+
+    def call(**inputs):
+        calls.append(inputs)
+        return run(**inputs)
+
+    stager.runners[file] = call
+    return calls
+
+
+@pytest.mark.parametrize("start", [0.0, -600.0, UNIX])
+@pytest.mark.parametrize("name", ["all", "coarse", "counts", "overlap"])
+def test_windows_are_those_of_the_pipeline(name, start):
+    stager = SleepStager(BUNDLES / name, start=start)
+    options, rng = options_of(stager), np.random.default_rng([*name.encode(), abs(int(start))])
+    sensors = [s for s, names in CHANNELS_OF_SENSOR.items() if {*names} & {*options.channels}]
+    fed = [event for event in trouble(rng, start, sensors) if event[0] != "motion" or name in ("all", "overlap")]
+    stager.counting = False  # the counts that are fed count
+    calls = written_down(stager, "sensing.tflite")
+    for i, event in enumerate(fed):
+        stager.feed(*event)
+        if i % 97 == 0:
+            stager.take()
+    stager.take(start + 420)
+    expected, aligner = aligned(options, options.channels, start, fed, start + 420, counted=False)
+    assert stager.dropped == aligner.dropped
+    assert len(calls) == 420 // options.stride
+    for channel, windows in expected.items():
+        np.testing.assert_array_equal(np.concatenate([call[channel] for call in calls]), windows, err_msg=channel)
+
+
+def pipeline_grid(monkeypatch, options, start, fed, end, axis):
+    """Values [points] of one axis on the 50 Hz grid, as the pipeline's activity counter has them; NaN is missing."""
+    values, own = np.full(int(HZ * (end - start)) + HZ, np.nan), ActivityCounter._filter
+
+    def noting(counter, x):
+        values[counter.next : counter.next + len(x)] = x
+        return own(counter, x)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(ActivityCounter, "_filter", noting)
+        turned = [(sensor, t, np.roll(x, 2 - axis) if sensor == "motion" else x) for sensor, t, x in fed]
+        aligned(options, ("activity",), start, turned, end, counted=True)
+    return values[: int(HZ * (end - start))]
+
+
+@pytest.mark.parametrize(("name", "start"), [("motion", 0.0), ("overlap", -600.0), ("all", UNIX), ("coarse", 0.0)])
+def test_motion_is_laid_on_the_grid_of_the_pipeline(name, start, monkeypatch):
+    stager, rng = SleepStager(BUNDLES / name, start=start), np.random.default_rng([*name.encode()])
+    options = options_of(stager)
+    fed, end = trouble(rng, start, ("heart_rate", "motion")), start + 420
+    calls = written_down(stager, "activity.tflite")
+    for event in fed:
+        stager.feed(*event)
+    stager.take(end)
+    motion = np.concatenate([call["motion"][0] for call in calls])
+    assert len(motion) == 420 * HZ
+    for axis in range(3):
+        values = pipeline_grid(monkeypatch, options, start, fed, end, axis)
+        assert 0.05 < np.isnan(values).mean() < 0.6
+        np.testing.assert_array_equal(motion[:, axis], np.where(np.isnan(values), -100, values).astype(np.float32))
+
+
+def test_the_golden_night_replays_in_every_precision_of_every_network(quick_run):
+    for folder in sorted((quick_run.folder / "bundles").iterdir()):
+        windows = json.loads((folder / "golden.json").read_text())["windows"]
+        expected = np.array([window["stage_probabilities"] for window in windows])
+        for precision, plan in json.loads((folder / "contract.json").read_text())["precisions"].items():
+            stager = SleepStager(folder, precision)
+            apart = np.abs([stager.step(window) for window in windows] - expected)
+            assert np.percentile(apart, 99) <= plan["tolerance"]["p99_abs_dp"], (folder.name, precision)

@@ -1,0 +1,1 @@
+"""Test vectors for sleep stagers in any language; README.md has their form."""
