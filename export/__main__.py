@@ -1,4 +1,4 @@
-"""python -m export RUN | verify BUNDLE"""
+"""python -m export RUN [--for PLATFORM] | verify BUNDLE | zip BUNDLE"""
 
 import sys
 from pathlib import Path
@@ -7,40 +7,51 @@ import click
 
 from pipeline.command_line import CommaList, make_folder, option, progress_bar
 from pipeline.constants import ARCHITECTURES, PRECISIONS
-from pipeline.errors import one_of
+from pipeline.errors import UserMistake, one_of
 
 
-class RunOrVerify(click.Group):
-    """Anything but `verify` is a run folder."""
+class RunOrCommand(click.Group):
+    """Anything but the name of a command is a run folder."""
 
     def resolve_command(self, context, args):
         """The command of these arguments."""
         return super().resolve_command(context, args if args[0] in self.commands else ["run", *args])
 
 
-@click.group(cls=RunOrVerify, context_settings={"ignore_unknown_options": True})
+def precisions_option(command):
+    """--precisions, also spelt --precision."""
+    spellings = "--precisions", "--precision", "precisions"
+    return click.option(*spellings, type=CommaList(), default=None, help="By comma. [all]")(command)
+
+
+@click.group(cls=RunOrCommand, context_settings={"ignore_unknown_options": True})
 def main():
-    r"""Bundles: `RUN` rebuilds those of a run folder, `verify BUNDLE` checks one that you received.
+    r"""Bundles: `RUN` rebuilds those of a run folder, `RUN --for PLATFORM` writes what an app ships.
 
     \b
     With RUN:
       --architectures  by comma  [all of the run]
       --precisions     by comma  [all five]
       --out            where the bundles go  [RUN/bundles]
+      --for            android, ios, web, python, micro, or any: files of one precision and the platform's library
     """
 
 
 @main.command(hidden=True)
 @click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
 @option("architectures", type=CommaList(), default=None, help="By comma. [all of the run]")
-@option("precisions", type=CommaList(), default=PRECISIONS, help=f"By comma. [{','.join(PRECISIONS)}]")
+@precisions_option
+@option("for", "platform", default=None, help="What an app ships: android, ios, web, python, micro or any.")
 @option(
     "out", type=Path, default=None, help="Where the bundles go; what is there of their name is replaced. [RUN/bundles]"
 )
-def run(run, architectures, precisions, out):
+def run(run, architectures, precisions, platform, out):
     """Rebuild the bundles of a run folder, from it alone. Exit code 1 if a file fails a gate: it is left out."""
     one_of("--architectures", architectures or ARCHITECTURES, ARCHITECTURES)
-    one_of("--precisions", precisions, PRECISIONS)
+    one_of("--precisions", precisions or PRECISIONS, PRECISIONS)
+    if platform is not None:
+        for_platform(run, platform, architectures, precisions, out)
+        return
     if out:
         make_folder(out)
     with progress_bar() as bar:
@@ -49,7 +60,11 @@ def run(run, architectures, precisions, out):
         from models.trained_run import TrainedRun
 
         rejected = rebuild_bundles(
-            TrainedRun(run), architectures, precisions, out, lambda message: bar.update(task, description=message)
+            TrainedRun(run),
+            architectures,
+            precisions or PRECISIONS,
+            out,
+            lambda message: bar.update(task, description=message),
         )
     click.echo(str(out or run / "bundles"))
     for file in rejected:
@@ -57,14 +72,42 @@ def run(run, architectures, precisions, out):
     sys.exit(1 if rejected else 0)
 
 
+def for_platform(source, platform, architectures, precisions, out):
+    """Write what an app of a platform ships, and say what it is."""
+    from export.handover import hand_over
+
+    for name, values in (("architectures", architectures), ("precisions", precisions)):
+        if values and len(values) > 1:
+            raise UserMistake(f"--{name} {','.join(values)}: one, with --for")
+    precision, architecture = precisions and precisions[0], architectures and architectures[0]
+    folder, lines = hand_over(source, platform, precision, architecture, out)
+    click.echo("\n".join([*lines, str(folder)]))
+
+
+@main.command("zip")
+@click.argument("bundle", type=click.Path(path_type=Path))
+@option("out", type=Path, default=None, help="The zip. [BUNDLE.zip, beside the folder]")
+def zip_bundle(bundle, out):
+    """Write a bundle as one file, equal bytes for equal bundles; prints its path and SHA-256."""
+    from export.archive import write_zip
+    from export.tflite import sha256
+
+    path = write_zip(bundle, out)
+    click.echo(f"{path}\nsha256 {sha256(path)}")
+
+
 @main.command()
 @click.argument("bundle", type=click.Path(path_type=Path))
-@option("precisions", type=CommaList(), default=None, help="By comma. [all in the bundle]")
+@precisions_option
 def verify(bundle, precisions):
-    """Check a bundle: digests, contract, the activity call, and the golden night within its gates."""
+    """Check a bundle, folder or zip: digests, contract, the activity call, and the golden night within its gates."""
+    from export.archive import opened_bundle
     from export.verify import verify_bundle
 
-    rows = verify_bundle(bundle, precisions)
+    with opened_bundle(bundle) as folder:
+        rows = verify_bundle(folder, precisions)
+    if not rows:
+        click.echo("whole; it has no golden night to replay")
     for precision, row in rows.items():
         figures = f"p99 |Δp| {row['p99_abs_dp']:.1e}, same stage {row['same_stage']:.2%}"
         click.echo(f"{precision:8} {figures}: {'pass' if row['passed'] else 'FAIL'}")

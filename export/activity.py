@@ -1,12 +1,13 @@
-"""The activity call: 50 Hz acceleration of one stride and a history in, activity counts and posture out.
+"""The activity call: 50 Hz acceleration of one count and what came before in, activity counts and posture out.
 
 The filter and the count of pipeline.activity as a float32 graph of TFLite built-ins, so that a phone need not process
 signals. It filters differences: a missing point then is a difference of 0, which is what "as if the first value had
-been there for ever" comes to. (After a gap of less than the filter's 2 s its far end still sees what was before.)
+been there for ever" comes to. (After a gap of less than the filter's 0.84 s its far end still sees what was before.)
+
+A call covers one value of the channel, 15 s unless rows are longer: a microcontroller need not hold a stride's motion.
 """
 
 from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 import tensorflow as tf
@@ -16,51 +17,56 @@ from pipeline.constants import CHANNELS, COUNT_S
 from pipeline.options import Options
 
 MOTION = CHANNELS["motion_z"]
+LARGEST_STEP = MOTION.high - MOTION.low  # g, between two points that were sensed; to or from a missing one is more
 
 
 def signature(options: Options) -> tuple[Callable, list[tf.TensorSpec]]:
-    """The call for a run's options: a function like `activity` of motion and history, and its TensorSpecs."""
-    values = options.values_per_stride("activity")
-    shapes = {"motion": (1, HZ * options.stride, 3), "history": (1, N_TAPS)}
-    return partial(activity, values=values), [tf.TensorSpec(size, tf.float32, name) for name, size in shapes.items()]
+    """The call for a run's options: `activity`, and its TensorSpecs."""
+    points = HZ * options.seconds_per_value("activity")
+    shapes = {"motion": (1, points, 3), "history": (1, N_TAPS - 2), "newest": (1, 1)}
+    return activity, [tf.TensorSpec(size, tf.float32, name) for name, size in shapes.items()]
 
 
-def activity(motion: tf.Tensor, history: tf.Tensor, values: int) -> dict[str, tf.Tensor]:
-    """Activity counts and posture of one stride.
+def activity(motion: tf.Tensor, history: tf.Tensor, newest: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Activity count and posture of one value of the channel.
 
     Args:
-        motion: [1, 50 x stride, 3] in g, -100 where missing.
-        history: [1, 101]: 99 differences of z, its newest value, and whether that was sensed.
-        values: How many values of the channel activity a stride has.
+        motion: [1, 50 x seconds, 3] in g, -100 where missing, in all axes at once.
+        history: [1, 40]: differences of z from point to point before, 0 from and to missing ones.
+        newest: [1, 1]: z of the newest point before, -100 where missing.
 
     Returns:
-        "activity" [1, values], the newest of that channel, -1 where missing; "posture" [1, 3], the mean acceleration in
-        g, -100 where missing; "history_out" [1, 101].
+        "activity" [1, 1], -1 where missing; "posture" [1, 3], the mean acceleration in g, -100 where missing;
+        "history_out" [1, 40] and "newest_out" [1, 1].
     """
-    past, last, last_sensed = tf.split(history, [N_TAPS - 2, 1, 1], axis=1)
-    valid = tf.cast(motion >= MOTION.low, tf.float32)
-    sensed = valid[:, :, 2]
-    z = motion[:, :, 2] * sensed
-    before = tf.concat([last, z[:, :-1]], 1)
-    before_sensed = tf.concat([last_sensed, sensed[:, :-1]], 1)
-    steps = tf.concat([past, (z - before) * sensed * before_sensed], 1)
-    # sum of taps[k] x[n-k] = sum(taps) x[n] - sum over j of d[n-j] (taps[j+1] + ... + taps[100])
-    tails = (TAPS.sum() - np.cumsum(TAPS))[-2::-1].astype(np.float32)
-    band = np.float32(TAPS.sum()) * z - tf.nn.conv1d(steps[:, :, None], tails[:, None, None], 1, "VALID")[:, :, 0]
+    points = motion.shape[1]
+    sensed = tf.cast((motion >= MOTION.low)[:, :, 2], tf.float32)
+    x, y, z = (tf.gather(motion, axis, axis=2) for axis in range(3))
+    before, newest = tf.split(tf.concat([newest, z], 1), [points, 1], 1)
+    step = z - before
+    steps = tf.concat([history, step * tf.cast(tf.abs(step) <= LARGEST_STEP, tf.float32)], 1)
 
-    band = tf.reshape(tf.abs(band) * sensed, (-1, POINTS))
-    peak = tf.reduce_max(tf.reshape(tf.pad(band[:, DELAY:], [[0, 0], [0, DELAY]]), (-1, COUNT_S, HZ)), 2)
-    whole = tf.cast(tf.reduce_sum(tf.reshape(sensed, (-1, COUNT_S, HZ)), 2) >= HZ / 2, tf.float32)
-    total = tf.reduce_sum(tf.floor(peak / np.float32(BIN_G)) * whole, 1)
-    counted = tf.cast(tf.reduce_sum(whole, 1) >= COUNT_S / 2, tf.float32)
-    counts = tf.nn.relu(np.float32(COUNT_UNIT) * (total - COUNT_FREE)) * counted
-    any_counted = tf.reduce_max(tf.reshape(counted, (1, values, -1)), 2)
-    missing = np.float32(CHANNELS["activity"].missing)
+    # sum of taps[k] z[n-k] = - sum over j of d[n-j] (taps[0] + ... + taps[j]), as the sum of all taps is 0
+    weights = np.float32(np.cumsum(TAPS)[-2::-1] / BIN_G)[:, None, None, None]
+    band = tf.nn.conv2d(tf.reshape(steps, (1, -1, 1, 1)), weights, 1, "VALID")  # in bins
+    by_count = (points // POINTS, POINTS, 1, 1)
+    on = tf.reshape(sensed, by_count)
+    late = tf.split(tf.reshape(tf.abs(band), by_count) * on, [DELAY, POINTS - DELAY], 1)[1]
+    peak = tf.nn.max_pool2d(tf.pad(late, [[0, 0], [0, DELAY], [0, 0], [0, 0]]), (HZ, 1), (HZ, 1), "VALID")
+    whole = tf.cast(tf.nn.avg_pool2d(on, (HZ, 1), (HZ, 1), "VALID") >= 0.5, tf.float32)  # seconds
+    total = tf.reduce_sum(tf.floor(peak) * whole, (1, 2))
+    counted = tf.cast(tf.reduce_sum(whole, (1, 2)) >= COUNT_S / 2, tf.float32)
+    count = np.float32(COUNT_UNIT) * tf.nn.relu(total - COUNT_FREE) * counted
+    if points > POINTS:
+        count, counted = (tf.reduce_sum(x, 0, keepdims=True) for x in (count, counted))
+        counted = tf.minimum(counted, 1)
 
-    number = tf.reduce_sum(valid, 1)
-    posture = tf.reduce_sum(motion * valid, 1) / tf.maximum(number, 1)
+    number = tf.reduce_sum(sensed, 1, keepdims=True)
+    sums = tf.concat([tf.matmul(sensed, axis, transpose_b=True) for axis in (x, y, z)], 1)
+    nowhere = np.float32(MOTION.missing) * tf.nn.relu(1 - number)
     return {
-        "activity": tf.reduce_sum(tf.reshape(counts, (1, values, -1)), 2) + missing * (1 - any_counted),
-        "posture": posture + np.float32(MOTION.missing) * (1 - tf.minimum(number, 1)),
-        "history_out": tf.concat([steps[:, 2 - N_TAPS :], z[:, -1:], sensed[:, -1:]], 1),
+        "activity": count + np.float32(-CHANNELS["activity"].missing) * (counted - 1),
+        "posture": sums / tf.maximum(number, 1) + nowhere,
+        "history_out": tf.split(steps, [points, N_TAPS - 2], 1)[1],
+        "newest_out": newest,
     }

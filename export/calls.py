@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from export.cost import operations
+from export.runtimes import STATUS, statuses
 from export.tflite import read_signature
 
 LONGEST_NAME = 200  # characters of a file's
@@ -37,6 +39,8 @@ class Call(Part):
     file: str
     sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")  # None in the copy that is embedded in the files
     signature: str
+    operations: list[Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]] = []  # TFLite built-ins, for a resolver
+    runtimes: dict[str, Annotated[str, Field(pattern=STATUS)]] = {}
     inputs: list[Tensor]
     outputs: list[Tensor]
 
@@ -48,9 +52,16 @@ class Call(Part):
         return file
 
     @classmethod
-    def of_file(cls, path: Path, channels: Iterable[str]) -> "Call":
-        """The call of a .tflite, read off the file itself. An input is a channel, a state, or an earlier output."""
-        call = cls.model_validate(read_signature(path))
+    def of_file(cls, path: Path, channels: Iterable[str], precision: str | None = None) -> "Call":
+        """The call of a .tflite, read off the file itself. An input is a channel, a state, or an earlier output.
+
+        Args:
+            path: Of the file.
+            channels: Names of the channels.
+            precision: Of a network; None of what stays float32 in all of them.
+        """
+        entry = {"operations": operations(path.read_bytes()), "runtimes": statuses(precision)}
+        call = cls.model_validate(read_signature(path) | entry)
         states = {tensor.name.removesuffix("_out") for tensor in call.outputs if tensor.name.endswith("_out")}
         for tensor in call.inputs:
             kind = "channel" if tensor.name in channels else "state" if tensor.name in states else "output"

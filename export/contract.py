@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from export.calls import Call, Calls, Number, Part, states_of
+from export.calls import Call, Calls, Number, Part, Size, states_of
 from export.contract_parts import (
     STAGE_CODES,
     ChannelEntry,
@@ -65,17 +65,21 @@ class Preprocessing(Calls):
     grace_seconds: Number = Field(ge=0)
     gap_seconds: Number = Field(gt=0)
     bin_seconds: int = Field(COUNT_S, gt=0)
+    call_seconds: Size | None = None  # of motion that a call takes; None: the stride
 
     @classmethod
-    def of_file(cls, path: Path) -> "Preprocessing":
-        """Of the file of the activity call."""
+    def of_file(cls, path: Path, options: Options) -> "Preprocessing":
+        """Of the file of the activity call, which takes the motion of one value of the channel."""
         call = Call.of_file(path, ())
         for tensor in (*call.inputs, *call.outputs):
             if tensor.name == "motion":
                 tensor.source = "sensor:motion"
             elif tensor.name == "activity":
                 tensor.to = "channel:activity"
-        return cls.model_validate({"calls": [call], "states": states_of([call])} | GRID)
+        states = states_of([call])
+        states["newest"].initial = GRID["missing"]
+        seconds = {"call_seconds": options.seconds_per_value("activity")}
+        return cls.model_validate({"calls": [call], "states": states} | GRID | seconds)
 
 
 class Precision(Calls):
@@ -133,7 +137,7 @@ class Contract(Part):
         plans = {}
         for precision in precisions:
             files = (Path(folder) / SENSING, stager_path(folder, architecture, precision))
-            calls = [Call.of_file(path, channels) for path in files]
+            calls = [Call.of_file(files[0], channels), Call.of_file(files[1], channels, precision)]
             gate = {name: value for name, value in GATES[precision].items() if name != "abs_dkappa"}
             plans[precision] = Precision(
                 calls=calls, states=states_of(calls), probabilities=PROBABILITIES, tolerance=Tolerance(**gate)
@@ -151,7 +155,7 @@ class Contract(Part):
             how=HOW,
             sensors=SensorEntry.all(),
             channels=[ChannelEntry.of(name, options) for name in channels],
-            preprocessing={"activity": Preprocessing.of_file(motion)} if motion.exists() else {},
+            preprocessing={"activity": Preprocessing.of_file(motion, options)} if motion.exists() else {},
             operating_points={name: OperatingPoint(**point) for name, point in points.items()},
             unknown=UnknownRule(**UnknownRule().model_dump()),
             input_guard=InputGuardRule(**InputGuardRule().model_dump()),
@@ -197,7 +201,13 @@ class Contract(Part):
                 raise ValueError(f"operating_points.{name}.weights: their sum is {sum(point.weights):g}, not 1")
         channels = {f"channel:{channel.name}": [1, channel.values_per_window] for channel in self.channels}
         for name, preprocessing in self.preprocessing.items():
-            points = int(preprocessing.hz * self.seconds.stride)
+            stride = self.seconds.stride
+            seconds = preprocessing.call_seconds or stride
+            if stride % seconds:
+                raise ValueError(
+                    f"preprocessing.{name}.call_seconds: {seconds}, expected a divisor of the stride, {stride}"
+                )
+            points = int(preprocessing.hz * seconds)
             _check_flow(f"preprocessing.{name}", preprocessing, {"sensor:motion": [1, points, 3]})
             for field, constant in GRID.items():
                 _check_constant(f"preprocessing.{name}.{field}", getattr(preprocessing, field), constant)

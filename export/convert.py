@@ -19,6 +19,7 @@ from ai_edge_quantizer.qtyping import QuantGranularity, TFLOperationName
 
 from export import activity
 from export.contract import ACTIVITY, SENSING, stager_path
+from export.schedule import scheduled
 from export.tflite import rewrite
 from models.forms import step_form
 from models.network import Network
@@ -101,6 +102,11 @@ def stager_model(folder: str, precision: str, calibration: dict[str, np.ndarray]
     return bytes(mixed.get_nondebug_quantized_model())
 
 
+def lean(content: bytes) -> bytes:
+    """A converted .tflite, small and sparing of memory."""
+    return scheduled(rewrite(content))
+
+
 def convert(folder: str, architecture: str, out: str, *precisions: str) -> None:
     """Write sensing.tflite, activity.tflite if there is that channel, and <architecture>.<precision>.tflite.
 
@@ -112,14 +118,14 @@ def convert(folder: str, architecture: str, out: str, *precisions: str) -> None:
     """
     run = TrainedRun(Path(folder))
     network = run.network(architecture)
-    write_whole(Path(out) / SENSING, rewrite(sensing_model(run.sensing())))
+    write_whole(Path(out) / SENSING, lean(sensing_model(run.sensing())))
     if "activity" in run.channels:
-        write_whole(Path(out) / ACTIVITY, rewrite(function_model("activity", *activity.signature(run.options))))
+        write_whole(Path(out) / ACTIVITY, lean(function_model("activity", *activity.signature(run.options))))
     with tempfile.TemporaryDirectory() as saved:
         save_step(network, saved)
         for precision in precisions:
             content = stager_model(saved, precision, run.calibration(architecture))
-            write_whole(stager_path(Path(out), architecture, precision), rewrite(content))
+            write_whole(stager_path(Path(out), architecture, precision), lean(content))
             print(precision, flush=True)  # the parent's progress
 
 

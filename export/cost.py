@@ -42,6 +42,11 @@ def cost_of(content: bytes) -> dict:
     }
 
 
+def operations(content: bytes) -> list[str]:
+    """Names of the TFLite built-ins that a .tflite uses, each once."""
+    return sorted(Graph(content).operations())
+
+
 class Graph:
     """The one subgraph of a .tflite, a list of operations in the order in which they run."""
 
@@ -93,7 +98,7 @@ class Graph:
         return sum(prod(self.shapes[outputs[0]]) for kind, _, outputs, _ in self.steps if kind in ELEMENTWISE)
 
     def lifetimes(self) -> list[tuple[int, int, int]]:
-        """(bytes, first step, last step) of every tensor that is computed.
+        """(bytes, first step, last step) of every tensor that is computed, in the order of the file.
 
         Inputs live from the first step, outputs to the last.
         """
@@ -103,7 +108,12 @@ class Graph:
             first |= dict.fromkeys(outputs, step)
             last |= dict.fromkeys([*inputs, *outputs], step)
         last |= dict.fromkeys(self.outputs, len(self.steps) - 1)
-        return [(prod(self.shapes[i]) * SIZES[self.types[i]], first[i], last.get(i, 0)) for i in first]
+        sizes = self.tensor_bytes()
+        return [(sizes[i], first[i], last.get(i, 0)) for i in sorted(first)]
+
+    def tensor_bytes(self) -> list[int]:
+        """Bytes of each tensor."""
+        return [prod(shape) * SIZES[kind] for shape, kind in zip(self.shapes, self.types, strict=True)]
 
 
 def arena(lifetimes: Iterable[tuple[int, int, int]]) -> int:

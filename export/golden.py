@@ -1,5 +1,6 @@
 """The golden night of a bundle: chosen among held-out nights, written, read, and replayed against the gates."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,15 +13,16 @@ from export.runner import Runner
 from pipeline.align import Night
 from pipeline.constants import PROBABILITIES, STAGES
 from pipeline.errors import UserMistake
-from pipeline.files import read_json, write_json
+from pipeline.files import read_json, write_whole
 from pipeline.options import Options
 
 FILE = "golden.json"
 
 
-def shortest_decimals(values: np.ndarray) -> list[float]:
-    """float32 values, flat, as the shortest decimals that give them back."""
-    return [float(str(x)) for x in np.asarray(values, np.float32).ravel()]
+def shortest_decimals(values: np.ndarray) -> list[float | int]:
+    """float32 values, flat, as the shortest numbers that give them back."""
+    numbers = [float(str(x)) for x in np.asarray(values, np.float32).ravel()]
+    return [int(x) if x.is_integer() else x for x in numbers]
 
 
 def golden_document(night: Night, channels: Sequence[str], options: Options, probabilities: np.ndarray) -> dict:
@@ -38,9 +40,18 @@ def golden_document(night: Night, channels: Sequence[str], options: Options, pro
     inputs = {name: night.values(name, options) for name in channels}
     windows = []
     for i, (p, stage) in enumerate(zip(probabilities, night.stages, strict=True)):
-        window: dict[str, list[float] | str | None] = {name: shortest_decimals(x[i]) for name, x in inputs.items()}
+        window: dict[str, list[float | int] | str | None] = {
+            name: shortest_decimals(x[i]) for name, x in inputs.items()
+        }
         windows.append(window | {PROBABILITIES: shortest_decimals(p), "stage": STAGES[stage] if stage >= 0 else None})
     return {"night": night.subject, "tolerance": GATES, "windows": windows}
+
+
+def write_golden(folder: Path, document: dict) -> None:
+    """Write golden.json: a line per window, whole numbers without a point."""
+    head = json.dumps({name: value for name, value in document.items() if name != "windows"}, separators=(",", ":"))
+    windows = ",\n".join(json.dumps(window, separators=(",", ":")) for window in document["windows"])
+    write_whole(Path(folder) / FILE, f'{head[:-1]},"windows":[\n{windows}\n]}}\n')
 
 
 def choose_golden(folder: Path, documents: Sequence[dict]) -> None:
@@ -51,11 +62,11 @@ def choose_golden(folder: Path, documents: Sequence[dict]) -> None:
     """
     failing = []
     for document in documents:
-        write_json(Path(folder) / FILE, document)
+        write_golden(folder, document)
         failing.append(sum(not row["passed"] for row in replay_golden(folder).values()))
         if not failing[-1]:
             return
-    write_json(Path(folder) / FILE, documents[failing.index(min(failing))])
+    write_golden(folder, documents[failing.index(min(failing))])
 
 
 def read_golden(folder: Path, contract: Contract) -> tuple[Night, np.ndarray]:

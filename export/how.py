@@ -19,13 +19,14 @@ PARAGRAPHS = {
         One bin per 15 s: activity count of te Lindert & Van Someren (Sleep 2013) of the z axis.
     """,
     "preprocessing": """
-        Makes the channel of its name out of raw motion, for phones without activity counts: once per stride,
-        before the calls of the window. Point i of the stride that begins at s stands for s + i / hz. Its value
+        Makes the channel of its name out of raw motion, for phones without activity counts: stride / call_seconds
+        times per window, in the order of time, before the calls of the window; states go on from call to call.
+        Point i of the call_seconds that begin at s stands for s + i / hz. Its value
         lies on the line between the sample before it and the one at or after it. If that one comes later than
         grace_seconds past the end of the point's 15 s (from time 0), or has not come when the window closes,
         the sample before is held. Where more than gap_seconds lie between the sample before and the earlier of
-        those two times, or there is none before, x, y and z are missing. The output 'to' the channel is its
-        newest values.
+        those two times, or there is none before, x, y and z are missing. The outputs 'to' the
+        channel are its newest values, in the order of the calls.
     """,
     "operating_points": """
         To favour a stage: multiply the probabilities by the weights of an operating point, divide by their sum,

@@ -19,21 +19,28 @@ SENSOR_VALUES = {
 }
 
 
-def write_readme(folder: Path | str, contract: Contract) -> None:
-    """Write README.md and the contract's JSON Schema into a bundle folder. contract: with digests."""
-    write_whole(Path(folder) / FILE, render(f"pages/{FILE}", **page_values(contract)))
+def write_readme(folder: Path | str, contract: Contract, lean: bool = False) -> None:
+    """Write README.md and the contract's JSON Schema into a bundle folder.
+
+    Args:
+        folder: The bundle.
+        contract: With digests.
+        lean: Whether it has no golden night and no report.
+    """
+    write_whole(Path(folder) / FILE, render(f"pages/{FILE}", **page_values(contract, lean)))
     write_json(Path(folder) / SCHEMA_FILE, contract.model_json_schema(by_alias=True))
 
 
-def page_values(contract: Contract) -> dict:
-    """What README.md of a bundle says of its contract, by the names in the template."""
-    plans, unknown = contract.precisions, contract.unknown
+def page_values(contract: Contract, lean: bool = False) -> dict:
+    """What README.md of a bundle says of its contract, by the names in the template. lean: as of `write_readme`."""
+    plans, unknown, purposes = contract.precisions, contract.unknown, files(contract, lean)
     return {
         "architecture": contract.architecture,
+        "lean": lean,
         "data": contract.training_data,
         "stride": contract.seconds.stride,
         "precision": RECOMMENDED if RECOMMENDED in plans else next(iter(plans)),
-        "files": markdown_rows((f"`{name}`".replace(", ", "`, `"), text) for name, text in files(contract).items()),
+        "files": markdown_rows((f"`{name}`".replace(", ", "`, `"), text) for name, text in purposes.items()),
         "sensors": markdown_rows(sensor_rows(contract)),
         "counted": "activity" in contract.preprocessing,
         "unknown": unknown.stage,
@@ -52,18 +59,21 @@ def page_values(contract: Contract) -> dict:
     }
 
 
-def files(contract: Contract) -> dict[str, str]:
-    """{file of the bundle: what it is}."""
+def files(contract: Contract, lean: bool = False) -> dict[str, str]:
+    """{file of the bundle: what it is}. lean: as of `write_readme`."""
     purposes = {"contract.json": "what each file promises; all that a library has to know"}
     purposes[SCHEMA_FILE] = "the form of contract.json, as JSON Schema"
-    purposes["golden.json"] = "a night to replay, with the answers"
+    if not lean:
+        purposes["golden.json"] = "a night to replay, with the answers"
     purposes["labels.txt"] = "the stages in the order of the probabilities"
     for preprocessing in contract.preprocessing.values():
         purposes |= {call.file: "activity counts from raw motion" for call in preprocessing.calls}
     purposes[SENSING] = "features of a window and of the night so far"
     for name, plan in contract.precisions.items():
         purposes |= {call.file: f"the network in {name}" for call in plan.calls if call.file not in purposes}
-    return purposes | {"report.md, report.json, MODEL_CARD.md": "size, speed, accuracy; what it is for, what it is not"}
+    if not lean:
+        purposes["report.md, report.json"] = "size, speed, accuracy, agreement of each precision"
+    return purposes | {"MODEL_CARD.md": "what the model is for, what it is not, and how good it is"}
 
 
 def sensor_rows(contract: Contract) -> list[tuple]:

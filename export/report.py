@@ -20,6 +20,7 @@ from scoring import plots
 from scoring.metrics import VIEWS, calibration, confusion, plain, scores
 
 SCORES = ("accuracy", "kappa", "macro_f1", "majority_accuracy", "recall", "precision")  # that are reported
+COUNTS = ("windows", "scored")  # of the nights that were measured
 PLOTS = ("confusion.png", "reliability.png", "parity.png")
 PUBLISHED = {
     "name": "Ambiq sleepKIT, SS-5-TCN-SM",
@@ -111,12 +112,16 @@ def report_document(bundle: Path, run: RunFolder) -> dict:
     parity = run.parity() or {"models": []}
     rows = {row["precision"]: row for row in parity["models"] if row["architecture"] == architecture}
     measured = [row["measured"] for row in rows.values() if "measured" in row]
-    counts = {name: measured[0][name] for name in ("windows", "scored")} if measured else {}
+    counts = {name: measured[0][name] for name in COUNTS} if measured else {}
+    if run.all_trained_on:  # what the files score on nights that they were trained on says nothing
+        for row in rows.values():
+            if "measured" in row:
+                row["measured"] = {name: row["measured"][name] for name in (*COUNTS, "files")}
     return {
         "format": "wristsleep-report/1",
         "architecture": architecture,
         "data": data_entry(run),
-        "held_out": {"nights": parity.get("nights", [])} | counts,
+        "held_out": {"nights": parity.get("nights", []), "trained_on": run.all_trained_on} | counts,
         "channels": [channel.name for channel in contract.channels],
         "stride_seconds": contract.seconds.stride,
         "windows_per_hour": windows_per_hour,
@@ -189,8 +194,9 @@ def draw_plots(bundle: Path, run: RunFolder, document: dict) -> dict[str, str]:
     parity = run.parity_plot(run.parity_report, document["architecture"])
     if parity.exists() and any(entry["figures"] for entry in document["precisions"].values()):
         shutil.copyfile(parity, bundle / "parity.png")
+        night = "A night that was trained on" if run.all_trained_on else "A held-out night"
         captions["parity.png"] = (
-            "A held-out night: scored, predicted by Keras, predicted by the watch, and how far the watch is off"
+            f"{night}: scored, predicted by Keras, predicted by the watch, and how far the watch is off"
         )
     return captions
 

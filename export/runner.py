@@ -7,7 +7,9 @@ import numpy as np
 from ai_edge_litert.interpreter import Interpreter
 
 from export.bundle import read_bundle
-from export.calls import Call
+from export.calls import Call, Calls
+from export.contract import Preprocessing
+from export.runtimes import OURS, refusal
 from pipeline.align import Night
 from pipeline.errors import UserMistake
 from pipeline.options import Options
@@ -25,9 +27,12 @@ def open_call(bundle: Path, call: Call) -> Callable[..., dict[str, np.ndarray]]:
         A function that takes name=array for each input and gives {output: array}.
 
     Raises:
-        UserMistake: The file does not have the signature, inputs and outputs that the contract promises.
+        UserMistake: The file does not have the signature, inputs and outputs that the contract promises, or the
+            contract refuses it to this runtime.
     """
     path = Path(bundle) / call.file
+    if status := refusal(call.runtimes, OURS):
+        raise UserMistake(f"{path}: not for {OURS}: {status}")
     try:
         with native_stderr_silenced():
             interpreter = Interpreter(model_path=str(path), num_threads=1)  # one thread, as on a watch
@@ -43,13 +48,83 @@ def open_call(bundle: Path, call: Call) -> Callable[..., dict[str, np.ndarray]]:
     return signature
 
 
-class Runner:
+class PlanRunner:
+    """Runs the calls of a plan of the contract, one after another, with their states.
+
+    Attributes:
+        plan: The contract's entry.
+        states: {name: array}, what is carried on.
+    """
+
+    def __init__(self, bundle: Path, plan: Calls):
+        """Load the files of a plan. Raises UserMistake as `open_call` does."""
+        self.plan = plan
+        self.calls = [(call, open_call(bundle, call)) for call in plan.calls]
+        self.reset()
+
+    def reset(self) -> None:
+        """Before the night."""
+        self.states = {name: state.initial_array() for name, state in self.plan.states.items()}
+
+    def run(self, sources: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Make the calls once.
+
+        Args:
+            sources: {source: array}, of channels or sensors.
+
+        Returns:
+            {output: array} of all calls.
+        """
+        tensors = sources | {f"state:{name}": x for name, x in self.states.items()}
+        given: dict[str, np.ndarray] = {}
+        for call, run in self.calls:
+            outputs = run(**{tensor.name: tensors[tensor.source] for tensor in call.inputs if tensor.source})
+            given |= outputs
+            tensors |= {f"output:{name}": x for name, x in outputs.items()}
+            for tensor in call.outputs:
+                if tensor.to and tensor.to.startswith("state:"):
+                    self.states[tensor.to.removeprefix("state:")] = outputs[tensor.name]
+        return given
+
+
+class MotionRunner(PlanRunner):
+    """Makes a channel out of raw motion, as a bundle's preprocessing does.
+
+    Attributes:
+        points: Grid points that one call takes.
+    """
+
+    def __init__(self, bundle: Path, plan: Preprocessing, stride: int):
+        """Load it.
+
+        Args:
+            bundle: Folder of the bundle.
+            plan: The contract's preprocessing of the channel.
+            stride: Seconds, of the contract.
+        """
+        super().__init__(bundle, plan)
+        self.points = int(plan.hz * (plan.call_seconds or stride))
+
+    def stride(self, motion: np.ndarray) -> dict[str, np.ndarray]:
+        """The calls of one stride.
+
+        Args:
+            motion: [points of a stride, 3] in g on the contract's grid, its missing value where there is none.
+
+        Returns:
+            {output: [calls, ...]} in the order of time.
+        """
+        parts = motion.astype(np.float32).reshape(-1, 1, self.points, 3)
+        outputs = [{name: x.copy() for name, x in self.run({"sensor:motion": part}).items()} for part in parts]
+        return {name: np.concatenate([each[name] for each in outputs]) for name in outputs[0]}
+
+
+class Runner(PlanRunner):
     """Runs one precision of a bundle.
 
     Attributes:
         contract: The bundle's.
-        plan: The contract's entry of the precision.
-        states: {name: array}, what is carried from window to window.
+        probabilities: Name of the output that is the answer.
     """
 
     def __init__(self, bundle: Path, precision: str):
@@ -63,13 +138,8 @@ class Runner:
             UserMistake: The bundle is not whole, or lacks the precision.
         """
         self.contract = read_bundle(bundle, [precision])
-        self.plan = self.contract.precisions[precision]
-        self.calls = [(call, open_call(bundle, call)) for call in self.plan.calls]
-        self.reset()
-
-    def reset(self) -> None:
-        """Before the night."""
-        self.states = {name: state.initial_array() for name, state in self.plan.states.items()}
+        self.probabilities = self.contract.precisions[precision].probabilities
+        super().__init__(bundle, self.contract.precisions[precision])
 
     def step(self, window: dict[str, np.ndarray]) -> np.ndarray:
         """One window.
@@ -80,15 +150,7 @@ class Runner:
         Returns:
             Probabilities [5] float32.
         """
-        tensors = {f"channel:{name}": x[None] for name, x in window.items()}
-        tensors |= {f"state:{name}": x for name, x in self.states.items()}
-        for call, run in self.calls:
-            outputs = run(**{tensor.name: tensors[tensor.source] for tensor in call.inputs if tensor.source})
-            tensors |= {f"output:{name}": x for name, x in outputs.items()}
-            for tensor in call.outputs:
-                if tensor.to:
-                    self.states[tensor.to.removeprefix("state:")] = outputs[tensor.name]
-        return tensors[f"output:{self.plan.probabilities}"][0]
+        return self.run({f"channel:{name}": x[None] for name, x in window.items()})[self.probabilities][0]
 
     def night(self, night: Night, options: Options) -> np.ndarray:
         """A whole night, from its start.

@@ -58,14 +58,14 @@ def rewrite(content: bytes, contract: dict | None = None) -> bytes:
         entries[-1].buffer = buffer_of(json.dumps(contract, separators=(",", ":")).encode())
     model.buffers = buffers
     model.metadata = entries
-    return _packed(model, len(content))
+    return pack(model, len(content))
 
 
 def strip_contract(content: bytes) -> bytes:
     """The bytes of a .tflite with no contract embedded."""
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     model.metadata = [entry for entry in model.metadata or [] if _name(entry) != METADATA]
-    return rewrite(_packed(model, len(content)))  # leaves out the buffer that no one names any more
+    return rewrite(pack(model, len(content)))  # leaves out the buffer that no one names any more
 
 
 def embedded_contract(path: Path) -> dict | None:
@@ -101,7 +101,8 @@ def _name(entry):
     return entry.name.decode() if isinstance(entry.name, bytes) else entry.name
 
 
-def _packed(model, size):
+def pack(model: schema.ModelT, size: int) -> bytes:
+    """The bytes of a .tflite. size: about how many, to begin with."""
     builder = flatbuffers.Builder(size)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())

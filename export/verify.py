@@ -7,10 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from export.bundle import LABELS, read_bundle
-from export.contract import ACTIVITY, Contract, Preprocessing
+from export.contract import ACTIVITY, Contract
+from export.golden import FILE as GOLDEN
 from export.golden import replay_golden
+from export.handover import REPORT
 from export.readme import write_readme
-from export.runner import open_call
+from export.runner import MotionRunner, open_call
+from export.runtimes import OURS, refusal
 from export.tflite import embedded_contract
 from pipeline.constants import STAGES
 from pipeline.errors import UserMistake
@@ -28,7 +31,8 @@ def verify_bundle(folder: Path, precisions: Sequence[str] | None = None) -> dict
         precisions: To replay the golden night in; by default all.
 
     Returns:
-        {precision: figures of `export.gates.compare`} over the golden night.
+        {precision: figures of `export.gates.compare`} over the golden night; {} of a bundle without report and golden
+        night, as `export.handover` writes them.
 
     Raises:
         UserMistake: The first thing that is wrong, but for figures past their gate.
@@ -36,7 +40,8 @@ def verify_bundle(folder: Path, precisions: Sequence[str] | None = None) -> dict
     folder = Path(folder)
     contract = read_bundle(folder)
     for call in contract.calls():
-        open_call(folder, call)
+        if not refusal(call.runtimes, OURS):
+            open_call(folder, call)
         with reading(folder / call.file):
             inside = embedded_contract(folder / call.file)
         if inside != contract.document(digests=False):
@@ -46,8 +51,13 @@ def verify_bundle(folder: Path, precisions: Sequence[str] | None = None) -> dict
             raise UserMistake(f"{folder / LABELS}: expected {', '.join(STAGES)}, one a line")
     check_readme(folder, contract)
     if "activity" in contract.preprocessing:
-        check_activity(folder, contract.preprocessing["activity"])
-    return replay_golden(folder, precisions)
+        check_activity(folder, contract)
+    return {} if is_lean(folder) else replay_golden(folder, precisions)
+
+
+def is_lean(folder: Path) -> bool:
+    """Whether a bundle was written without report and golden night."""
+    return not (folder / GOLDEN).exists() and not (folder / REPORT).exists()
 
 
 def check_readme(folder: Path, contract: Contract) -> None:
@@ -57,7 +67,7 @@ def check_readme(folder: Path, contract: Contract) -> None:
         UserMistake: One of them is missing or differs.
     """
     with tempfile.TemporaryDirectory() as scratch:
-        write_readme(scratch, contract)
+        write_readme(scratch, contract, is_lean(folder))
         for path in sorted(Path(scratch).iterdir()):
             file = folder / path.name
             if not file.is_file():
@@ -66,35 +76,34 @@ def check_readme(folder: Path, contract: Contract) -> None:
                 raise UserMistake(f"{file}: altered, or written by another version of Wristsleep")
 
 
-def check_activity(folder: Path, plan: Preprocessing) -> None:
+def check_activity(folder: Path, contract: Contract) -> None:
     """What the activity call must count: nothing at rest, something when shaken, and -1 where there is no sample.
 
     Args:
         folder: The bundle.
-        plan: The contract's preprocessing of that name.
+        contract: Its contract, with preprocessing of that name.
 
     Raises:
         UserMistake: It counts otherwise, or takes no motion or gives no counts.
     """
-    call = plan.calls[0]
-    run = open_call(folder, call)
-    shapes = [tensor.shape for tensor in call.inputs if tensor.source == "sensor:motion"]
-    counts = [tensor.name for tensor in call.outputs if tensor.to == "channel:activity"]
-    if not (shapes and counts):
+    plan, stride = contract.preprocessing["activity"], contract.seconds.stride
+    runner = MotionRunner(folder, plan, stride)
+    sources = [tensor.source for call in plan.calls for tensor in call.inputs]
+    counts = [tensor.name for call in plan.calls for tensor in call.outputs if tensor.to == "channel:activity"]
+    if not ("sensor:motion" in sources and counts):
         raise UserMistake(f"{Path(folder) / ACTIVITY}: has no input 'sensor:motion' or no output 'channel:activity'")
-    points = shapes[0][1]
-    nothing = np.full(shapes[0], plan.missing, np.float32)
-    rest = np.zeros(shapes[0], np.float32)
-    rest[0, :, 2] = 1.0  # g
-    shaken = np.zeros(shapes[0], np.float32)
-    shaken[0, :, 2] = np.sin(2 * np.pi * SHAKING_HZ * np.arange(points) / plan.hz)
+    points = int(plan.hz * stride)
+    nothing = np.full((points, 3), plan.missing, np.float32)
+    rest = np.float32([[0, 0, 1]]).repeat(points, 0)  # g
+    shaken = np.zeros((points, 3), np.float32)
+    shaken[:, 2] = np.sin(2 * np.pi * SHAKING_HZ * np.arange(points) / plan.hz)
+    values = contract.options().values_per_stride("activity")
     for name, motion, expected in (
         ("no sample", nothing, lambda count: count == -1),
         ("a wrist at rest", rest, lambda count: count == 0),
         ("a wrist shaken", shaken, lambda count: count > SHAKING_COUNT),
     ):
-        inputs = {f"state:{state}": np.zeros(entry.shape, np.float32) for state, entry in plan.states.items()}
-        inputs["sensor:motion"] = motion
-        count = run(**{tensor.name: inputs[tensor.source] for tensor in call.inputs if tensor.source})[counts[0]]
-        if not expected(count).all():
-            raise UserMistake(f"{Path(folder) / ACTIVITY}: counts {count[0].tolist()} of {name}")
+        runner.reset()
+        count = runner.stride(motion)[counts[0]].ravel()
+        if len(count) != values or not expected(count).all():
+            raise UserMistake(f"{Path(folder) / ACTIVITY}: counts {count.tolist()} of {name}")

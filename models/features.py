@@ -55,6 +55,7 @@ LEAST_RANGE = 2.0  # bpm, added between low and high end
 COUNTS_MIN = (2, 5, 10, 30)  # trailing means
 STILL_MIN = (2.5, 10, 30)  # trailing maximum, and share of windows with movement
 MOVED_RATE = 0.2  # per minute, at which moved_just_now decays
+MOST = 10
 # of time
 DECAYS_MIN = (10, 30, 90)  # time constants of what decays from the start of the night
 
@@ -122,7 +123,7 @@ class WindowFeatures:
             i = self.channels.index("activity")
             self._movement(level[:, i : i + 1], sensed[:, i : i + 1], old, new, features)
         self._clock(old, new, features)
-        return features, tf.concat([new[name] for name in self.context_sizes], 1)
+        return features, concatenated([new[name] for name in self.context_sizes])
 
     def _grouped(self, windows, newest=False):
         """Channels with equally many values, stacked: yields (names, values [B, C, V], valid [B, C, V] as 0 or 1).
@@ -327,6 +328,13 @@ class WindowFeatures:
         decays = tf.exp(clock * -np.float32([1 / m for m in DECAYS_MIN]))
         columns = tf.concat([clock / HOUR_MIN, decays], 1)
         features.add(["hours"] + [f"decay_{m}min" for m in DECAYS_MIN], columns)
+
+
+def concatenated(columns: Sequence[tf.Tensor]) -> tf.Tensor:
+    """Tensors [B, n] side by side, put together ten at a time: TensorFlow Lite Micro takes no more at once."""
+    while len(columns) > 1:
+        columns = [tf.concat(columns[i : i + MOST], 1) for i in range(0, len(columns), MOST)]
+    return columns[0]
 
 
 class Features:

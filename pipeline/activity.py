@@ -24,7 +24,7 @@ COUNT_UNIT = 3.07  # count = 3.07 x (bins summed - 3)
 COUNT_FREE = 3  # bins that do not count
 BAND_HZ = 3, 11
 BUTTERWORTH_ORDER = 5
-N_TAPS = 101  # grid points: 2.02 s
+N_TAPS = 42  # grid points: 0.84 s; 101 agree with the published counts no better (r > .999 on all nights either way)
 DELAY = 12  # grid points (0.24 s): below 9 the pass band suffers; a longer delay gains nothing and cuts more off a bin
 GAP_S = 1  # s; without a sample for longer than this, nothing was sensed
 POINTS = HZ * COUNT_S  # grid points of a bin
@@ -32,11 +32,12 @@ NO_COUNTS = np.empty((2, 0))
 LONG_AGO = -1e12  # s, time of the newest sample while there is none
 
 
-def wiener_taps(corner: float = 0.1, n: int = 4096) -> np.ndarray:
+def wiener_taps(corner: float = 0.01, n: int = 4096) -> np.ndarray:
     """Taps of the causal FIR nearest to the delayed zero-phase filter, in the mean square of its output.
 
     The input is taken as a first-order random walk, the slope of wrist acceleration: gravity turning slowly is by far
-    the strongest and must not leak. Normal equations of the Wiener filter.
+    the strongest and must not leak. Normal equations of the Wiener filter; what their sum lacks to 0, so that a wrist
+    at rest gives nothing at all, is shared out.
 
     Args:
         corner: Hz; the power of the input falls as 1/f^2 above it.
@@ -50,7 +51,8 @@ def wiener_taps(corner: float = 0.1, n: int = 4096) -> np.ndarray:
     both_passes = np.abs(freqz(*butter(BUTTERWORTH_ORDER, BAND_HZ, "bandpass", fs=HZ), worN=w)[1]) ** 2
     autocorrelation = np.fft.irfft(power)[:N_TAPS]
     cross_correlation = np.fft.irfft(power * both_passes * np.exp(-1j * w * DELAY))[:N_TAPS]
-    return solve_toeplitz(autocorrelation, cross_correlation)
+    taps = solve_toeplitz(autocorrelation, cross_correlation)
+    return taps - taps.mean()
 
 
 TAPS = wiener_taps()

@@ -1,4 +1,4 @@
-"""python -m watch_sim parity RUN | predict RUN | serve RUN"""
+"""python -m watch_sim parity RUN | predict RUN | predict --bundle BUNDLE NIGHT | serve RUN"""
 
 import sys
 import warnings
@@ -9,7 +9,7 @@ import click
 from apps.python.sleep_stager import SimulatedWarning
 from pipeline.command_line import CommaList, option, progress_bar
 from pipeline.constants import ARCHITECTURES, PRECISIONS
-from pipeline.errors import one_of
+from pipeline.errors import UserMistake, one_of
 
 run_argument = click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
 
@@ -57,17 +57,33 @@ def parity(run, dataset_dir, nights, architectures, precisions, report):
 
 
 @main.command()
-@run_argument
-@option("dataset_dir", type=Path, required=True, help="Recordings; labels are not read.")
+@click.argument("run", metavar="RUN|NIGHT", required=False, type=click.Path(path_type=Path))
+@option("dataset_dir", type=Path, default=None, help="Recordings; labels are not read.")
+@option(
+    "bundle", type=Path, default=None, help="A bundle, folder or zip, instead of RUN: predict NIGHT, CSV or folder."
+)
 @list_option("architectures", "architecture", "gru, or the first that has a bundle")
 @list_option("precisions", "precision", "int8", default=("int8",))
 @option("operating_point", default=None, help="Of the contract's, such as rem. [none]")
 @option("out", type=Path, default=None, help="CSV of all nights. [RUN/predictions/<architecture>.<precision>.csv]")
-def predict(run, dataset_dir, architectures, precisions, operating_point, out):
-    """Predict the stages of nights: a CSV with a row per window, plots and sleep statistics, for each model."""
+def predict(run, dataset_dir, bundle, architectures, precisions, operating_point, out):
+    """Predict the stages of nights: a CSV with a row per window, plots and sleep statistics, for each model.
+
+    With a run: predict RUN --dataset_dir DIR. With a bundle alone: predict --bundle BUNDLE NIGHT, where NIGHT is a CSV
+    with the columns time, heart_rate and activity, or a folder of recordings; the stages are written beside it.
+    """
     from watch_sim.predict import predict_nights
 
     one_of("--precisions", precisions, PRECISIONS)
+    if bundle is not None:
+        if architectures is not None:
+            raise UserMistake("--architectures: a bundle has one; leave it out with --bundle")
+        if (run is None) == (dataset_dir is None):
+            raise UserMistake("--bundle: name one night, a CSV or a folder of recordings, after it")
+        predict_by_bundle(bundle, run or dataset_dir, precisions, operating_point, out)
+        return
+    if run is None or dataset_dir is None:
+        raise UserMistake(f"{'RUN' if run is None else '--dataset_dir'}: missing; or name a --bundle and a night")
     with progress_bar() as bar:
         task = bar.add_task("predicting", total=None)
         written = predict_nights(
@@ -79,6 +95,18 @@ def predict(run, dataset_dir, architectures, precisions, operating_point, out):
             out,
             lambda message: bar.update(task, description=message),
         )
+    click.echo("\n".join(map(str, written)))
+
+
+def predict_by_bundle(bundle, night, precisions, operating_point, out):
+    """Predict with a bundle, folder or zip."""
+    from export.archive import opened_bundle
+    from watch_sim.predict import predict_with_bundle
+
+    if len(precisions) > 1:
+        raise UserMistake(f"--precisions {','.join(precisions)}: one, with --bundle")
+    with opened_bundle(bundle) as folder:
+        written = predict_with_bundle(folder, night, precisions[0], operating_point, out)
     click.echo("\n".join(map(str, written)))
 
 

@@ -20,6 +20,7 @@ from pipeline.run_folder import RunFolder
 from scoring.plots import plot_night
 from scoring.predictions import PROBABILITY_COLUMNS, PredictedNight, predictions_table
 from scoring.sleep_statistics import hypnogram, sleep_statistics
+from watch_sim.night_csv import read_night_csv
 from watch_sim.stream import stream
 from watch_sim.watch import Epoch, Watch
 
@@ -145,6 +146,49 @@ def predict_nights(
             click.echo(f"{architecture} {precision}")
         written += write_nights(path, nights, options.stride)
     return written
+
+
+def predict_with_bundle(
+    bundle: Path,
+    night: Path,
+    precision: str = "int8",
+    operating_point: str | None = None,
+    out: Path | None = None,
+) -> list[Path]:
+    """Predict a night, or a folder of nights, with a bundle alone.
+
+    Args:
+        bundle: Folder of one model.
+        night: A CSV as `watch_sim.night_csv` reads it, or a folder of recordings.
+        precision: Of the bundle's.
+        operating_point: One of the contract's, or None.
+        out: The CSV; by default <night>_stages.csv beside the night.
+
+    Returns:
+        The paths written, as of `predict_nights`.
+
+    Raises:
+        UserMistake: The bundle is not whole, or no night can be used; nothing was written.
+    """
+    watch = Watch(bundle, precision, operating_point=operating_point)
+    options = watch.options
+    if watch.simulated:
+        click.echo(f"{bundle}: {SIMULATED}")
+    night = Path(night)
+    if night.is_dir():
+        recordings = readable_recordings(night, subjects(night), options, lambda message: None)
+    else:
+        recordings = iter([read_night_csv(night)])
+    tables = {}
+    for recording in recordings:
+        watch, epochs = stage_recording(bundle, precision, recording, options, operating_point)
+        report_input(recording.subject, watch, epochs)
+        if epochs:
+            tables[recording.subject] = table_for_people(recording.subject, epochs)
+    if not tables:
+        raise UserMistake(f"{night}: no usable night of {options.stride} s or more")
+    resolved = night.resolve()
+    return write_nights(Path(out or resolved.with_name(f"{resolved.stem}_stages.csv")), tables, options.stride)
 
 
 def readable_recordings(

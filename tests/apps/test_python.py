@@ -5,7 +5,9 @@ import hashlib
 import json
 import math
 import re
+import shutil
 import sys
+import tomllib
 import warnings
 from itertools import pairwise
 from pathlib import Path
@@ -234,6 +236,24 @@ def test_the_older_runtime_is_taken_where_there_is_no_other(run_python, tmp_path
     code = "import sys; sys.modules['ai_edge_litert'] = None; import sleep_stager; print(sleep_stager.load_runtime())"
     done = run_python("-c", f"import sys; sys.path[:0] = [{str(tmp_path)!r}, {str(SOURCE.parent)!r}]; {code}")
     assert "'tflite-runtime-2.14', <class 'tflite_runtime.interpreter.Interpreter'>" in done.stdout, done.stderr
+
+
+def test_the_wheel_has_the_version_of_the_format_and_the_readme_every_code():
+    project = tomllib.loads((SOURCE.parent / "pyproject.toml").read_text())
+    assert project["project"]["version"].split(".")[0] == sleep_stager.FORMAT.rpartition("/")[2]
+    assert project["tool"]["setuptools"]["py-modules"] == ["sleep_stager"]
+    page = (SOURCE.parent / "README.md").read_text()
+    assert all(f"`{code}`" in page for code in error_codes())
+
+
+def test_the_readme_gets_from_a_bundle_to_a_stage(run_python, tmp_path):
+    (code,) = re.findall(r"```python\n(.*?)```", (SOURCE.parent / "README.md").read_text(), re.DOTALL)
+    shutil.copy(SOURCE, tmp_path)
+    (tmp_path / "bundle").symlink_to(BUNDLES / "overlap")
+    (tmp_path / "first.py").write_text(code)
+    done = run_python("first.py", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) >= 2
 
 
 def test_without_a_runtime_it_says_what_to_install(monkeypatch):

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from apps.python.sleep_stager import SleepStager
-from pipeline.activity import HZ, ActivityCounter
+from export.cost import cost_of
+from pipeline.activity import HZ, N_TAPS, POINTS, ActivityCounter
 from pipeline.constants import COUNT_S
 from pipeline.options import Options
 from pipeline.recordings import read_recording
@@ -40,10 +41,11 @@ def call():
 
 
 def rolled(run, motion):
-    history, actual = np.zeros((1, 101), np.float32), []
-    for window in motion:
-        out = {name: x.copy() for name, x in run(motion=window[None], history=history).items()}
-        history = out.pop("history_out")
+    states, actual = {"history": np.zeros((1, N_TAPS - 2), np.float32), "newest": np.float32([[MISSING]])}, []
+    points = run.get_input_details()["motion"]["shape"][1]
+    for part in motion.reshape(-1, points, 3):
+        out = {name: x.copy() for name, x in run(motion=part[None], **states).items()}
+        states = {name: out.pop(f"{name}_out") for name in states}
         actual.append(out)
     return {name: np.concatenate([out[name] for out in actual]) for name in actual[0]}
 
@@ -99,6 +101,23 @@ def _runs(sensed):
     return edges.reshape(-1, 2)
 
 
+def test_a_call_takes_the_motion_of_one_value():
+    from export import activity
+
+    for row, points in ((1, 750), (15, 750), (30, 1500)):
+        _, (motion, history, newest) = activity.signature(Options(data_alignment=row, channels=("activity",)))
+        assert motion.shape == (1, points, 3)
+        assert history.shape == (1, N_TAPS - 2)
+        assert newest.shape == (1, 1)
+
+
+def test_work_and_memory(quick_run):
+    """At most 8 million multiply-accumulates per hour, and tensors that live at the same time in at most 16 KB."""
+    cost = cost_of((quick_run.folder / "bundles" / "gru" / "activity.tflite").read_bytes())
+    assert cost["macs"] * 3600 / COUNT_S <= 8e6
+    assert cost["arena_bytes"] <= 16_000
+
+
 @pytest.mark.parametrize(("stride", "row", "per_value"), [(15, 1, 1), (30, 30, 2), (60, 15, 1), (60, 60, 4)])
 def test_strides_and_rows(call, stride, row, per_value):
     z = wrist(600, 3)
@@ -118,8 +137,9 @@ def test_posture_is_the_mean_of_what_was_sensed(call):
     motion[0, :700] = MISSING
     motion[1] = MISSING
     posture = call()(motion)["posture"]
-    assert np.allclose(posture[0], motion[0, 700:].mean(0, dtype=np.float64), atol=1e-5)
-    assert np.array_equal(posture[1], [MISSING] * 3)
+    assert np.allclose(posture[0], motion[0, 700:POINTS].mean(0, dtype=np.float64), atol=1e-5)
+    assert np.allclose(posture[1], motion[0, POINTS:].mean(0, dtype=np.float64), atol=1e-5)
+    assert np.array_equal(posture[2:], [[MISSING] * 3] * 2)
 
 
 def test_only_built_in_operations(quick_run):

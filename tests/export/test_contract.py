@@ -82,6 +82,8 @@ def test_further_fields_survive(document):
 
 def test_optional_parts_may_be_absent(document):
     del document["input_guard"]["standard_gravity"]
+    for call in plan(document)["calls"]:
+        del call["operations"], call["runtimes"]
     optional = ("operating_points", "how", "training_data", "sensors", "grace_seconds", "longest_seconds")
     for name in ("preprocessing", *optional):
         del document[name]
@@ -226,7 +228,17 @@ WRONG = [  # alteration, message
     (lambda d: activity(d)["states"].pop("history"),
      "preprocessing.activity.calls.0.inputs.history: from 'state:history'"),
     # preprocessing
-    (lambda d: activity(d).update(hz=25), "preprocessing.activity.calls.0.inputs.motion: shape [1, 1500, 3], but"),
+    (lambda d: activity(d).update(hz=25), "preprocessing.activity.calls.0.inputs.motion: shape [1, 750, 3], but"),
+    (lambda d: activity(d).update(call_seconds=30), "preprocessing.activity.calls.0.inputs.motion: shape [1, 750, 3]"),
+    (lambda d: activity(d).update(call_seconds=20), "preprocessing.activity.call_seconds: 20, expected a divisor of"),
+    (lambda d: activity(d).update(call_seconds=0), "preprocessing.activity.call_seconds: Input should be greater"),
+    # runtimes and operations
+    (lambda d: network(d)["runtimes"].update({"tflite-micro": "refused"}),
+     "precisions.float32.calls.1.runtimes.tflite-micro: String should match pattern"),
+    (lambda d: network(d)["runtimes"].update(litert="works"), "precisions.float32.calls.1.runtimes.litert: String"),
+    (set_to(network, runtimes=["ai-edge-litert"]), "precisions.float32.calls.1.runtimes: Input should be a valid dict"),
+    (set_to(network, operations=["mul"]), "precisions.float32.calls.1.operations.0: String should match pattern"),
+    (set_to(network, operations="MUL"), "precisions.float32.calls.1.operations: Input should be a valid list"),
     (lambda d: activity(d).update(gap_seconds=0), "preprocessing.activity.gap_seconds: Input should be greater than 0"),
     (lambda d: activity(d).update(bin_seconds=30), "preprocessing.activity.bin_seconds: 30, expected 15"),
     (lambda d: activity(d).update(gap_seconds=2), "preprocessing.activity.gap_seconds: 2, expected 1"),

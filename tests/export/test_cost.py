@@ -12,6 +12,7 @@ from ai_edge_litert import schema_py_generated as schema
 
 from export.cost import arena, cost_of
 from export.tflite import rewrite
+from pipeline.activity import N_TAPS
 from pipeline.files import read_json
 
 
@@ -47,9 +48,9 @@ class TestCost:
         assert sum(products.values()) > 8
 
     def test_convolution(self, quick_run):
-        """The activity call's filter: a product per tap and grid point."""
+        """The activity call of 15 s: a product per tap and grid point, and one per value for the posture."""
         path = quick_run.folder / "bundles/gru/activity.tflite"
-        assert cost_of(read(path))["macs"] == 50 * 30 * 100
+        assert cost_of(read(path))["macs"] == 50 * 15 * (N_TAPS - 1) + 50 * 15 * 3
 
     def test_digest_is_of_graph_and_weights(self, bundle):
         content = read(bundle / "sensing.tflite")

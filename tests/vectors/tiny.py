@@ -12,7 +12,7 @@ import tensorflow as tf
 from export import activity
 from export.contract import ACTIVITY, SENSING, Contract, stager_path
 from export.contract_parts import TrainingData
-from export.convert import function_model
+from export.convert import function_model, lean
 from export.tflite import rewrite
 from pipeline.constants import CHANNELS, PROBABILITIES, STAGES
 from pipeline.options import Options
@@ -72,7 +72,7 @@ def write_bundle(folder: Path, name: str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / SENSING).write_bytes(rewrite(sensing_model(options)))
     if counted:
-        (folder / ACTIVITY).write_bytes(rewrite(function_model("activity", *activity.signature(options))))
+        (folder / ACTIVITY).write_bytes(lean(function_model("activity", *activity.signature(options))))
     for precision, phase in PHASES.items():
         stager_path(folder, ARCHITECTURE, precision).write_bytes(rewrite(step_model(phase)))
     origin = Origin("test vectors", attribution="Not trained at all.", simulated=simulated)

@@ -1,0 +1,76 @@
+"""A bundle as one file: bundle.zip, of which equal bundles give equal bytes; and bundles opened from folder or zip."""
+
+import stat
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+
+from export.bundle import read_bundle
+from export.contract import FILE
+from pipeline.errors import UserMistake
+from pipeline.files import reading, write_whole
+
+EARLIEST = (1980, 1, 1, 0, 0, 0)  # that a zip can tell: the time of every file in it
+MOST_BYTES = 2**27  # of all files of a zip, unpacked
+MOST_FILES = 200
+
+
+def write_zip(bundle: Path, path: Path | None = None) -> Path:
+    """Write a bundle as a zip whose bytes depend on its files' names and contents only.
+
+    Names in order, no times, not compressed (what a compressor writes depends on its version).
+
+    Args:
+        bundle: Folder of the bundle; hidden files in it are left out.
+        path: The zip; by default beside the folder, <its name>.zip.
+
+    Returns:
+        The zip.
+
+    Raises:
+        UserMistake: The bundle is not whole.
+    """
+    bundle = Path(bundle).resolve()
+    inside = read_bundle(bundle).architecture  # its folder in the zip
+    path = Path(path or bundle.with_name(f"{bundle.name}.zip"))
+    files = sorted(file for file in bundle.rglob("*") if file.is_file() and not file.name.startswith("."))
+
+    def write(stream):
+        with zipfile.ZipFile(stream, "w", zipfile.ZIP_STORED) as archive:
+            for file in files:
+                entry = zipfile.ZipInfo(f"{inside}/{file.relative_to(bundle).as_posix()}", EARLIEST)
+                entry.create_system = 3  # Unix, wherever it is written
+                entry.external_attr = (stat.S_IFREG | 0o644) << 16
+                archive.writestr(entry, file.read_bytes())
+
+    write_whole(path, write)
+    return path
+
+
+@contextmanager
+def opened_bundle(path: Path) -> Iterator[Path]:
+    """The folder of a bundle that is a folder or a zip, while the block lasts.
+
+    Raises:
+        UserMistake: It is neither, or a zip that should not be unpacked.
+    """
+    path = Path(path)
+    if not path.is_file():
+        yield path
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        with reading(path), zipfile.ZipFile(path) as archive:
+            entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+            if len(entries) > MOST_FILES or sum(entry.file_size for entry in entries) > MOST_BYTES:
+                raise UserMistake(f"{path}: more than {MOST_FILES} files or {MOST_BYTES >> 20} MB: no bundle")
+            for entry in entries:
+                name = PurePosixPath(entry.filename)
+                if name.is_absolute() or ".." in name.parts or "\\" in entry.filename:
+                    raise UserMistake(f"{path}: {entry.filename!r} would lie outside of it")
+            archive.extractall(scratch)
+        places = sorted(Path(scratch).rglob(FILE), key=lambda file: len(file.parts))
+        if not places:
+            raise UserMistake(f"{path}: no {FILE} in it: no bundle")
+        yield places[0].parent

@@ -1,0 +1,184 @@
+"""What an app of one platform ships: the .tflite files of one precision, their contract, the library that runs them.
+
+python -m export RUN --for android
+"""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from apps.python.sleep_stager import SIMULATED
+from export.archive import opened_bundle
+from export.bundle import LABELS, install_bundle, read_bundle
+from export.contract import FILE, Contract
+from export.latency import ROOT
+from export.readme import RECOMMENDED, write_readme
+from export.tflite import rewrite, strip_contract
+from pipeline.constants import STAGES
+from pipeline.errors import UserMistake, one_of
+from pipeline.files import read_json, write_whole
+from pipeline.run_folder import RunFolder
+from scoring.tables import kilobytes, number
+
+LIBRARIES = ROOT / "apps"
+LEFT_OUT = ("__init__.py", "__pycache__", "build", "node_modules", "*.egg-info", ".*")  # of a library's folder
+CARD = "MODEL_CARD.md"
+REPORT = "report.json"
+
+
+@dataclass(frozen=True)
+class Platform:
+    """Where apps of a platform want things.
+
+    Attributes:
+        library: Folder of the library in apps/; "" for none.
+        models: Folder of contract.json and the .tflite files in what ships.
+        arrays: Whether models are C arrays instead.
+    """
+
+    library: str
+    models: str = ""
+    arrays: bool = False
+
+
+PLATFORMS = {
+    "android": Platform("kotlin", "src/main/assets/bundle"),
+    "ios": Platform("swift", "bundle"),
+    "web": Platform("javascript"),
+    "python": Platform("python"),
+    "micro": Platform("micro", arrays=True),
+    "any": Platform(""),
+}
+
+
+def hand_over(
+    source: Path, platform: str, precision: str | None = None, architecture: str | None = None, out: Path | None = None
+) -> tuple[Path, list[str]]:
+    """Write what a platform ships.
+
+    Args:
+        source: A run folder, or a bundle, as a folder or a zip.
+        platform: One of PLATFORMS; "any" has no library, but README.md and the model card.
+        precision: One of the bundle's; by default the recommended one.
+        architecture: Of the run; by default the first that has a bundle.
+        out: The folder, a new one; by default <architecture>-<precision>-<platform> in handover/ of the run (of the
+            working folder, if the source is a bundle), where it replaces an earlier one.
+
+    Returns:
+        The folder, and lines that say what is in it: precision, accuracy and size.
+
+    Raises:
+        UserMistake: There is no such bundle, precision or library.
+    """
+    (platform,) = one_of("--for", [platform], PLATFORMS)
+    with source_bundle(source, architecture) as (bundle, run):
+        contract = read_bundle(bundle)
+        chosen = precision or (RECOMMENDED if RECOMMENDED in contract.precisions else next(iter(contract.precisions)))
+        one_of(f"{bundle}: precision", [chosen], contract.precisions)
+        name = f"{contract.architecture}-{chosen}-{platform}"
+        folder = Path(out or (run.path if run else Path()) / "handover" / name)
+        if out and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise UserMistake(f"--out {folder}: exists and is not empty; name another")
+        scratch = folder.resolve().with_name(f".{folder.name}.made")
+        shutil.rmtree(scratch, ignore_errors=True)
+        try:
+            scratch.mkdir(parents=True)
+            write_platform(scratch, PLATFORMS[platform], bundle, contract, chosen)
+            install_bundle(scratch, folder)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+        why = " (recommended)" if not precision and chosen == RECOMMENDED else ""
+        lines = [f"precision {chosen}{why}", f"accuracy {accuracy(bundle, run, contract.architecture, chosen)}"]
+    models = [path.stat().st_size for path in folder.rglob("*.tflite")]
+    if models:
+        lines.append(f"size {kilobytes(sum(models))} KB in {len(models)} .tflite files")
+    if contract.training_data.simulated:
+        lines.append(f"warning: {SIMULATED}")
+    return folder, lines
+
+
+@contextmanager
+def source_bundle(source: Path, architecture: str | None) -> Iterator[tuple[Path, RunFolder | None]]:
+    """(folder of the bundle, its run if it is of one) of a run folder, a bundle or a zip."""
+    source = Path(source)
+    if source.is_file() or (source / FILE).is_file():
+        with opened_bundle(source) as folder:
+            yield folder, None
+        return
+    run = RunFolder(source)
+    folders = run.bundle_folders()
+    (chosen,) = one_of("--architectures", [architecture or next(iter(folders))], folders)
+    yield folders[chosen], run
+
+
+def write_platform(folder: Path, platform: Platform, bundle: Path, contract: Contract, precision: str) -> None:
+    """Write what a platform ships into an empty folder."""
+    if platform.library:
+        library = LIBRARIES / platform.library
+        if not library.is_dir():
+            raise UserMistake(f"{library}: not available: this checkout has no such library")
+        shutil.copytree(library, folder, ignore=shutil.ignore_patterns(*LEFT_OUT), dirs_exist_ok=True)
+    if platform.arrays:
+        micro_writer()(folder, contract, precision, bundle)
+        return
+    models = folder / platform.models
+    models.mkdir(parents=True, exist_ok=True)
+    only = contract.model_copy(update={"precisions": {precision: contract.precisions[precision]}}, deep=True)
+    bare = bool(platform.library)  # a library reads contract.json: copies of it in the files would be dead weight
+    for name in only.files():
+        content = (bundle / name).read_bytes()
+        content = strip_contract(content) if bare else rewrite(content, only.document(digests=False))
+        write_whole(models / name, content)
+    only = only.with_digests(models)
+    only.write(models)
+    if not bare:
+        write_whole(models / LABELS, "\n".join(STAGES) + "\n")
+        write_readme(models, only, lean=True)
+        if (bundle / CARD).is_file():
+            write_whole(models / CARD, without_pictures((bundle / CARD).read_text()))
+
+
+def micro_writer() -> Callable[[Path, Contract, str, Path], None]:
+    """What writes models as C arrays."""
+    try:
+        from export.micro import write_micro
+    except ImportError:
+        raise UserMistake("--for micro: not available in this checkout") from None
+    return write_micro
+
+
+def without_pictures(card: str) -> str:
+    """A model card without its last section, the plots, which are left out."""
+    return card.partition("\n## Plots\n")[0].rstrip() + "\n"
+
+
+def accuracy(bundle: Path, run: RunFolder | None, architecture: str, precision: str) -> str:
+    """How good a precision is, as it was measured, in words.
+
+    Args:
+        bundle: With its report.json; "not measured" without.
+        run: Of the bundle, if there is one.
+        architecture: Of the bundle.
+        precision: One of the bundle's.
+    """
+    report: dict[str, Any] = read_json(bundle / REPORT) if (bundle / REPORT).is_file() else {}
+    entry = report.get("precisions", {}).get(precision, {})
+    views = (entry.get("figures") or {}).get("views")
+    if views:
+        nights = len(report["held_out"]["nights"])
+        return f"{in_words(views['5'])} (five stages, streamed by the simulator, {nights} held-out nights)"
+    wanted = architecture, "float32", "default"
+    for result in run.evaluation_results() if run else []:
+        if (result["architecture"], result["precision"], result["operating_point"]) == wanted:
+            nights = len(result["subjects"])
+            where = "inner cross-validation" if run and run.all_trained_on else "held out"
+            return f"{in_words(result['scored']['all']['5'])} (five stages, full model, {nights} nights, {where})"
+    return f"not measured: {entry.get('why_none') or 'the bundle has no report.json with figures'}"
+
+
+def in_words(five: dict) -> str:
+    """Accuracy and κ of five stages."""
+    return f"{number(five['accuracy'])}, κ {number(five['kappa'])}"

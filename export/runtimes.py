@@ -1,0 +1,30 @@
+"""Which runtime may run which file: what `make test-runtimes` found, in one table."""
+
+from collections.abc import Mapping
+
+OURS = "ai-edge-litert"
+TESTED = "tested"
+REFUSED = "refused"  # a status that begins so is followed by the reason
+REFUSALS: dict[str, dict[str, str]] = {  # runtime -> {precision: why its network is refused}; all else is tested
+    OURS: {},
+    "tflite-runtime-2.14": {},
+    "litert.js": {},
+    "tflite-micro": {
+        "float16": "its DEQUANTIZE takes no 16-bit floats, so the file does not load",
+        "dynamic": "it loads, but its stages are wrong: its DEQUANTIZE takes one scale where weights have one per row",
+    },
+}
+RUNTIMES = (*REFUSALS,)
+STATUS = rf"^({TESTED}|{REFUSED}: .+)$"
+
+
+def statuses(precision: str | None) -> dict[str, str]:
+    """{runtime: "tested" or "refused: why"} of a network in a precision; None: of sensing and the activity call."""
+    reasons = {runtime: refusals.get(precision or "") for runtime, refusals in REFUSALS.items()}
+    return {runtime: f"{REFUSED}: {reason}" if reason else TESTED for runtime, reason in reasons.items()}
+
+
+def refusal(runtimes: Mapping[str, str] | None, runtime: str) -> str | None:
+    """The status with which a call's `runtimes` refuse a runtime, or None: what they do not name is not tested."""
+    status = (runtimes or {}).get(runtime, "")
+    return status if status.startswith(REFUSED) else None

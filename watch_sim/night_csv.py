@@ -1,0 +1,106 @@
+"""Reads a night of one's own, as the page does: CSV with the columns time and heart_rate, activity or both."""
+
+import csv
+import re
+from datetime import UTC, datetime
+from math import isfinite
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.constants import CHANNELS, HOUR_S, LONGEST_NIGHT_S
+from pipeline.errors import UserMistake
+from pipeline.recordings import Recording
+
+SENSORS = "heart_rate", "activity"
+COLUMNS = ("time", *SENSORS)
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
+SHOWN = 40  # characters of a field in a message
+
+
+def read_night_csv(path: Path) -> Recording:
+    """A night from a CSV file.
+
+    Args:
+        path: Columns `time` (s from the start of the night, Unix time or ISO 8601), `heart_rate` (bpm) and `activity`
+            (counts of 15 s, at the end of the bin), in any order; an empty field is not sensed.
+
+    Returns:
+        The recording; its subject is the file's name. Times count from 0, or from the first line where they are ISO
+        8601 or Unix times.
+
+    Raises:
+        UserMistake: Names file, line and field.
+    """
+    path = Path(path)
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserMistake(f"{path}: cannot be read as text ({error})") from None
+    rows = [[field.strip() for field in row] for row in csv.reader(lines)]
+    names = [name.lower() for name in (rows[0] if rows else ())]
+    _check_names(path, names)
+    samples: dict[str, tuple[list, list]] = {sensor: ([], []) for sensor in SENSORS}
+    first, last, iso = None, 0.0, None
+    for line, row in enumerate(rows[1:], 2):
+        if not any(row):
+            continue
+        if len(row) != len(names):
+            raise UserMistake(f"{path}: line {line}: {len(row)} fields, but the first line names {len(names)}")
+        fields = dict(zip(names, row, strict=True))
+        time, is_iso = _time(path, line, fields["time"])
+        if first is None:
+            iso, first = is_iso, time if is_iso or time > LONGEST_NIGHT_S else 0.0
+        if is_iso != iso:
+            raise _wrong(path, line, "time", fields["time"], "seconds and ISO 8601 are mixed")
+        t = time - first
+        if t < last:
+            raise _wrong(path, line, "time", fields["time"], "earlier than the line before, or than 0")
+        if t > LONGEST_NIGHT_S:
+            late = f"more than {LONGEST_NIGHT_S // HOUR_S} hours after the first"
+            raise _wrong(path, line, "time", fields["time"], late)
+        last = t
+        for sensor in SENSORS:
+            if fields.get(sensor):
+                value = _number(path, line, sensor, fields[sensor])
+                samples[sensor][0].append(t)
+                samples[sensor][1].append(value)
+    arrays = {sensor: (np.array(t), np.array(values)) for sensor, (t, values) in samples.items() if t}
+    limits = {sensor: (CHANNELS[sensor].low, CHANNELS[sensor].high) for sensor in arrays}
+    if not any(((low <= arrays[s][1]) & (arrays[s][1] <= high)).any() for s, (low, high) in limits.items()):
+        raise UserMistake(f"{path}: holds no valid value of {' or '.join(SENSORS)}")
+    return Recording(path.stem, arrays)
+
+
+def _check_names(path, names):
+    for name in names:
+        if name not in COLUMNS:
+            expected = ", ".join(COLUMNS)
+            raise UserMistake(f"{path}: line 1: column {name[:SHOWN]!r} is unknown; expected {expected}")
+    if len({*names}) < len(names):
+        raise UserMistake(f"{path}: line 1: a column is named twice")
+    if "time" not in names or len(names) == 1:
+        missing = " or ".join(SENSORS) if "time" in names else "time"
+        raise UserMistake(f"{path}: line 1: {missing} is missing; expected {', '.join(COLUMNS)}")
+
+
+def _time(path, line, text):
+    """(seconds, whether the text is ISO 8601). A time without an offset counts as UTC: only differences matter."""
+    if NUMBER.fullmatch(text):
+        return _number(path, line, "time", text), False
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise _wrong(path, line, "time", text, "neither seconds nor like 2026-01-31T23:10:00") from None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp(), True
+
+
+def _number(path, line, field, text):
+    value = float(text) if NUMBER.fullmatch(text) else np.nan
+    if not isfinite(value):
+        raise _wrong(path, line, field, text, "not a number")
+    return value
+
+
+def _wrong(path, line, field, text, what):
+    return UserMistake(f"{path}: line {line}, {field}: {text[:SHOWN]!r}: {what}")
