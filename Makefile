@@ -16,9 +16,9 @@ lint: .venv/ready
 
 # the bundles in runtimes that we did not write; RUN=<run folder> tests its bundles, MATRIX=<file> keeps the table
 test-runtimes: .venv/ready .venv-older/ready
-	@{ command -v chromium && command -v kotlinc; } >/dev/null \
-	|| { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -qq chromium kotlin >/dev/null; } \
-	|| echo "chromium or kotlin is missing and could not be installed: the tests that need it are skipped"
+	@{ command -v chromium && command -v kotlinc && command -v npm; } >/dev/null \
+	|| { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -qq chromium kotlin npm >/dev/null; } \
+	|| echo "chromium, kotlin or npm is missing and could not be installed: the tests that need it are skipped"
 	$(BIN)/python -m pytest -m runtimes $(ARGS)
 
 .venv-older/ready: tests/runtimes/older.txt
