@@ -1,4 +1,5 @@
-"""The C++ stager of apps/micro on every test vector: one binary per bundle, TensorFlow Lite Micro played by Python.
+"""The C++ stager of apps/micro on every test vector: one binary per bundle, its calls made by a Python process, with
+ai-edge-litert and, where it is installed, with TensorFlow Lite Micro's own interpreter and kernels.
 
 A microcontroller takes stages after each sample, as it has room for few windows; so does the driver, which keeps them
 until the vector asks. Not the library's are: segments, which the phone makes, and reading a contract: what is wrong
@@ -7,6 +8,7 @@ with one the exporter says. Findings are codes, not sentences.
 
 import json
 import re
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,7 +16,7 @@ import pytest
 from export.contract import Contract
 from export.micro import write_micro
 from pipeline.errors import UserMistake
-from tests.apps.micro.building import built, drive, epochs, text
+from tests.apps.micro.building import built, drive, epochs, python_of, text
 from tests.apps.vectors import VECTORS, bundle_of, read_vector
 
 pytestmark = pytest.mark.runtimes
@@ -41,6 +43,12 @@ def driver(tmp_path_factory):
         return drivers[key]
 
     return driver_of
+
+
+@pytest.fixture(scope="module", params=["ai-edge-litert", "tflite-micro"])
+def run(request):
+    """`drive` with a runtime."""
+    return partial(drive, python=python_of(request.param), runtime=request.param)
 
 
 def lines(vector, step, file):
@@ -72,19 +80,19 @@ def check_findings(answer, sentences):
 
 
 @pytest.mark.parametrize("name", NIGHTS)
-def test_vector(name, driver, tmp_path):
+def test_vector(name, driver, run, tmp_path):
     vector = read_vector(name)
     precision = vector["precision"]
     script, ends = [text("create", vector["start"], vector["operating_point"] or "-")], []
     for i, step in enumerate(vector["steps"]):
         script += lines(vector, step, tmp_path / f"{i}.state") or []
         ends.append(len(script))
-    answers = drive(driver(vector, precision), script)
+    answers = run(driver(vector, precision), script)
     for i, step in enumerate(vector["steps"]):
         mine = answers[ends[i - 1] if i else 1 : ends[i]]
         if step.get("restore") == "other_precision":
             load = ["create 0 -", f"load {tmp_path / f'{i}.state'}", "restore"]
-            mine = drive(driver(vector, "float32"), load)
+            mine = run(driver(vector, "float32"), load)
         if not mine:
             assert "segments" in step
         elif "error" in step:

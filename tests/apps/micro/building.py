@@ -13,6 +13,7 @@ from export.micro import write_micro
 HERE = Path(__file__).resolve().parent
 LIBRARY = HERE.parents[2] / "apps" / "micro"
 STANDIN = HERE / "standin"
+PYTHONS = sys.executable, HERE.parents[2] / ".venv-older" / "bin" / "python"
 STRICT = ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-fno-exceptions", "-fno-rtti"]
 CORTEX_M4 = ["-mcpu=cortex-m4", "-mthumb", "-Os", "-fno-threadsafe-statics"]
 
@@ -44,9 +45,26 @@ def built(contract, bundle, folder, precision=None, defines=()):
     return folder / "driver"
 
 
-def drive(driver, script, log=None):
-    """Answers to the lines of a script. log: a folder where the models' inputs are written down."""
-    command = [sys.executable, HERE / "interpreters.py", *([log] if log else [])]
+def python_of(runtime):
+    """Path of a Python that has a runtime; skips the test where none does."""
+    module = {"ai-edge-litert": "ai_edge_litert", "tflite-micro": "tflite_micro"}[runtime]
+    for path in PYTHONS:
+        if Path(path).exists() and not subprocess.run([path, "-c", f"import {module}"], capture_output=True).returncode:
+            return path
+    pytest.skip(f"{runtime} is not installed")
+
+
+def drive(driver, script, log=None, python=sys.executable, runtime="ai-edge-litert"):
+    """Answers to the lines of a script.
+
+    Args:
+        driver: Of `built`.
+        script: Its lines.
+        log: A folder where the models' inputs are written down.
+        python: That has the runtime.
+        runtime: That makes the calls.
+    """
+    command = [python, HERE / "interpreters.py", runtime, *([log] if log else [])]
     done = subprocess.run(
         [driver],
         input="".join(f"{line}\n" for line in script),
