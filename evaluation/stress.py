@@ -19,7 +19,7 @@ from pipeline.degrade import AS_RECORDED, CADENCE, STRESSES, degraded
 from pipeline.errors import UserMistake, one_of
 from pipeline.options import Options
 from pipeline.recordings import Recording, read_recording, subjects
-from pipeline.run_folder import DEFAULT_ARCHITECTURE, RunFolder
+from pipeline.run_folder import DEFAULT_ARCHITECTURE, RunFolder, fold_folders
 from scoring.metrics import DRAWS, TAIL, VIEWS, agreement, confusion, plain
 from scoring.predictions import PredictedNight
 
@@ -51,8 +51,7 @@ def run_folders(folder: Path) -> list[RunFolder]:
     Raises:
         UserMistake: It is neither.
     """
-    folds = sorted(path.parent for path in Path(folder).glob("folds/*/hparams.json"))
-    return [RunFolder(path) for path in folds or [folder]]
+    return [RunFolder(path) for path in fold_folders(folder) or [folder]]
 
 
 def chosen_architectures(run: RunFolder, requested: Sequence[str] | None) -> tuple[str, ...]:
