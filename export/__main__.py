@@ -5,21 +5,22 @@ from pathlib import Path
 
 import click
 
-from pipeline.command_line import CommaList, make_folder, option, progress_bar
+from pipeline.command_line import make_folder, models_option, option, progress_bar
 from pipeline.constants import ARCHITECTURES, PRECISIONS
 from pipeline.errors import one_of
+from pipeline.run_folder import BUNDLES
 
 
 class RunOrVerify(click.Group):
     """Anything but `verify` is a run folder."""
 
-    def resolve_command(self, context, args):
+    def resolve_command(self, context: click.Context, args: list[str]) -> tuple:
         """The command of these arguments."""
         return super().resolve_command(context, args if args[0] in self.commands else ["run", *args])
 
 
 @click.group(cls=RunOrVerify, context_settings={"ignore_unknown_options": True})
-def main():
+def main() -> None:
     r"""Bundles: `RUN` rebuilds those of a run folder, `verify BUNDLE` checks one that you received.
 
     \b
@@ -32,12 +33,12 @@ def main():
 
 @main.command(hidden=True)
 @click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
-@option("architectures", type=CommaList(), default=None, help="By comma. [all of the run]")
-@option("precisions", type=CommaList(), default=PRECISIONS, help=f"By comma. [{','.join(PRECISIONS)}]")
+@models_option("architectures", "all of the run")
+@models_option("precisions", ",".join(PRECISIONS), PRECISIONS)
 @option(
     "out", type=Path, default=None, help="Where the bundles go; what is there of their name is replaced. [RUN/bundles]"
 )
-def run(run, architectures, precisions, out):
+def run(run: Path, architectures: tuple[str, ...] | None, precisions: tuple[str, ...], out: Path | None) -> None:
     """Rebuild the bundles of a run folder, from it alone. Exit code 1 if a file fails a gate: it is left out."""
     one_of("--architectures", architectures or ARCHITECTURES, ARCHITECTURES)
     one_of("--precisions", precisions, PRECISIONS)
@@ -51,7 +52,7 @@ def run(run, architectures, precisions, out):
         rejected = rebuild_bundles(
             TrainedRun(run), architectures, precisions, out, lambda message: bar.update(task, description=message)
         )
-    click.echo(str(out or run / "bundles"))
+    click.echo(str(out or run / BUNDLES))
     for file in rejected:
         click.echo(f"rejected: {file}")
     sys.exit(1 if rejected else 0)
@@ -59,8 +60,8 @@ def run(run, architectures, precisions, out):
 
 @main.command()
 @click.argument("bundle", type=click.Path(path_type=Path))
-@option("precisions", type=CommaList(), default=None, help="By comma. [all in the bundle]")
-def verify(bundle, precisions):
+@models_option("precisions", "all in the bundle")
+def verify(bundle: Path, precisions: tuple[str, ...] | None) -> None:
     """Check a bundle: digests, contract, the activity call, and the golden night within its gates."""
     from export.verify import verify_bundle
 
