@@ -14,4 +14,4 @@ def render(template: str, **values: object) -> str:
 
 def page(name: str, **values: object) -> str:
     """`scoring.pages.page` of a template in templates/pages."""
-    return pages.page(TEMPLATES / "pages", name, **values)
+    return pages.page(TEMPLATES, f"pages/{name}", **values)
