@@ -107,7 +107,8 @@ def run_all(out: Path, dataset_dir: Path, recorded: Sequence[str], options: Opti
     )
     total = COST["night"] * len(recorded) + len(options.architectures) * per_architecture
     with progress_bar() as bar:
-        task, stage_began = bar.add_task("reading nights", total=total), time.monotonic()
+        task = bar.add_task("reading nights", total=total)
+        stage_began = time.monotonic()
 
         def doing(what, cost=0):
             bar.update(task, description=what, advance=cost)

@@ -240,7 +240,8 @@ def _draw_nights(folder: Path, nights: Sequence[PredictedNight], main: dict[str,
     for name, night in {"worst": ranked[0], "median": ranked[len(ranked) // 2], "best": ranked[-1]}.items():
         epochs = whole_epochs(night)
         title = f"{night.subject}, the {name}: κ {main['subjects'][night.subject]['5']['kappa']:.2f}"
-        table, path = predictions_table(epochs), night_plot(folder, name)
+        table = predictions_table(epochs)
+        path = night_plot(folder, name)
         plots.plot_night(title, table, max(seconds, EPOCH_S), path, epochs.stages)
         captions[path.name] = f"Night {title}"
     return captions

@@ -134,7 +134,9 @@ def saliency(
         {"transition": of `lasting_transition`, "probability" of the stage, "contributions": [windows, inputs] to it,
         signed}, or None.
     """
-    sensing, stride, targets = run.sensing(), run.options.stride, sample_windows(nights)
+    sensing = run.sensing()
+    stride = run.options.stride
+    targets = sample_windows(nights)
     span, _ = span_and_block(stride)
     night_of, windows, stages = np.int32(targets).T
     models = {name: run.model(name) for name in architectures}
@@ -200,7 +202,8 @@ def saliency_of_run(
         UserMistake: The run lacks an architecture, or no night is left.
     """
     run = TrainedRun(run_folder)
-    folder, out = Path(dataset_dir or run.dataset_dir), Path(out or run.path)
+    folder = Path(dataset_dir or run.dataset_dir)
+    out = Path(out or run.path)
     architectures = run.chosen_architectures(architectures)
     nights, _ = load_nights(folder, run.options, run.unseen_subjects(folder))
     report: dict[str, Any] = {"nights": [night.subject for night in nights], "architectures": {}}

@@ -132,7 +132,8 @@ def rebuild_bundles(
 
     def judge(folder, architecture):
         progress(f"{architecture}: golden night")
-        plans, rows = read_bundle(folder).precisions, replay_golden(folder)
+        plans = read_bundle(folder).precisions
+        rows = replay_golden(folder)
         failing = [
             precision
             for precision, row in rows.items()

@@ -47,7 +47,8 @@ def cost_table(precisions: Mapping[str, dict], published: dict) -> str:
             cells.append("-" if value is None else text(value))
         return [title, *cells, theirs]
 
-    five, integer = ("figures", "views", "5"), "{:,}".format
+    five = ("figures", "views", "5")
+    integer = "{:,}".format
     small, share, millions = "{:.1e}".format, "{:.2%}".format, lambda value: f"{value / 1e6:.3f} M"
     rows = [
         row("accuracy, 5 classes", number, (*five, "accuracy"), number(published["accuracy"])),
