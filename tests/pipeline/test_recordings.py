@@ -202,7 +202,7 @@ def unusable(folder, **changed):
             "labels",
             changed("labels", 5, "120 6"),
             "line 5",
-            "stage code, expected one of [-1, 0, 1, 2, 3, 4, 5]",
+            "unknown stage code, expected one of [-1, 0, 1, 2, 3",
         ),
         ("labels", changed("labels", 5, "120 2.5"), "line 5", "unknown stage code"),
         ("activity", [f"{60 * k},0" for k in range(60)], "whole file", "counts every 60 s, expected every 15 s"),
