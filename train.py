@@ -4,11 +4,14 @@ import os
 import sys
 import time
 import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from apps.python.sleep_stager import SimulatedWarning
+from pipeline.align import Night
 from pipeline.command_line import console, make_folder, must_be_new, new_folder, option, options_of_run, progress_bar
 from pipeline.constants import ARTIFACTS, PRECISIONS
 from pipeline.errors import UserMistake
@@ -19,6 +22,9 @@ from pipeline.run_folder import RunFolder, begun, stopped_runs
 from pipeline.splits import nights_by_part, split_subjects
 from pipeline.synthetic import synthesize
 from scoring.predictions import walch_valid
+
+if TYPE_CHECKING:
+    from models.trained_run import TrainedRun
 
 SYNTHETIC = ARTIFACTS / "synthetic"
 SYNTHETIC_NIGHTS = 20
@@ -31,7 +37,7 @@ COST = {"night": 1, "epoch": 1, "file": 5, "parity": 1}  # s, roughly: the share
 @option("out", type=Path, default=None, help="The run folder. [artifacts/<date>/run_<n>]")
 @option("resume", is_flag=True, help="Go on with the stopped run in --out, or else with the newest one.")
 @click.pass_context
-def main(context, dataset_dir, out, resume, **fields):
+def main(context: click.Context, dataset_dir: Path | None, out: Path | None, resume: bool, **fields: Any) -> None:
     """Train, export and check models of sleep stages; ends with the path of the run folder."""
     warnings.simplefilter("ignore", SimulatedWarning)  # the parity report says so
     options = Options(**fields)
@@ -57,7 +63,7 @@ def main(context, dataset_dir, out, resume, **fields):
     sys.exit(0 if passed else 1)
 
 
-def synthetic_nights():
+def synthetic_nights() -> Path:
     """The folder of the synthetic nights, written the first time."""
     if not SYNTHETIC.exists():
         with progress_bar() as bar:
@@ -66,7 +72,7 @@ def synthetic_nights():
     return SYNTHETIC
 
 
-def newest_stopped_run():
+def newest_stopped_run() -> Path:
     """The newest run folder whose training did not end."""
     stopped = stopped_runs(ARTIFACTS)
     if not stopped:
@@ -74,7 +80,9 @@ def newest_stopped_run():
     return stopped[-1]
 
 
-def settings_of_stopped_run(out, options, explicit, dataset_dir):
+def settings_of_stopped_run(
+    out: Path, options: Options, explicit: Sequence[str], dataset_dir: Path | None
+) -> tuple[Options, Path]:
     """(Options, data set) of a stopped run. explicit: names of options on the command line, which must agree."""
     if not begun(out):
         raise UserMistake(f"--resume: {out}: no run to go on with")
@@ -90,7 +98,7 @@ def settings_of_stopped_run(out, options, explicit, dataset_dir):
     return asked, run.dataset_dir
 
 
-def run_all(out, dataset_dir, recorded, options):
+def run_all(out: Path, dataset_dir: Path, recorded: Sequence[str], options: Options) -> bool:
     """Everything from nights to verdict, into the folder `out`; what a stopped run finished is not done again.
 
     recorded: the data set's subjects. Returns whether all parity gates hold.
@@ -102,7 +110,8 @@ def run_all(out, dataset_dir, recorded, options):
     )
     total = COST["night"] * len(recorded) + len(options.architectures) * per_architecture
     with progress_bar() as bar:
-        task, stage_began = bar.add_task("reading nights", total=total), time.monotonic()
+        task = bar.add_task("reading nights", total=total)
+        stage_began = time.monotonic()
 
         def doing(what, cost=0):
             bar.update(task, description=what, advance=cost)
@@ -124,7 +133,7 @@ def run_all(out, dataset_dir, recorded, options):
         return train_and_check(out, nights, doing, done)
 
 
-def train_and_check(out, nights, doing, done):
+def train_and_check(out: Path, nights: Sequence[Night], doing: Callable, done: Callable) -> bool:
     """Training, export, evaluation and parity; returns whether all parity gates hold."""
     from export.build import build_bundles
     from models.train_run import train_run
@@ -146,7 +155,7 @@ def train_and_check(out, nights, doing, done):
     return passed
 
 
-def evaluate(run, nights):
+def evaluate(run: "TrainedRun", nights: Sequence[Night]) -> None:
     """Score the full models on the held-out nights: evaluation.json, report.md, and a line for each.
 
     Where none was held out, what is scored is what inner cross-validation predicted of the training nights.

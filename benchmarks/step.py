@@ -23,6 +23,7 @@ from pipeline.command_line import console, option
 from pipeline.constants import HOUR_S
 from pipeline.files import write_json
 from pipeline.quiet import native_stderr_silenced
+from pipeline.run_folder import RunFolder
 
 ROUNDS = 15  # in which all that is compared takes turns
 RUNS = 400  # of a call in each round
@@ -99,7 +100,7 @@ def report(
         As --json writes it: microseconds ("..._us"), multiply-accumulates per hour of sleep, and how many times cheaper
         a step is than the last hour anew.
     """
-    bundle = Path(run) / "bundles" / architecture
+    bundle = RunFolder(run).bundle(architecture)
     runner = Runner(bundle, precision)
     plan, contract = runner.plan, runner.contract
     preprocessing = [call for inputs in contract.preprocessing.values() for call in inputs.calls]
@@ -180,7 +181,7 @@ def lines(figures: dict) -> Iterator[str]:
 @option("architecture", default="gru", show_default=True)
 @option("precision", default="int8", show_default=True)
 @option("json", "to", type=Path, default=None, help="Write the figures here.")
-def main(run, architecture, precision, to):
+def main(run: Path, architecture: str, precision: str, to: Path | None) -> None:
     """What a step of a run's model costs, against going over the last hour each epoch."""
     figures = report(run, architecture, precision)
     click.echo("\n".join(lines(figures)))

@@ -15,6 +15,7 @@ from pipeline.command_line import (
     CommaList,
     console,
     make_folder,
+    models_option,
     must_be_new,
     new_folder,
     option,
@@ -28,6 +29,7 @@ from pipeline.nights import load_nights
 from pipeline.options import Options
 from pipeline.origin import read_origin
 from pipeline.recordings import subjects
+from pipeline.run_folder import EVALUATION, EVALUATION_PAGE, FINDINGS, PROTOCOL, SALIENCY, STRESS_PAGE
 from scoring.predictions import walch_valid
 
 LEAK = (
@@ -36,13 +38,9 @@ LEAK = (
 )
 
 run_argument = click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
-architectures_option = option("architectures", type=CommaList(), default=None, help="By comma. [all of the run]")
-precisions_option = click.option(
-    "--precisions",
-    "--precision",
-    type=CommaList(),
-    default=("float32",),
-    help="By comma; float32 is the Keras model, any other the exported file, run on the watch. [float32]",
+architectures_option = models_option("architectures", "all of the run")
+precisions_option = models_option(
+    "precisions", "float32", ("float32",), "; float32 is the Keras model, any other the exported file, run on the watch"
 )
 copy_option = option("json", "copy", type=Path, default=None, help="Write the results here, too.")
 
@@ -108,7 +106,7 @@ def run(
         work = plan(protocol, [night.subject for night in nights], options, repeats, folds, training_seeds)
         settings |= {"held_out": [fold.splits["validation"] for fold in work]}
         out = open_evaluation(out, settings, resume)
-        write_findings(out / "data_check_failures.txt", findings)
+        write_findings(out / FINDINGS, findings)
         bar.update(task, description=f"{len(work)} trainings", total=len(work))
         windows = folds if split_by == "window" else None
         try:
@@ -139,7 +137,7 @@ def open_evaluation(out: Path | None, settings: dict[str, Any], resume: bool) ->
     if resume:
         if out is None:
             raise UserMistake("--resume: name the stopped evaluation with --out")
-        before = read_json(out / "protocol.json", ": no evaluation to go on with")
+        before = read_json(out / PROTOCOL, ": no evaluation to go on with")
         for name, value in _flat(json.loads(json.dumps(settings))).items():
             if not isinstance(before, dict) or _flat(before).get(name) != value:
                 raise UserMistake(f"--resume: the evaluation in {out} has another {name} than {value}")
@@ -149,7 +147,7 @@ def open_evaluation(out: Path | None, settings: dict[str, Any], resume: bool) ->
     else:
         must_be_new(out)
         make_folder(out)
-    write_json(out / "protocol.json", settings)
+    write_json(out / PROTOCOL, settings)
     return out.resolve()
 
 
@@ -168,8 +166,8 @@ def finish(out: Path, copy: Path | None) -> None:
     """Copy the results to --json and print where the report is."""
     if copy:
         copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(out / "evaluation.json", copy)
-    click.echo(str(out / "report.md"))
+        shutil.copyfile(out / EVALUATION, copy)
+    click.echo(str(out / EVALUATION_PAGE))
 
 
 @main.command()
@@ -230,13 +228,13 @@ def saliency(run: Path, dataset_dir: Path | None, architectures: tuple[str, ...]
         from evaluation.saliency import saliency_of_run
 
         saliency_of_run(run, dataset_dir, architectures, out, lambda message: bar.update(task, description=message))
-    click.echo(str((out or run) / "saliency.json"))
+    click.echo(str((out or run) / SALIENCY))
 
 
 @main.command()
 @click.argument("folder", metavar="FOLDER", type=click.Path(path_type=Path))
 @option("dataset_dir", type=Path, default=None, help="Recordings with stages. [the held-out ones of the run]")
-@option("architectures", type=CommaList(), default=None, help="By comma. [gru, or the first of the run]")
+@models_option("architectures", "gru, or the first of the run")
 @precisions_option
 @option("stresses", default=None, help="Names of stresses, by comma; the report shows all. [all]")
 @option("seed", type=click.IntRange(0), default=0, show_default=True, help="Of what is drawn at random.")
@@ -281,7 +279,7 @@ def stress(
     write_report(out, document)
     if copy:
         write_json(copy, document)
-    click.echo(str(out / "stress.md"))
+    click.echo(str(out / STRESS_PAGE))
 
 
 def stress_names(text: str) -> list[str]:

@@ -101,7 +101,8 @@ def exchange_blocks(
     def variants(night, window):  # {channel: [1 + channels * blocks, windows, values]}, context of each
         first = max(0, window + 1 - span)
         rows = np.minimum(first + np.arange(span), window)
-        block_of_row, length = (window - rows) // size, len(nights[night])
+        block_of_row = (window - rows) // size
+        length = len(nights[night])
         elsewhere = [(rng.integers(length) + np.arange(span)) % length for _ in range(blocks)]
         exchanged = [np.where(block_of_row == block, other, rows) for block, other in enumerate(elsewhere)]
         unchanged = [rows] * blocks

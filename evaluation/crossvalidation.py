@@ -16,7 +16,7 @@ from pipeline.errors import UserMistake
 from pipeline.nights import load_nights
 from pipeline.options import Options
 from pipeline.recordings import read_recording
-from pipeline.run_folder import RunFolder, held_out_predictions
+from pipeline.run_folder import PREDICTIONS, RunFolder, fold_folder, held_out_predictions, predictions_of
 from pipeline.splits import nights_by_part
 from scoring.predictions import (
     PROBABILITY_COLUMNS,
@@ -146,7 +146,8 @@ def run_folds(
     Other arguments are those of `run_fold`; progress is called after each fold.
     """
     work = (
-        delayed(run_fold)(out / "folds" / fold.name, dataset_dir, fold, options, precisions, windows) for fold in folds
+        delayed(run_fold)(fold_folder(out, fold.name), dataset_dir, fold, options, precisions, windows)
+        for fold in folds
     )
     for _ in Parallel(jobs, batch_size=1, return_as="generator_unordered")(work):
         progress()
@@ -178,7 +179,7 @@ def collect_results(
     results = []
     for precision in precisions:
         for seed, repeat in dict.fromkeys((fold.seed, fold.repeat) for fold in folds):
-            folders = [out / "folds" / fold.name for fold in folds if (fold.seed, fold.repeat) == (seed, repeat)]
+            folders = [fold_folder(out, fold.name) for fold in folds if (fold.seed, fold.repeat) == (seed, repeat)]
             pooled = {}
             for architecture in options.architectures:
                 by_point = _pooled_by_point(folders, architecture, precision, valid)
@@ -219,11 +220,11 @@ def _sorted(results: list[Result], precisions: Sequence[str]) -> list[Result]:
 
 def write_tables(out: Path, results: Sequence[Result]) -> None:
     """Write predictions.csv of the first result, and predictions/<model>.csv of each at the default operating point."""
-    write_predictions(out / "predictions.csv", results[0])
+    write_predictions(out / PREDICTIONS, results[0])
     for result in results:
         if result.operating_point == DEFAULT:
-            name = f"{result.architecture}.{result.precision}.seed_{result.seed}.repeat_{result.repeat}"
-            write_predictions(out / "predictions" / f"{name}.csv", result)
+            training = f"seed_{result.seed}", f"repeat_{result.repeat}"
+            write_predictions(predictions_of(out, result.architecture, result.precision, *training), result)
 
 
 def merge_by_subject(nights: Sequence[PredictedNight], valid: dict[str, np.ndarray]) -> list[PredictedNight]:

@@ -11,6 +11,16 @@ from evaluation.report_page import report_page
 from pipeline.constants import EPOCH_S
 from pipeline.errors import UserMistake
 from pipeline.files import write_json, write_whole
+from pipeline.run_folder import (
+    BLAND_ALTMAN,
+    BY_HOUR,
+    CONFUSION,
+    CONFUSION_VIEWS,
+    EVALUATION,
+    EVALUATION_PAGE,
+    RELIABILITY,
+    night_plot,
+)
 from scoring import plots
 from scoring.metrics import (
     VIEWS,
@@ -59,8 +69,8 @@ def report(folder: Path, protocol: dict, results: Sequence[Result], seconds: int
     spread = summary(entries, [confusions(nights, "5") for nights in scored_nights])
     document = plain({"protocol": protocol, "results": entries, "summary": spread})
     captions = draw(folder, results, scored_nights, entries[0], seconds)
-    write_json(folder / "evaluation.json", document)
-    write_whole(folder / "report.md", report_page(document, captions))
+    write_json(folder / EVALUATION, document)
+    write_whole(folder / EVALUATION_PAGE, report_page(document, captions))
     return document
 
 
@@ -207,19 +217,19 @@ def draw(
         if result.operating_point == "default" and result.architecture not in panels:
             panels[result.architecture] = _confusion_panel(nights, "5")
     if panels:
-        plots.plot_confusion(panels, folder / "confusion.png")
-        captions["confusion.png"] = "Confusion, five stages, of each architecture"
+        plots.plot_confusion(panels, folder / CONFUSION)
+        captions[CONFUSION] = "Confusion, five stages, of each architecture"
     nights = scored_nights[0]
     views = {f"{view} classes": _confusion_panel(nights, view) for view in VIEWS}
-    plots.plot_confusion(views, folder / "confusion_views.png")
-    captions["confusion_views.png"] = "Confusion in every view"
-    plots.plot_reliability(main["calibration"], folder / "reliability.png")
-    captions["reliability.png"] = "Reliability: how often a stage predicted with some probability is right"
-    plots.plot_by_hour(main["by_hour"], folder / "by_hour.png")
-    captions["by_hour.png"] = "Accuracy and κ by hour of the night"
+    plots.plot_confusion(views, folder / CONFUSION_VIEWS)
+    captions[CONFUSION_VIEWS] = "Confusion in every view"
+    plots.plot_reliability(main["calibration"], folder / RELIABILITY)
+    captions[RELIABILITY] = "Reliability: how often a stage predicted with some probability is right"
+    plots.plot_by_hour(main["by_hour"], folder / BY_HOUR)
+    captions[BY_HOUR] = "Accuracy and κ by hour of the night"
     scored, predicted = map(sleep_table, hypnograms(nights, seconds))
-    if len(nights) > 1 and plots.plot_bland_altman(scored, predicted, folder / "bland_altman.png"):
-        captions["bland_altman.png"] = "Bland-Altman: predicted minus scored against scored"
+    if len(nights) > 1 and plots.plot_bland_altman(scored, predicted, folder / BLAND_ALTMAN):
+        captions[BLAND_ALTMAN] = "Bland-Altman: predicted minus scored against scored"
     return captions | _draw_nights(folder, nights, main, seconds)
 
 
@@ -231,8 +241,9 @@ def _draw_nights(folder: Path, nights: Sequence[PredictedNight], main: dict[str,
         epochs = whole_epochs(night)
         title = f"{night.subject}, the {name}: κ {main['subjects'][night.subject]['5']['kappa']:.2f}"
         table = predictions_table(epochs)
-        plots.plot_night(title, table, max(seconds, EPOCH_S), folder / f"night_{name}.png", epochs.stages)
-        captions[f"night_{name}.png"] = f"Night {title}"
+        path = night_plot(folder, name)
+        plots.plot_night(title, table, max(seconds, EPOCH_S), path, epochs.stages)
+        captions[path.name] = f"Night {title}"
     return captions
 
 

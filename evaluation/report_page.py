@@ -1,13 +1,13 @@
-"""report.md: the figures of evaluation.json as tables for people, with the plots; its text is templates/report.md."""
+"""report.md: the figures of evaluation.json as tables for people, with the plots; text in templates/report.md.jinja."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
 from pipeline.constants import STAGES
+from pipeline.run_folder import EVALUATION_PAGE
 from scoring.metrics import VIEWS
+from scoring.pages import page
 from scoring.sleep_statistics import UNITS
 from scoring.tables import markdown_table, number
 
@@ -23,8 +23,9 @@ def report_page(document: Mapping[str, Any], plots: Mapping[str, str]) -> str:
     """
     results, main, protocol = document["results"], document["results"][0], document["protocol"]
     several = [group for group in document["summary"] if group["results"] > 1]
-    return render(
-        "report.md",
+    return page(
+        TEMPLATES,
+        EVALUATION_PAGE,
         leak=protocol.get("split_by") == "window",
         simulated=protocol.get("simulated", False),
         protocol={name: value for name, value in protocol.items() if not isinstance(value, dict | list)},
@@ -40,18 +41,6 @@ def report_page(document: Mapping[str, Any], plots: Mapping[str, str]) -> str:
         subjects=_subjects_table(main),
         plots=plots,
     )
-
-
-def render(name: str, **values: object) -> str:
-    """A page of templates/ filled in, with one blank line between blocks, whatever parts are left out.
-
-    Raises:
-        jinja2.UndefinedError: A value is missing.
-    """
-    environment = Environment(loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined)
-    text = environment.get_template(name).render(values)
-    blocks = (block.strip("\n") for block in text.split("\n\n"))
-    return "\n\n".join(filter(None, blocks)) + "\n"
 
 
 def _interval(value: float, limits: Sequence[float] | None) -> str:

@@ -17,6 +17,7 @@ from pipeline.align import Night
 from pipeline.constants import CHANNELS, EPOCH_S, STAGES
 from pipeline.files import write_json
 from pipeline.nights import load_nights
+from pipeline.run_folder import SALIENCY, saliency_plot
 
 WINDOWS = 8  # explained of each stage and night, evenly spaced
 CLOCK = "clock"  # the input that is no channel
@@ -46,7 +47,7 @@ def input_of(feature: str) -> str:
     for channel in CHANNELS:
         if f"{feature}_".startswith(f"{channel}_"):
             return channel
-    raise ValueError(f"{feature}: a feature of no known input")
+    raise ValueError(f"{feature}: a feature of none of the inputs")
 
 
 def newest_first(contribution: np.ndarray, span: int) -> np.ndarray:
@@ -133,7 +134,9 @@ def saliency(
         {"transition": of `lasting_transition`, "probability" of the stage, "contributions": [windows, inputs] to it,
         signed}, or None.
     """
-    sensing, stride, targets = run.sensing(), run.options.stride, sample_windows(nights)
+    sensing = run.sensing()
+    stride = run.options.stride
+    targets = sample_windows(nights)
     span, _ = span_and_block(stride)
     night_of, windows, stages = np.int32(targets).T
     models = {name: run.model(name) for name in architectures}
@@ -199,12 +202,13 @@ def saliency_of_run(
         UserMistake: The run lacks an architecture, or no night is left.
     """
     run = TrainedRun(run_folder)
-    folder, out = Path(dataset_dir or run.dataset_dir), Path(out or run.path)
+    folder = Path(dataset_dir or run.dataset_dir)
+    out = Path(out or run.path)
     architectures = run.chosen_architectures(architectures)
     nights, _ = load_nights(folder, run.options, run.unseen_subjects(folder))
     report: dict[str, Any] = {"nights": [night.subject for night in nights], "architectures": {}}
     for name, result in saliency(run, architectures, nights, progress).items():
-        plot_saliency(name, result, nights, run.options, out / f"saliency_{name}.png")
+        plot_saliency(name, result, nights, run.options, saliency_plot(out, name))
         report["architectures"][name] = {
             stage: {
                 kind: summary(curve, result["inputs"][: curve.shape[1]], minutes)
@@ -212,5 +216,5 @@ def saliency_of_run(
             }
             for stage, curves in result["stages"].items()
         }
-    write_json(out / "saliency.json", report)
+    write_json(out / SALIENCY, report)
     return report

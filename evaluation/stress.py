@@ -20,7 +20,7 @@ from pipeline.errors import UserMistake, one_of
 from pipeline.options import Options
 from pipeline.origin import read_origin
 from pipeline.recordings import Recording, read_recording, subjects
-from pipeline.run_folder import DEFAULT_ARCHITECTURE, RunFolder
+from pipeline.run_folder import DEFAULT_ARCHITECTURE, RunFolder, fold_folders
 from scoring.metrics import DRAWS, TAIL, VIEWS, agreement, confusion, plain
 from scoring.predictions import PredictedNight
 
@@ -52,8 +52,7 @@ def run_folders(folder: Path) -> list[RunFolder]:
     Raises:
         UserMistake: It is neither.
     """
-    folds = sorted(path.parent for path in Path(folder).glob("folds/*/hparams.json"))
-    return [RunFolder(path) for path in folds or [folder]]
+    return [RunFolder(path) for path in fold_folders(folder) or [folder]]
 
 
 def chosen_architectures(run: RunFolder, requested: Sequence[str] | None) -> tuple[str, ...]:
@@ -198,18 +197,7 @@ def stress_test(
             run.existing(run.model_path(architecture).name)
             if precision != "float32":
                 run.bundle(architecture)
-    work = [(run, subject) for run in runs for subject in held_out_subjects(run, dataset_dir)]
-    calls = (
-        delayed(count_night)(run.path, dataset_dir or run.dataset_dir, subject, models, stresses, seed)
-        for run, subject in work
-    )
-    counted: dict[tuple[int, str], list[dict]] = {}  # (seed of the training, subject): one per repeat
-    progress(0, len(work))
-    for i, (run, subject), counts in zip(
-        range(len(work)), work, Parallel(jobs, batch_size=1, return_as="generator")(calls), strict=True
-    ):
-        counted.setdefault((run.options.seed, subject), []).append(counts)
-        progress(i + 1, len(work))
+    counted = _count_nights(runs, dataset_dir, models, stresses, seed, jobs, progress)
     scored = {key: [counts for counts in repeats if counts] for key, repeats in counted.items()}
     tested = list(dict.fromkeys(subject for (_, subject), repeats in scored.items() if repeats))
     if not tested:
@@ -233,6 +221,31 @@ def stress_test(
         "results": results,
     }
     return plain(document)
+
+
+def _count_nights(
+    runs: Sequence[RunFolder],
+    dataset_dir: Path | None,
+    models: Sequence[Model],
+    stresses: Sequence[str],
+    seed: int,
+    jobs: int,
+    progress: Callable[[int, int], object],
+) -> dict[tuple[int, str], list[dict]]:
+    """{(seed of the training, subject): what `count_night` gives, once per repeat} of all held-out nights."""
+    work = [(run, subject) for run in runs for subject in held_out_subjects(run, dataset_dir)]
+    calls = (
+        delayed(count_night)(run.path, dataset_dir or run.dataset_dir, subject, models, stresses, seed)
+        for run, subject in work
+    )
+    counted: dict[tuple[int, str], list[dict]] = {}
+    progress(0, len(work))
+    for i, (run, subject), counts in zip(
+        range(len(work)), work, Parallel(jobs, batch_size=1, return_as="generator")(calls), strict=True
+    ):
+        counted.setdefault((run.options.seed, subject), []).append(counts)
+        progress(i + 1, len(work))
+    return counted
 
 
 def _stack(cells: Sequence[Sequence[Sequence[NightCounts]]]) -> NightCounts:

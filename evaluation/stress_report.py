@@ -1,4 +1,4 @@
-"""What a stress test writes: stress.json, stress.md (its text is templates/stress.md) and stress.png."""
+"""What a stress test writes: stress.json, stress.md (its text is templates/stress.md.jinja) and stress.png."""
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
@@ -7,11 +7,13 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 
-from evaluation.report_page import render
+from evaluation.report_page import TEMPLATES
 from pipeline.constants import STAGES
 from pipeline.degrade import AS_RECORDED
 from pipeline.files import write_json, write_whole
+from pipeline.run_folder import STRESS, STRESS_PAGE, STRESS_PLOT
 from scoring.metrics import VIEWS
+from scoring.pages import page
 from scoring.plots import save
 from scoring.stress_tables import cadence_table, change_text, percentage
 from scoring.tables import markdown_table, number
@@ -25,9 +27,9 @@ COLOURS = ("#4477aa", "#ee6677", "#228833", "#aa3377", "#ccbb44", "#66ccee")  # 
 def write_report(folder: Path, document: Mapping[str, Any]) -> None:
     """Write stress.json, stress.md and stress.png into a folder. document: of `stress_test`."""
     folder = Path(folder)
-    drawn = plot_stresses(document["results"], folder / "stress.png")
-    write_whole(folder / "stress.md", stress_page(document, drawn))
-    write_json(folder / "stress.json", document)
+    drawn = plot_stresses(document["results"], folder / STRESS_PLOT)
+    write_whole(folder / STRESS_PAGE, stress_page(document, drawn))
+    write_json(folder / STRESS, document)
 
 
 def stress_page(document: Mapping[str, Any], drawn: bool = True) -> str:
@@ -41,7 +43,7 @@ def stress_page(document: Mapping[str, Any], drawn: bool = True) -> str:
         result | {"cadence": cadence_table(result["cadence"]), "stresses": stress_table(result["stresses"])}
         for result in document["results"]
     ]
-    return render("stress.md", **{**document, "results": results}, drawn=drawn)
+    return page(TEMPLATES, STRESS_PAGE, **{**document, "results": results}, drawn=drawn)
 
 
 def stress_table(rows: Sequence[Mapping[str, Any]]) -> str:

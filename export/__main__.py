@@ -5,27 +5,22 @@ from pathlib import Path
 
 import click
 
-from pipeline.command_line import CommaList, make_folder, option, progress_bar
+from pipeline.command_line import make_folder, models_option, option, progress_bar
 from pipeline.constants import ARCHITECTURES, PRECISIONS
 from pipeline.errors import UserMistake, one_of
+from pipeline.run_folder import BUNDLES
 
 
 class RunOrCommand(click.Group):
     """Anything but the name of a command is a run folder."""
 
-    def resolve_command(self, context, args):
+    def resolve_command(self, context: click.Context, args: list[str]) -> tuple:
         """The command of these arguments."""
         return super().resolve_command(context, args if args[0] in self.commands else ["run", *args])
 
 
-def precisions_option(command):
-    """--precisions, also spelt --precision."""
-    spellings = "--precisions", "--precision", "precisions"
-    return click.option(*spellings, type=CommaList(), default=None, help="By comma. [all]")(command)
-
-
 @click.group(cls=RunOrCommand, context_settings={"ignore_unknown_options": True})
-def main():
+def main() -> None:
     r"""Bundles: `RUN` rebuilds those of a run folder, `RUN --for PLATFORM` writes what an app ships.
 
     \b
@@ -39,13 +34,19 @@ def main():
 
 @main.command(hidden=True)
 @click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
-@option("architectures", type=CommaList(), default=None, help="By comma. [all of the run]")
-@precisions_option
+@models_option("architectures", "all of the run")
+@models_option("precisions", "all")
 @option("for", "platform", default=None, help="What an app ships: android, ios, web, python, micro or any.")
 @option(
     "out", type=Path, default=None, help="Where the bundles go; what is there of their name is replaced. [RUN/bundles]"
 )
-def run(run, architectures, precisions, platform, out):
+def run(
+    run: Path,
+    architectures: tuple[str, ...] | None,
+    precisions: tuple[str, ...] | None,
+    platform: str | None,
+    out: Path | None,
+) -> None:
     """Rebuild the bundles of a run folder, from it alone. Exit code 1 if a file fails a gate: it is left out."""
     one_of("--architectures", architectures or ARCHITECTURES, ARCHITECTURES)
     one_of("--precisions", precisions or PRECISIONS, PRECISIONS)
@@ -66,7 +67,7 @@ def run(run, architectures, precisions, platform, out):
             out,
             lambda message: bar.update(task, description=message),
         )
-    click.echo(str(out or run / "bundles"))
+    click.echo(str(out or run / BUNDLES))
     for file in rejected:
         click.echo(f"rejected: {file}")
     sys.exit(1 if rejected else 0)
@@ -98,8 +99,8 @@ def zip_bundle(bundle, out):
 
 @main.command()
 @click.argument("bundle", type=click.Path(path_type=Path))
-@precisions_option
-def verify(bundle, precisions):
+@models_option("precisions", "all in the bundle")
+def verify(bundle: Path, precisions: tuple[str, ...] | None) -> None:
     """Check a bundle, folder or zip: digests, contract, the activity call, and the golden night within its gates."""
     from export.archive import opened_bundle
     from export.verify import verify_bundle

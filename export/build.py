@@ -5,6 +5,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from export.bundle import complete_bundle, install_bundle, read_bundle, recover_bundle, reject_precisions
@@ -16,6 +17,7 @@ from models.trained_run import TrainedRun
 from pipeline.constants import PRECISIONS
 from pipeline.errors import UserMistake
 from pipeline.files import reading
+from pipeline.run_folder import PARITY, rejected_files
 
 
 def convert_in_child(
@@ -121,16 +123,17 @@ def rebuild_bundles(
     architectures = run.chosen_architectures(architectures)
     if out is None and set(precisions) != set(PRECISIONS):
         raise UserMistake(f"--precisions {','.join(precisions)}: name an --out too; the run's own bundles have all")
-    rejected_in = (lambda name: out / "rejected" / name) if out else run.rejected
+    rejected_in = partial(rejected_files, out) if out else run.rejected
     with reading(run.parity_report):  # what the reports need is looked at before anything is replaced
-        failed = [row for row in run.list_in(run.parity_report.name, "models") if not row["passed"]]
+        failed = [row for row in run.list_in(PARITY, "models") if not row["passed"]]
         failed = [(row["architecture"], row["precision"], row["measured"]["files"]) for row in failed]
     run.evaluation_results()
     rejected: list[Path] = []
 
     def judge(folder, architecture):
         progress(f"{architecture}: golden night")
-        plans, rows = read_bundle(folder).precisions, replay_golden(folder)
+        plans = read_bundle(folder).precisions
+        rows = replay_golden(folder)
         failing = [
             precision
             for precision, row in rows.items()

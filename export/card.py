@@ -3,7 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from export.pages import has_scores, page, stage_table
+from export.pages import has_scores, stage_table
+from export.rendering import page
 from pipeline.constants import STAGES
 from pipeline.run_folder import RunFolder
 from scoring.stress_tables import cadence_table, change_text, percentage
@@ -80,7 +81,7 @@ def float32_results(run: RunFolder, architecture: str) -> dict[str, dict]:
 
 def stress_results(run: RunFolder, architecture: str) -> dict[str, Any]:
     """The entry of the run's stress.json for an architecture, of the full model if it has that; {} of none."""
-    results = run.list_in(run.stress_report.name, "results")
+    results = run.stress_results()
     entries = {entry["precision"]: entry for entry in results if entry["architecture"] == architecture}
     return entries.get("float32") or next(iter(entries.values()), {})
 

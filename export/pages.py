@@ -3,16 +3,10 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from export.rendering import render
+from export.rendering import page
 from pipeline.constants import STAGES
 from scoring.metrics import VIEWS
 from scoring.tables import kilobytes, markdown_table, number
-
-
-def page(name: str, **values: object) -> str:
-    """A page of templates/pages filled in, without the blank lines that parts which are left out leave."""
-    parts = render(f"pages/{name}", **values).split("\n\n")
-    return "\n\n".join(part.strip("\n") for part in parts if part.strip()) + "\n"
 
 
 def report_page(document: dict, captions: Mapping[str, str]) -> str:
@@ -53,7 +47,8 @@ def cost_table(precisions: Mapping[str, dict], published: dict) -> str:
             cells.append("-" if value is None else text(value))
         return [title, *cells, theirs]
 
-    five, integer = ("figures", "views", "5"), "{:,}".format
+    five = ("figures", "views", "5")
+    integer = "{:,}".format
     small, share, millions = "{:.1e}".format, "{:.2%}".format, lambda value: f"{value / 1e6:.3f} M"
     rows = [
         row("accuracy, 5 classes", number, (*five, "accuracy"), number(published["accuracy"])),

@@ -2,23 +2,16 @@
 
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from scoring import pages
 
 TEMPLATES = Path(__file__).parent / "templates"
-ENVIRONMENT = Environment(loader=FileSystemLoader(TEMPLATES), undefined=StrictUndefined, keep_trailing_newline=True)
 
 
 def render(template: str, **values: object) -> str:
-    """A template filled in.
+    """`scoring.pages.render` of a template of this folder, such as "apps/README.md"."""
+    return pages.render(TEMPLATES, template, **values)
 
-    Args:
-        template: Path below templates/, without the suffix .jinja.
-        **values: By the names that the template uses.
 
-    Returns:
-        The text.
-
-    Raises:
-        jinja2.UndefinedError: A value is missing.
-    """
-    return ENVIRONMENT.get_template(f"{template}.jinja").render(values)
+def page(name: str, **values: object) -> str:
+    """`scoring.pages.page` of a template in templates/pages."""
+    return pages.page(TEMPLATES, f"pages/{name}", **values)

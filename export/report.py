@@ -101,7 +101,8 @@ def write_report(bundle: Path, run: RunFolder) -> None:
 def report_document(bundle: Path, run: RunFolder) -> dict:
     """What report.json holds."""
     contract = Contract.read(bundle)
-    architecture, calls = contract.architecture, contract.files()
+    architecture = contract.architecture
+    calls = contract.files()
     windows_per_hour = HOUR_S // contract.seconds.stride
     latency = latencies(bundle, {name: call.signature for name, call in calls.items()})
     files: dict[str, dict] = {}

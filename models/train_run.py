@@ -119,7 +119,8 @@ def features_of_parts(run: TrainedRun, parts: Mapping[str, Sequence[Night]]) -> 
         itself as often as AS_RECORDED asks and then its variants; "inner_validation" and "validation": per night one
         such pair}.
     """
-    sensing, options = Sensing(run.options, run.channels), run.options
+    sensing = Sensing(run.options, run.channels)
+    options = run.options
     varied = [*parts["train"], *(parts["inner_validation"] if options.inner_folds else ())]
     variants = [night_variants(night, options, [options.seed, i], options.variants) for i, night in enumerate(varied)]
     nights = [*parts["train"], *parts["inner_validation"], *parts["validation"]]
@@ -163,7 +164,8 @@ def train_architecture(
         A row per training epoch: as models.training logs it, "architecture", and whether it is the one kept ("best").
     """
     run.partial(architecture).mkdir(parents=True, exist_ok=True)
-    log, model = run.accuracy_log(architecture), run.model_path(architecture)
+    log = run.accuracy_log(architecture)
+    model = run.model_path(architecture)
     rows = read_json(log) if log.exists() else []
     if not model.exists():
 

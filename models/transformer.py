@@ -137,7 +137,8 @@ class Transformer(Network):
 
     def step(self, x, states):
         """Features [B, F], states {name: [B, W, D]} -> probabilities [B, 5], states after the window."""
-        x, after = self.enter(x), {}  # (B, D)
+        x = self.enter(x)  # (B, D)
+        after = {}
         for i, block in enumerate(self.blocks):
             # the time axis is added here only: an older runtime's 16-bit products give but the first of [1, 1, n]
             query, key, value = (projected[:, None] for projected in block.project(x))  # (B, 1, D)

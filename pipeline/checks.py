@@ -79,7 +79,7 @@ CODES = [*STAGE_OF_CODE]
 SCORING = pa.DataFrameSchema(  # labels that fail make the night unusable
     {
         "t": _column(pa.Check(lambda t: t % EPOCH_S == 0, error=f"time off the {EPOCH_S}-s grid", **LEAN)),
-        "stage": _column(pa.Check.isin(CODES, error=f"unknown stage code, known are {CODES}", **LEAN)),
+        "stage": _column(pa.Check.isin(CODES, error=f"unknown stage code, expected one of {CODES}", **LEAN)),
     }
 )
 

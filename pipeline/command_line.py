@@ -33,6 +33,7 @@ HELP = {
     "inner_folds": "Folds within the training subjects that choose operating points; 0 for none.",
     "seed": "Same seed, same split and weights.",
 }
+SINGULAR = {"architectures": "--architecture", "precisions": "--precision"}  # does as well
 
 
 class CommaList(click.ParamType):
@@ -48,7 +49,7 @@ class CommaList(click.ParamType):
 
 
 def option(name: str, into: str | None = None, **settings: Any) -> Callable:
-    """A click option that is also spelt with dashes.
+    """A click option that is also spelt with dashes; a list of models in the singular, too.
 
     Args:
         name: Of the option, with underscores.
@@ -57,8 +58,20 @@ def option(name: str, into: str | None = None, **settings: Any) -> Callable:
     """
     if settings.get("type") is Path:
         settings["type"] = click.Path(path_type=Path)
-    spellings = dict.fromkeys([f"--{name}", f"--{name.replace('_', '-')}"])
+    spellings = dict.fromkeys([f"--{name}", f"--{name.replace('_', '-')}", SINGULAR.get(name, f"--{name}")])
     return click.option(*spellings, into or name, **settings)
+
+
+def models_option(name: str, shown: str, default: tuple[str, ...] | None = None, about: str = "") -> Callable:
+    """The option --architectures or --precisions of what works with the models of a run: a list by comma.
+
+    Args:
+        name: "architectures" or "precisions".
+        shown: What holds by default, for people.
+        default: The same, as the command takes it.
+        about: Further help.
+    """
+    return option(name, type=CommaList(), default=default, help=f"By comma{about}. [{shown}]")
 
 
 def progress_bar() -> Progress:

@@ -228,7 +228,9 @@ def _read(folder, subject, layout, findings):
 def _parsed_by_line(path, subject, layout, findings):
     """The file's numbers, NaN for text, of all lines that have the right number of fields; others are reported."""
     columns = layout.columns
-    numbers, lines, wrong = array("d"), [], []
+    numbers = array("d")
+    lines = []
+    wrong = []
     last: tuple[int, list[str]] = 0, []  # number and fields of the last line with text
     with open(path, encoding="utf-8-sig", errors="replace") as file:
         for i, line in enumerate(file, 1):
@@ -250,7 +252,8 @@ def _parsed_by_line(path, subject, layout, findings):
         raise layout.unusable(subject, what)
     if sum(bool(text.strip()) for text in last[1]) < len(columns):
         findings.append(Finding(layout.name(subject), f"line {last[0]}", "truncated last line", ROW_DROPPED))
-        frame, wrong = frame.drop(last[0], errors="ignore"), [i for i in wrong if i != last[0]]
+        frame = frame.drop(last[0], errors="ignore")
+        wrong = [i for i in wrong if i != last[0]]
     if wrong:
         what = f"wrong number of fields; expected '{layout.line}'"
         findings.append(Finding(layout.name(subject), lines_text(wrong), what, ROW_DROPPED))

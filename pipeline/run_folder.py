@@ -36,6 +36,17 @@ OPERATING_POINTS = "operating_points.json"
 GOLDEN = ("golden.npz", "golden_2.npz", "golden_3.npz")
 CALIBRATION = "calibration.npz"
 BUNDLES = "bundles"
+FINDINGS = "data_check_failures.txt"
+VALIDATION_SAMPLE = "validation_sample.csv"
+PARITY = "parity.json"
+# what evaluations write, into a run folder or into a folder of their own
+EVALUATION, EVALUATION_PAGE = "evaluation.json", "report.md"
+CONFUSION, CONFUSION_VIEWS = "confusion.png", "confusion_views.png"
+RELIABILITY, BY_HOUR, BLAND_ALTMAN = "reliability.png", "by_hour.png", "bland_altman.png"
+PREDICTIONS = "predictions.csv"  # of the first result; all are in the folder of the same name
+PROTOCOL = "protocol.json"  # of an evaluation: what was asked for
+STRESS, STRESS_PAGE, STRESS_PLOT = "stress.json", "stress.md", "stress.png"
+SALIENCY = "saliency.json"
 
 INCOMPLETE = ": an incomplete run folder (train.py --resume --out finishes a stopped run)"
 DEFAULT_ARCHITECTURE = "gru"  # of what predicts or replays with one bundle
@@ -146,13 +157,13 @@ class RunFolder:
 
     def write_findings(self, findings: Sequence[Finding]) -> None:
         """Write data_check_failures.txt."""
-        write_findings(self.path / "data_check_failures.txt", findings)
+        write_findings(self.path / FINDINGS, findings)
 
     def write_validation_sample(self, night: Night) -> None:
         """Write the middle window of a night as the models are fed it: a column per channel, a line per value."""
         middle = len(night) // 2
         columns = {name: pd.Series(night.values(name, self.options)[middle]) for name in self.channels}
-        write_whole(self.path / "validation_sample.csv", pd.DataFrame(columns).to_csv(index=False))
+        write_whole(self.path / VALIDATION_SAMPLE, pd.DataFrame(columns).to_csv(index=False))
 
     @cached_property
     def scaler(self) -> dict[str, list]:
@@ -285,7 +296,7 @@ class RunFolder:
 
     def rejected(self, architecture: str) -> Path:
         """Where files of an architecture go whose parity gate failed."""
-        return self.path / "rejected" / architecture
+        return rejected_files(self.path, architecture)
 
     # parity, scores and predictions
 
@@ -296,7 +307,7 @@ class RunFolder:
     @property
     def parity_report(self) -> Path:
         """Where the parity report that ends the training is written."""
-        return self.path / "parity.json"
+        return self.path / PARITY
 
     def new_parity_check(self) -> Path:
         """Where the next of the later parity checks writes its report: a file that does not exist yet."""
@@ -312,7 +323,7 @@ class RunFolder:
 
     def evaluation_results(self) -> list[dict]:
         """Scores of the models on the held-out subjects, as evaluation.json has them; [] before they are scored."""
-        return self.list_in("evaluation.json", "results")
+        return self.list_in(EVALUATION, "results")
 
     def list_in(self, name: str, field: str) -> list:
         """The list under a field of a JSON file; [] where there is no such file, UserMistake where no such list."""
@@ -323,14 +334,13 @@ class RunFolder:
             raise UserMistake(f"{self.path / name}: no list {field!r} in it; remove the file, or make it anew")
         return content[field]
 
-    @property
-    def stress_report(self) -> Path:
-        """Where a stress test of the run's own held-out nights is written."""
-        return self.path / "stress.json"
+    def stress_results(self) -> list[dict]:
+        """Results of the stress test of the run's held-out nights, as stress.json has them; [] where there is none."""
+        return self.list_in(STRESS, "results")
 
     def predictions(self, *names: str | None) -> Path:
         """Where `predict` writes by default. names: architecture, precision and operating point, if any."""
-        return self.path / "predictions" / ".".join([*filter(None, names), "csv"])
+        return predictions_of(self.path, *filter(None, names))
 
     def scores(self, dataset_dir: Path, precision: str) -> Path:
         """The folder where `score` writes by default."""
@@ -346,6 +356,36 @@ class RunFolder:
     def chosen_architectures(self, requested: Sequence[str] | None) -> tuple[str, ...]:
         """The requested architectures, or all of the run; UserMistake for one that it lacks."""
         return one_of("--architectures", requested or self.options.architectures, self.options.architectures)
+
+
+def rejected_files(folder: Path, architecture: str) -> Path:
+    """Where rejected files of an architecture go, beside the bundles in a run folder or in another one."""
+    return Path(folder) / "rejected" / architecture
+
+
+def predictions_of(folder: Path, *names: str) -> Path:
+    """Where a run or an evaluation keeps what a model predicted; names, put together, tell which."""
+    return Path(folder) / "predictions" / ".".join([*names, "csv"])
+
+
+def night_plot(folder: Path, name: str) -> Path:
+    """The plot of a night in an evaluation's report: the "worst", "median" or "best" one."""
+    return Path(folder) / f"night_{name}.png"
+
+
+def saliency_plot(folder: Path, architecture: str) -> Path:
+    """The plot of an architecture's saliency."""
+    return Path(folder) / f"saliency_{architecture}.png"
+
+
+def fold_folder(evaluation: Path, fold: str) -> Path:
+    """The run folder of a fold of an evaluation, by the fold's name."""
+    return Path(evaluation) / "folds" / fold
+
+
+def fold_folders(evaluation: Path) -> list[Path]:
+    """Run folders of all folds that were begun in the folder of an evaluation; [] where it is no evaluation."""
+    return sorted(path.parent for path in Path(evaluation).glob(f"folds/*/{HPARAMS}"))
 
 
 def held_out_predictions(folder: Path, architecture: str, precision: str) -> Path:

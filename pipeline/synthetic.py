@@ -58,7 +58,8 @@ def hypnogram(rng: np.random.Generator, epochs: int) -> np.ndarray:
     tilt = np.tile(rng.lognormal(0, 0.3, len(STAGES)), (epochs, 1))
     tilt[:, 3] *= np.where((phase > 0.06) & (phase < 0.65), 3.8 * 0.45**cycle, 0.1)
     tilt[:, 4] *= np.where(phase > 1 - np.minimum(0.2 + 0.09 * cycle, 0.45), 6, 0.05)
-    stages, stage = np.zeros(epochs, int), 1
+    stages = np.zeros(epochs, int)
+    stage = 1
     for i, chance in enumerate(rng.random(epochs)):
         if i >= onset:
             weights = NEXT[stage] * tilt[i]
@@ -141,7 +142,8 @@ def acceleration(rng: np.random.Generator, effort: np.ndarray, hz: float) -> tup
         (t in s, [samples]; x, y, z in g, [3, samples]).
     """
     seconds = np.arange(len(effort)) - BEFORE_S
-    first, rate = -int(BEFORE_S ** rng.random()), 1.002 * hz
+    first = -int(BEFORE_S ** rng.random())
+    rate = 1.002 * hz
     clock = first + np.arange(int((seconds[-1] - first) * rate)) / rate
     onset = np.diff(effort, prepend=0) > 0.5
     large, small = np.cumsum(onset & (effort > 9)), np.cumsum(onset)  # a new posture, a slight tilt
@@ -149,7 +151,8 @@ def acceleration(rng: np.random.Generator, effort: np.ndarray, hz: float) -> tup
     down = lfilter([0.5], [1, -0.5], down / np.linalg.norm(down, axis=1, keepdims=True), axis=0)
     breath = 2e-3 * np.sin(np.cumsum(rng.standard_normal(len(clock), np.float32) * 2 + 1.6) / hz)
     # noise falling as 1/f above 1.1 Hz, whose 3-11 Hz band peaks at about one bin per second where the effort is 1
-    envelope, pole = np.interp(clock, seconds, 0.03 * effort), np.exp(-2 * np.pi * 1.1 / hz)
+    envelope = np.interp(clock, seconds, 0.03 * effort)
+    pole = np.exp(-2 * np.pi * 1.1 / hz)
     xyz = np.empty((3, len(clock)))
     for axis, size in enumerate(rng.uniform([0.5, 0.9, 1], [0.9, 1.5, 1])):
         noise = rng.standard_normal((2, len(clock)), np.float32)
@@ -212,7 +215,8 @@ def _write_night(folder, subject, hours, motion_hz, seed):
     epochs = hypnogram(rng, int(hours * 3600 / EPOCH_S))
     stage = np.concatenate([np.zeros(BEFORE_S, int), np.repeat(epochs, EPOCH_S), np.zeros(AFTER_S, int)])
     effort = movements(rng, stage)
-    codes, number = CODES[epochs], np.arange(len(epochs))
+    codes = CODES[epochs]
+    number = np.arange(len(epochs))
     codes[(codes == 3) & (number % 50 < 10) & (subject % 5 == 0)] = 4
     codes[: rng.integers(0, len(codes) // 60 + 1)] = -1
     np.savetxt(files["labels"], np.stack([EPOCH_S * number, codes], 1), "%d %d")

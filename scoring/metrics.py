@@ -175,7 +175,8 @@ def expected_kappa(repeats: Sequence[np.ndarray]) -> np.ndarray:
         [repeats, 2] lowest and highest: the central range of the kappa of as many subjects drawn from those of all
         repeats. All repeats lie within theirs 95 % of the time (Bonferroni).
     """
-    everyone, tail = np.concatenate(repeats), 0.05 / len(repeats) / 2
+    everyone = np.concatenate(repeats)
+    tail = 0.05 / len(repeats) / 2
     return np.array([np.quantile(bootstrap(everyone, len(repeat))["kappa"], (tail, 1 - tail)) for repeat in repeats])
 
 

@@ -118,7 +118,8 @@ def read_predictions(path: Path) -> list[PredictedNight]:
     _refuse(path, table, "subject", table.subject.isna() | (table.subject == ""), "names no subject")
     times = _numbers(path, table, "t", -np.inf, np.inf, "is no time in seconds").to_numpy()
     columns = [_numbers(path, table, name, 0, 1, "is no probability") for name in PROBABILITY_COLUMNS]
-    probabilities, indices = np.column_stack(columns), stages.to_numpy(int)
+    probabilities = np.column_stack(columns)
+    indices = stages.to_numpy(int)
     unknown = (table.predicted_stage == UNKNOWN).to_numpy()
     rows_of = table.groupby("subject", sort=False).indices
     return [

@@ -62,7 +62,8 @@ def hypnograms(
     for night in nights:
         epochs = whole_epochs(night)
         first, last = np.flatnonzero(epochs.stages >= 0)[[0, -1]]
-        span, freq = slice(first, last + 1), max(seconds, EPOCH_S)
+        span = slice(first, last + 1)
+        freq = max(seconds, EPOCH_S)
         predicted_stages = np.where(epochs.stages < 0, -1, epochs.predicted_stages)
         scored[night.subject] = hypnogram(epochs.stages[span], freq, "scored")
         predicted[night.subject] = hypnogram(predicted_stages[span], freq, "predicted")
@@ -113,7 +114,8 @@ def bland_altman(scored: pd.DataFrame, predicted: pd.DataFrame) -> dict[str, dic
         of agreement, bias -+ 1.96 SD. bias_interval: 95 %, of t. slope: of the difference against the scored value, 0
         where the bias is the same whatever the size.
     """
-    agreement, difference = sleep_agreement(scored, predicted), predicted - scored
+    agreement = sleep_agreement(scored, predicted)
+    difference = predicted - scored
     summary = agreement.summary("param") if agreement else pd.DataFrame()
     return {name: _limits(difference[name], summary.T.get(name)) for name in UNITS}
 

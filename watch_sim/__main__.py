@@ -7,21 +7,15 @@ from pathlib import Path
 import click
 
 from apps.python.sleep_stager import SimulatedWarning
-from pipeline.command_line import CommaList, option, progress_bar
+from pipeline.command_line import CommaList, models_option, option, progress_bar
 from pipeline.constants import ARCHITECTURES, PRECISIONS
 from pipeline.errors import UserMistake, one_of
 
 run_argument = click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
 
 
-def list_option(name, alias, shown, **settings):
-    """A click option that takes a list by comma. alias: another spelling. shown: what holds by default."""
-    settings = {"type": CommaList(), "default": None, "help": f"By comma. [{shown}]"} | settings
-    return click.option(f"--{name}", f"--{alias}", name, **settings)
-
-
 @click.group()
-def main():
+def main() -> None:
     """The watch simulator: runs the exported files on streamed sensor data."""
     warnings.simplefilter("ignore", SimulatedWarning)  # commands say so themselves
 
@@ -30,10 +24,17 @@ def main():
 @run_argument
 @option("dataset_dir", type=Path, default=None, help="Recordings to compare on. [those of the run]")
 @option("nights", type=CommaList(), default=None, help="Subjects, by comma. [those the run was not trained on]")
-@list_option("architectures", "architecture", "all of the run")
-@list_option("precisions", "precision", "all in the bundles")
+@models_option("architectures", "all of the run")
+@models_option("precisions", "all in the bundles")
 @option("json", "report", type=Path, default=None, help="Write the report here. [RUN/parity_checks/parity_<n>.json]")
-def parity(run, dataset_dir, nights, architectures, precisions, report):
+def parity(
+    run: Path,
+    dataset_dir: Path | None,
+    nights: tuple[str, ...] | None,
+    architectures: tuple[str, ...] | None,
+    precisions: tuple[str, ...] | None,
+    report: Path | None,
+) -> None:
     """Check that the watch predicts what the full model predicts. Exit code 0 only if every gate holds."""
     if architectures is not None:
         one_of("--architectures", architectures, ARCHITECTURES)
@@ -62,11 +63,19 @@ def parity(run, dataset_dir, nights, architectures, precisions, report):
 @option(
     "bundle", type=Path, default=None, help="A bundle, folder or zip, instead of RUN: predict NIGHT, CSV or folder."
 )
-@list_option("architectures", "architecture", "gru, or the first that has a bundle")
-@list_option("precisions", "precision", "int8", default=("int8",))
+@models_option("architectures", "gru, or the first that has a bundle")
+@models_option("precisions", "int8", ("int8",))
 @option("operating_point", default=None, help="Of the contract's, such as rem. [none]")
 @option("out", type=Path, default=None, help="CSV of all nights. [RUN/predictions/<architecture>.<precision>.csv]")
-def predict(run, dataset_dir, bundle, architectures, precisions, operating_point, out):
+def predict(
+    run: Path | None,
+    dataset_dir: Path | None,
+    bundle: Path | None,
+    architectures: tuple[str, ...] | None,
+    precisions: tuple[str, ...],
+    operating_point: str | None,
+    out: Path | None,
+) -> None:
     """Predict the stages of nights: a CSV with a row per window, plots and sleep statistics, for each model.
 
     With a run: predict RUN --dataset_dir DIR. With a bundle alone: predict --bundle BUNDLE NIGHT, where NIGHT is a CSV
@@ -115,7 +124,7 @@ def predict_by_bundle(bundle, night, precisions, operating_point, out):
 @option("dataset_dir", type=Path, default=None, help="Recordings to play. [those of the run]")
 @option("host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @option("port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any that is free.")
-def serve(run, dataset_dir, host, port):
+def serve(run: Path, dataset_dir: Path | None, host: str, port: int) -> None:
     """Serve a page that plays nights in the browser through the exported files, and an API for programs."""
     from watch_sim.service.app import serve
 

@@ -198,7 +198,8 @@ def run_files(
     difference = None
     for night in nights:  # a recording's raw samples are in memory one night at a time
         recording = read_recording(dataset_dir, night.subject, run.options.negative_times)
-        start, counts = extent(recording, run.options)[0], "activity" in recording.samples
+        start = extent(recording, run.options)[0]
+        counts = "activity" in recording.samples
         # the events are aligned once for all watches, whose own aligners would do just the same
         online = Online(run.options, run.channels, start, count_motion=not counts)
         closed = list(stream(recording, run.options, online))

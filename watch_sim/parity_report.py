@@ -91,7 +91,8 @@ def draw_nights(report_path: Path, run: TrainedRun, parity: ParityCheck) -> None
 def print_report(report: dict) -> None:
     """Print a parity report: a table of the models, then rungs 1 and 2 below it."""
     click.echo(as_text(models_table(report)))
-    step, alignment = max(report["step"].values(), key=lambda rung: rung["max_abs_dp"]), report["alignment"]
+    step = max(report["step"].values(), key=lambda rung: rung["max_abs_dp"])
+    alignment = report["alignment"]
     windows = f"{alignment['windows']} windows, {alignment['unknown_windows']} of them unknown"
     for name, rung, size in (
         ("online = offline alignment", alignment, windows),
@@ -111,7 +112,8 @@ def models_table(report: dict) -> Table:
         table.add_column(name, justify="right")
     table.add_column("verdict")
     for model in report["models"]:
-        first, kappa = model["first_divergence"], model["abs_dkappa"]
+        first = model["first_divergence"]
+        kappa = model["abs_dkappa"]
         table.add_row(
             model["architecture"],
             model["precision"],

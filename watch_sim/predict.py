@@ -42,7 +42,8 @@ def stage_recording(
     Returns:
         The watch, with what it dropped and its findings, and the epochs of all windows.
     """
-    start, counts = extent(recording, options)[0], "activity" in recording.samples
+    start = extent(recording, options)[0]
+    counts = "activity" in recording.samples
     watch = Watch(bundle, precision, start, counts, operating_point)
     return watch, [epoch for closed in stream(recording, options, watch) for epoch in closed]
 
@@ -119,7 +120,8 @@ def predict_nights(
         UserMistake: The run lacks a model, or no night can be used; nothing was written.
     """
     folder = RunFolder(run)
-    options, bundles = folder.options, folder.bundle_folders()
+    options = folder.options
+    bundles = folder.bundle_folders()
     available = subjects(dataset_dir)
     if architectures is None:
         architectures = [next(iter(bundles))]
@@ -209,7 +211,8 @@ def readable_recordings(
 
 def write_nights(path: Path, nights: dict[str, pd.DataFrame], stride: int) -> list[Path]:
     """Write the predictions {subject: table} of one model, with plots and sleep statistics; returns the paths."""
-    plots, sleep = [], {}
+    plots = []
+    sleep = {}
     for subject, table in nights.items():
         plots.append(path.with_name(f"{path.stem}_{subject}.png"))
         plot_night(subject, table, stride, plots[-1])

@@ -148,7 +148,8 @@ class Watch:
         epochs = []
         for i, end in enumerate(ends):
             window = {name: x[i] for name, x in windows.items()}
-            p, coverage = self.runner.step(window), self.tracker.update(window)
+            p = self.runner.step(window)
+            coverage = self.tracker.update(window)
             if self.weights is not None:
                 p = weigh(p, self.weights)
             stage = UNKNOWN if coverage.unknown else STAGES[int(p.argmax())]

@@ -66,7 +66,7 @@ def test_a_split_by_window_is_called_a_leak(document):
 
 
 def test_a_value_that_the_template_lacks_is_an_error(document, monkeypatch, tmp_path):
-    (tmp_path / "report.md").write_text("{{ nothing_of_this_name }}")
+    (tmp_path / "report.md.jinja").write_text("{{ nothing_of_this_name }}")
     monkeypatch.setattr(page, "TEMPLATES", tmp_path)
     with pytest.raises(UndefinedError, match="nothing_of_this_name"):
         page.report_page(document(1), {})

@@ -1,8 +1,4 @@
-"""The bundle: file list, contract, what is inside each .tflite, golden night; digests that do not fit are refused.
-
-The bundles are those of the quick run, whose quantized files may have been rejected by parity: what holds for a file
-holds for those in rejected/ too.
-"""
+"""The bundle: file list, contract, and how it is put in place; digests that do not fit are refused."""
 
 import json
 import shutil
@@ -10,46 +6,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from ai_edge_litert import schema_py_generated as schema
-from ai_edge_litert.interpreter import Interpreter
 
 from export.bundle import install_bundle, read_bundle, recover_bundle, reject_precisions
 from export.golden import golden_document, write_golden
-from export.tflite import embedded_contract, rewrite, sha256
+from export.tflite import embedded_contract, sha256
 from pipeline.align import Night
 from pipeline.constants import ARCHITECTURES, CHANNELS, PRECISIONS, STAGES
 from pipeline.errors import UserMistake
 from pipeline.options import Options
+from tests.export.steps import run_steps
 
 CODES = {  # stage -> HKCategoryValueSleepAnalysis, SleepSessionRecord.STAGE_TYPE_*
     "Wake": (2, 1), "N1": (3, 4), "N2": (3, 4), "N3": (4, 5), "REM": (5, 6),
 }  # fmt: skip
-OPERATORS = {v: k for k, v in vars(schema.BuiltinOperator).items() if not k.startswith("_")}
-TYPES = {v: k for k, v in vars(schema.TensorType).items() if not k.startswith("_")}
 every = pytest.mark.parametrize("architecture", ARCHITECTURES)
-
-
-@pytest.fixture
-def bundle(quick_run, architecture):
-    return quick_run.folder / "bundles" / architecture
 
 
 @pytest.fixture
 def gru(quick_run, tmp_path):
     """A copy of the GRU bundle."""
     return Path(shutil.copytree(quick_run.folder / "bundles" / "gru", tmp_path / "gru"))
-
-
-@pytest.fixture
-def files(quick_run):
-    """(architecture, precision) -> .tflite of a stager, in the bundle or rejected."""
-
-    def find(architecture, precision):
-        name = f"{architecture}.{precision}.tflite"
-        (path,) = quick_run.folder.glob(f"*/**/{architecture}/{name}")
-        return path
-
-    return find
 
 
 def contract_of(bundle):
@@ -62,33 +38,6 @@ def without_digests(contract):
         for call in plan["calls"]:
             del call["sha256"]
     return contract
-
-
-def operations(path):
-    """[(operator, types of its inputs, of its outputs)] of a .tflite."""
-    model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
-    codes = [OPERATORS[max(code.builtinCode, code.deprecatedBuiltinCode)] for code in model.operatorCodes]
-    (graph,) = model.subgraphs
-
-    def types(tensors):
-        return [TYPES[graph.tensors[i].type] for i in tensors if i >= 0]
-
-    return [(codes[op.opcodeIndex], types(op.inputs), types(op.outputs)) for op in graph.operators]
-
-
-def run_steps(content, steps=4):
-    """Outputs of a .tflite's bytes over some steps of random inputs, each state fed back from its start at 0."""
-    interpreter = Interpreter(model_content=content, num_threads=1)
-    (signature,) = interpreter.get_signature_list()
-    runner, rng = interpreter.get_signature_runner(signature), np.random.default_rng(0)
-    out = {name: np.zeros(x["shape"], x["dtype"]) for name, x in runner.get_output_details().items()}
-    for _ in range(steps):
-        inputs = {
-            name: out.get(f"{name}_out", rng.normal(size=x["shape"]).astype(x["dtype"]))
-            for name, x in sorted(runner.get_input_details().items())
-        }
-        out = {name: x.copy() for name, x in runner(**inputs).items()}
-    return out
 
 
 @every
@@ -230,74 +179,6 @@ def test_each_file_of_a_bundle_holds_the_contract(bundle):
         assert embedded_contract(path) == expected, path.name
 
 
-@every
-def test_every_file_runs_with_built_in_operators_alone(bundle, files, architecture):
-    for path in [bundle / "sensing.tflite", *(files(architecture, precision) for precision in PRECISIONS)]:
-        model = schema.ModelT.InitFromPackedBuf(path.read_bytes(), 0)
-        assert all(code.customCode is None for code in model.operatorCodes), path.name
-        names = {name for name, _, _ in operations(path)}
-        assert not names & {"CUSTOM", "WHILE", "CALL_ONCE", "VAR_HANDLE"}
-        out = run_steps(path.read_bytes())
-        assert all(np.isfinite(x).all() for x in out.values())
-        if "stage_probabilities" in out:
-            np.testing.assert_allclose(out["stage_probabilities"].sum(), 1, atol=0.02)
-
-
-@every
-def test_number_formats(bundle, files, architecture):
-    def products(precision):
-        rows = operations(files(architecture, precision))
-        return {(tuple(i[:2]), o[0]) for name, i, o in rows if name == "FULLY_CONNECTED"}
-
-    assert products("float32") == {(("FLOAT32", "FLOAT32"), "FLOAT32")}
-    assert products("dynamic") == {(("FLOAT32", "FLOAT32"), "FLOAT32")}
-    small = [name for name, inputs, _ in operations(files(architecture, "dynamic")) if inputs == ["INT8"]]
-    assert len(small) >= 4
-    assert set(small) == {"DEQUANTIZE"}
-    assert products("int8") == {(("INT8", "INT8"), "INT8")}
-    assert products("int16x8") == {(("INT16", "INT8"), "INT16")}
-    halves = [name for name, inputs, _ in operations(files(architecture, "float16")) if inputs == ["FLOAT16"]]
-    assert len(halves) >= 4
-    assert set(halves) == {"DEQUANTIZE"}
-    whole, half = (files(architecture, name).stat().st_size for name in ("float32", "float16"))
-    assert half < 0.7 * whole
-    assert files(architecture, "dynamic").stat().st_size < half
-    small = {"INT8", "INT16", "FLOAT16"}
-    assert not small & {t for _, i, o in operations(bundle / "sensing.tflite") for t in i + o}
-
-
-@pytest.fixture(scope="module")
-def golden(quick_run):
-    """(run, golden night, its features)"""
-    from models.trained_run import TrainedRun
-
-    run = TrainedRun(quick_run.folder)
-    (night,) = run.golden_nights()  # the only one held out
-    return run, night, run.sensing().sense_nights([night])
-
-
-@every
-def test_the_golden_night_is_a_whole_night_in_exact_float32(golden, bundle, architecture):
-    (run, night, features), document = golden, json.loads((bundle / "golden.json").read_text())
-    assert document["night"] == night.subject in run.splits["validation"]
-    assert len(document["windows"]) == len(night) > 100
-    for name in run.channels:
-        values = np.array([window[name] for window in document["windows"]], np.float32)
-        np.testing.assert_array_equal(values, night.values(name, run.options), strict=True)
-    assert [window["stage"] for window in document["windows"]] == [STAGES[s] if s >= 0 else None for s in night.stages]
-    (expected,) = run.probabilities(architecture, features)
-    values = np.array([window["stage_probabilities"] for window in document["windows"]])
-    np.testing.assert_allclose(values, expected, rtol=0, atol=1e-6)
-
-
-def test_the_golden_night_is_the_same_in_every_bundle(quick_run):
-    stories = [json.loads((quick_run.folder / "bundles" / a / "golden.json").read_text()) for a in ARCHITECTURES]
-    for story in stories:
-        for window in story["windows"]:
-            del window["stage_probabilities"]
-    assert all(story == stories[0] for story in stories)
-
-
 def flip_a_byte(path):
     content = bytearray(path.read_bytes())
     content[len(content) // 3] ^= 4
@@ -354,41 +235,6 @@ def test_reject_moves_files_and_seals_the_rest(gru, tmp_path):
         run_steps(path.read_bytes())
     with pytest.raises(UserMistake, match="float16"):
         read_bundle(gru, ["float16"])
-
-
-@pytest.mark.parametrize("name", ["sensing", "gru.float32", "gru.float16", "gru.dynamic", "gru.int8", "gru.int16x8"])
-def test_rewriting_changes_no_output_and_twice_is_once(quick_run, files, name):
-    path = quick_run.folder / "bundles/gru/sensing.tflite" if name == "sensing" else files(*name.split("."))
-    content, other = path.read_bytes(), {"format": "another", "what": "contract"}
-    again = rewrite(content, other)
-    assert rewrite(again, other) == again
-    assert (
-        rewrite(rewrite(content, embedded_contract(path)), embedded_contract(path))
-        == rewrite(content, embedded_contract(path))
-        == content
-    )
-    before, after = run_steps(content), run_steps(again)
-    assert before.keys() == after.keys()
-    for key, expected in before.items():
-        np.testing.assert_array_equal(after[key], expected, err_msg=key)
-
-
-def test_rewriting_what_the_converter_gives_makes_it_lean(tmp_path):
-    import tensorflow as tf
-
-    weights = tf.constant(np.random.default_rng(0).normal(size=(8, 4)), tf.float32)
-
-    @tf.function(input_signature=[tf.TensorSpec((1, 8), tf.float32, "x")], autograph=False)
-    def step(x):
-        return {"y": tf.nn.softmax(tf.matmul(x, weights)), "x_out": tf.tanh(x)}
-
-    tf.saved_model.save(tf.Module(), tmp_path, signatures={"step": step})
-    content = tf.lite.TFLiteConverter.from_saved_model(str(tmp_path), signature_keys=["step"]).convert()
-    lean = rewrite(content)
-    assert len(lean) < len(content)
-    assert rewrite(lean) == lean
-    for key, expected in run_steps(content).items():
-        np.testing.assert_array_equal(run_steps(lean)[key], expected)
 
 
 INSTALL = """

@@ -198,7 +198,12 @@ def unusable(folder, **changed):
     [
         ("labels", changed("labels", 5, "121 1"), "line 5", "time off the 30-s grid (first: t=121 stage=1)"),
         ("labels", [f"{t + 15} 1" for t in range(0, 3600, 30)], "120 lines, first 1, 2, 3", "time off the 30-s grid"),
-        ("labels", changed("labels", 5, "120 6"), "line 5", "unknown stage code, known are [-1, 0, 1, 2, 3, 4, 5]"),
+        (
+            "labels",
+            changed("labels", 5, "120 6"),
+            "line 5",
+            "unknown stage code, expected one of [-1, 0, 1, 2, 3",
+        ),
         ("labels", changed("labels", 5, "120 2.5"), "line 5", "unknown stage code"),
         ("activity", [f"{60 * k},0" for k in range(60)], "whole file", "counts every 60 s, expected every 15 s"),
     ],

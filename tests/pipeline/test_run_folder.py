@@ -1,7 +1,9 @@
 """The run folder: what is written is read back, under the names that it always had, and what is damaged is named."""
 
+import ast
 import json
 import os
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,11 +22,18 @@ from pipeline.run_folder import (
     RunFolder,
     begun,
     epoch_model,
+    fold_folder,
+    fold_folders,
     held_out_predictions,
     inner_fold,
+    night_plot,
+    predictions_of,
+    rejected_files,
+    saliency_plot,
     stopped_runs,
 )
 
+ROOT = Path(__file__).parents[2]
 OPTIONS = Options(architectures=("gru", "lstm"), seed=5)
 SPLITS = {"validation": ["4"], "inner_validation": ["3"], "train": ["1", "2"]}
 
@@ -274,6 +283,38 @@ def test_names_of_files_are_those_that_they_always_had(run):
     assert name(run.predictions("gru", "int8", "balanced")) == "predictions/gru.int8.balanced.csv"
     assert name(run.scores(run.path / "nights" / "..", "int8")) == "scores/run.int8"
     assert name(held_out_predictions(run.path, "gru", "int8")) == "held_out/gru.int8.csv"
+    assert name(rejected_files(run.path, "gru")) == "rejected/gru"
+    assert name(predictions_of(run.path, "gru", "int8", "seed_0", "repeat_1")) == (
+        "predictions/gru.int8.seed_0.repeat_1.csv"
+    )
+    assert name(night_plot(run.path, "median")) == "night_median.png"
+    assert name(saliency_plot(run.path, "gru")) == "saliency_gru.png"
+
+
+def test_folds_are_the_run_folders_of_an_evaluation(tmp_path):
+    assert fold_folders(tmp_path) == []
+    for fold in ("repeat_0.fold_1.seed_0", "repeat_0.fold_0.seed_0"):
+        fold_folder(tmp_path, fold).mkdir(parents=True)
+        (fold_folder(tmp_path, fold) / "hparams.json").touch()
+    fold_folder(tmp_path, "not_begun").mkdir()
+    names = [folder.relative_to(tmp_path).as_posix() for folder in fold_folders(tmp_path)]
+    assert names == ["folds/repeat_0.fold_0.seed_0", "folds/repeat_0.fold_1.seed_0"]
+
+
+def test_nobody_else_spells_the_name_of_a_file():
+    """But for the files of a bundle, some of which have the same names."""
+
+    def texts(path):
+        return {node.value for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Constant)}
+
+    owner = ROOT / "pipeline" / "run_folder.py"
+    names = {text for text in texts(owner) if isinstance(text, str) and re.fullmatch(r"\w+\.\w+", text)}
+    assert {"hparams.json", "evaluation.json", "stress.md", "golden.npz", "GRU_best_model.keras"} <= names
+    of_bundles = {"confusion.png", "reliability.png", "report.md"}
+    for folder in ("pipeline", "scoring", "models", "export", "watch_sim", "evaluation", "benchmarks"):
+        for path in (ROOT / folder).rglob("*.py"):
+            if path != owner and "templates" not in path.parts:
+                assert not texts(path) & (names - of_bundles if folder == "export" else names), path
 
 
 def test_a_later_parity_check_leaves_earlier_ones_and_their_plots_alone(run):

@@ -50,7 +50,8 @@ def create_app(run: Path, dataset_dir: Path | None = None, hosts: Sequence[str] 
     Raises:
         UserMistake: The run has no whole bundles, or the data set no recordings.
     """
-    served, sessions = ServedRun(run, dataset_dir), Sessions()
+    served = ServedRun(run, dataset_dir)
+    sessions = Sessions()
     guard = Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
     app = FastAPI(title="Wristsleep", docs_url=None, redoc_url=None, max_body_size=MOST_BYTES, middleware=[guard])
     app.add_exception_handler(RequestValidationError, answer_invalid)
@@ -175,7 +176,8 @@ def live_router(served: ServedRun, sessions: Sessions) -> APIRouter:
 
 def exports_router(served: ServedRun) -> APIRouter:
     """Routes of a night's sleep statistics and of its files."""
-    router, stride = APIRouter(), served.options.stride
+    router = APIRouter()
+    stride = served.options.stride
 
     @router.post("/statistics")
     def sleep_statistics(request: Hypnogram):
@@ -194,7 +196,9 @@ def exports_router(served: ServedRun) -> APIRouter:
     @router.post("/export/{kind}")
     def export(kind: str, request: Export):
         """A night as a file. kind: edf (EDF+), csv, healthkit or health_connect (JSON)."""
-        stages, probabilities, start = request.stages, request.probabilities, request.instant()
+        stages = request.stages
+        probabilities = request.probabilities
+        start = request.instant()
         if kind == "edf":
             content = night_files.edf(stages, probabilities, stride, start, request.subject, request.model)
             return Response(content, media_type="application/octet-stream")

@@ -149,7 +149,8 @@ def fill_windows(
                 raise unprocessable(f"windows.{name}.{i}", f"{len(row)} values, expected {entry.values_per_window}")
         if len(rows) != n or n > LONGEST_NIGHT_S // stride:
             raise unprocessable(f"windows.{name}", f"{len(rows)} windows; all channels need as many, at most a day's")
-        (low, high), values = entry.range, np.array(rows)
+        low, high = entry.range
+        values = np.array(rows)
         windows[name] = np.where((values >= low) & (values <= high), values, entry.missing).astype(np.float32)
     return windows
 
