@@ -17,15 +17,17 @@ lint: .venv/ready
 	$(BIN)/lint-imports
 
 # the bundles in runtimes that we did not write; RUN=<run folder> tests its bundles, MATRIX=<file> keeps the table
-test-runtimes: .venv/ready .venv-older/ready
+test-runtimes: .venv/ready .venv-older/ready .venv-micro/ready
 	@{ command -v chromium && command -v kotlinc && command -v g++ && command -v arm-none-eabi-g++ && command -v npm; } >/dev/null \
 	|| { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -qq $(RUNTIME_TOOLS) >/dev/null; } \
 	|| echo "of $(RUNTIME_TOOLS) some could not be installed: the tests that need them are skipped"
 	$(BIN)/python -m pytest -m runtimes $(ARGS)
 
 .venv-older/ready: tests/runtimes/older.txt
-	$(PYTHON) -m venv .venv-older
-	.venv-older/bin/python -m pip install --quiet --requirement $<
+.venv-micro/ready: tests/runtimes/micro.txt
+.venv-older/ready .venv-micro/ready:
+	$(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --requirement $<
 	touch $@
 
 # every exported file of a trained run against its gate, on recorded and degraded real nights

@@ -12,7 +12,7 @@ from functools import cached_property
 import numpy as np
 import tensorflow as tf
 
-from models.features import WindowFeatures, concatenated
+from models.features import WindowFeatures
 from models.forms import padded, roll
 from pipeline.align import Night
 from pipeline.constants import CHANNELS
@@ -82,7 +82,7 @@ class Sensing:
             the context [B, N] after the window.
         """
         features, context = self.features.measure(windows, context)
-        return concatenated(features.values), concatenated(features.available), context
+        return features.values(), features.available(), context
 
     @cached_property
     def feature_names(self) -> tuple[str, ...]:

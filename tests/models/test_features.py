@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from models.features import BINS, EXPECTILE_RATE, EXPECTILES, Features, WindowFeatures
+from export.convert import lean, sensing_model
+from export.cost import cost_of
+from models.columns import MOST, Columns, Features, concatenated
+from models.features import BINS, EXPECTILE_RATE, EXPECTILES, WindowFeatures
 from models.sensing import Sensing
 from pipeline.constants import CHANNELS
 from pipeline.options import Options
@@ -221,9 +224,9 @@ def test_any_stride_that_the_options_take_does(stride, size, of_sensors):
     assert np.isfinite(values).all()
 
 
-OF_A_CHANNEL = {"seen": 1, "level": 1, "averages": 3, "variance": 1, "since_sensed": 1}
-OF_HEART_RATE = {"hour": 120, "histogram": 116, "expectiles": 2, "unrest_seen": 6, "unrest": 6}
-OF_ACTIVITY = {"half_hour": 60, "since_moved": 1}
+OF_A_CHANNEL = {"seen": 1, "level": 1, "running": 3, "variance": 1, "minutes": 1}
+OF_HEART_RATE = {"hour": 120, "histogram": 116, "unrest_seen": 6, "unrest": 6}
+OF_ACTIVITY = {"half_hour": 60}
 
 
 @pytest.mark.parametrize(
@@ -238,7 +241,10 @@ OF_ACTIVITY = {"half_hour": 60, "since_moved": 1}
 )
 def test_the_context_has_a_part_for_what_each_channel_needs(channels, further):
     sizes = WindowFeatures(Options(), channels).context_sizes
-    assert sizes == {name: n * len(channels) for name, n in OF_A_CHANNEL.items()} | {"clock": 1} | further
+    expected = {name: n * len(channels) for name, n in OF_A_CHANNEL.items()} | further
+    expected["running"] += 2 * ("heart_rate" in channels)  # the ends of its range
+    expected["minutes"] += 2  # since the wrist moved, since the start
+    assert sizes == expected
     assert Sensing(Options(), channels).context_size == sum(sizes.values())
 
 
@@ -258,8 +264,7 @@ def test_features_are_named_after_the_channels_and_none_twice(channels):
     features, context = made.measure(windows, tf.zeros((2, sum(made.context_sizes.values()))))
     assert len(set(features.names)) == len(features.names)
     assert context.shape == (2, sum(made.context_sizes.values()))
-    assert sum(x.shape[1] for x in features.values) == len(features.names)
-    assert [x.shape for x in features.values] == [x.shape for x in features.available]
+    assert features.values().shape == features.available().shape == (2, len(features.names))
     expected = {name for c in channels for name in (c, f"{c}_from_5min", f"{c}_z", f"{c}_missing_for", f"{c}_sensed")}
     assert expected < {*features.names}
     for name in features.names:  # of no channel that is not asked for
@@ -285,10 +290,44 @@ def test_the_order_of_channels_is_the_order_of_their_features(of_sensors):
         assert np.allclose(x, by_order[1][name], atol=1e-5), name
 
 
-def test_columns_are_available_by_default_and_as_told_otherwise():
-    features = Features()
-    features.add(["a", "b"], tf.ones((3, 2)))
-    features.add(("c", "d"), tf.zeros((3, 2)), tf.constant([[1.0], [0.0], [1.0]]))
-    assert features.names == ["a", "b", "c", "d"]
-    assert np.array_equal(features.available[0], np.ones((3, 2)))
-    assert np.array_equal(features.available[1], [[1, 1], [0, 0], [1, 1]])
+def test_features_are_available_from_a_count():
+    features, wide = Features(), tf.constant([[1.0, 2.0, 3.0]])
+    features.add(["a", "b"], wide, tf.constant([[1.0, 0.0]]))
+    features.add(["c"], wide, tf.constant([[5.0, 1.0, 7.0]]), [2], [1], least=2)
+    features.add(("d", "e"), tf.constant([[4.0, 5.0]]), tf.constant([[2.0]]), least=2)
+    features.add(["f"], wide, tf.constant([[0.0]]), [1], least=0)
+    assert features.names == ["a", "b", "c", "d", "e", "f"]
+    assert np.array_equal(features.values(), [[1, 2, 3, 4, 5, 2]])
+    assert np.array_equal(features.available(), [[1, 0, 0, 1, 1, 1]])
+
+
+@pytest.mark.parametrize("count", [1, 2, 10, 11, 100, 101])
+def test_no_more_tensors_are_put_together_at_once_than_a_microcontroller_can(count, monkeypatch):
+    widths = []
+    whole = tf.concat
+    monkeypatch.setattr(tf, "concat", lambda tensors, axis: widths.append(len(tensors)) or whole(tensors, axis))
+    tensors = [tf.fill((2, 1 + i % 3), float(i)) for i in range(count)]
+    together = concatenated(tensors)
+    assert max(widths, default=0) <= MOST
+    assert np.array_equal(together, np.concatenate(tensors, axis=1))
+
+
+def test_a_tensor_that_columns_are_chosen_from_twice_is_put_in_once():
+    columns, x, y = Columns(), tf.constant([[1.0, 2.0]]), tf.constant([[3.0, 4.0]])
+    for tensor, chosen in ((x, [1]), (y, [0, 1]), (x, [0, 1])):
+        columns.add(tensor, chosen)
+    assert len(columns.tensors) == 2
+    assert np.array_equal(columns.together(), [[2, 3, 4, 1, 2]])
+
+
+def test_few_operations_in_little_memory():
+    """What sensing takes of a microcontroller, whatever the number of channels."""
+    for channels, operations, arena in ((("heart_rate", "activity"), 190, 4400), (tuple(CHANNELS), 210, 8000)):
+        options = Options(channels=channels)
+        sensing = Sensing(options, channels)
+        count = len(sensing.feature_names)
+        sensing.scaler = {"mean": [0.0] * count, "spread": [1.0] * count}
+        cost = cost_of(lean(sensing_model(sensing)))
+        assert sum(cost["operations"].values()) <= operations
+        assert cost["arena_bytes"] <= arena
+        assert cost["macs"] <= 3500

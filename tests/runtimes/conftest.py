@@ -1,4 +1,5 @@
-"""What the tests of foreign runtimes share. `make test-runtimes` runs them, and first gets Chromium and `.venv-older`.
+"""What the tests of foreign runtimes share. `make test-runtimes` runs them, and first gets Chromium,
+`.venv-older` and `.venv-micro`.
 
 RUN=<run folder> tests its bundles in place of those of a run made here; MATRIX=<file> writes the table there.
 """
@@ -6,6 +7,7 @@ RUN=<run folder> tests its bundles in place of those of a run made here; MATRIX=
 import mimetypes
 import os
 import shutil
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,7 +19,7 @@ from pipeline.constants import ARCHITECTURES
 from pipeline.options import Options
 
 ROOT = Path(__file__).resolve().parents[2]
-OLDER = ROOT / ".venv-older"
+VENVS = {"tflite-runtime 2.14": ROOT / ".venv-older", "TFLite Micro": ROOT / ".venv-micro"}
 LITERT = ROOT / "watch_sim" / "page" / "litert"
 LIBRARY = ROOT / "apps" / "javascript"
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run")
@@ -66,11 +68,17 @@ def bundles(nights, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def older_python():
-    """Python of the environment with tflite-runtime 2.14."""
-    if not (OLDER / "ready").exists():
-        absent(f"no {OLDER}")
-    return OLDER / "bin" / "python"
+def python_of():
+    """A function that gives the Python of the environment with a runtime."""
+
+    def python(runtime):
+        if runtime not in VENVS:
+            return sys.executable
+        if not (VENVS[runtime] / "ready").exists():
+            absent(f"no {VENVS[runtime]}")
+        return VENVS[runtime] / "bin" / "python"
+
+    return python
 
 
 @pytest.fixture(scope="session")

@@ -1,19 +1,38 @@
 """What the tests find out about each file in each runtime, and the table that README.md shows."""
 
+from export.runtimes import REFUSALS
 from pipeline.constants import ARCHITECTURES, PRECISIONS
 
-RUNTIMES = ("ai-edge-litert", "tflite-runtime 2.14", "LiteRT.js")
+RUNTIMES = {  # title: name in contracts
+    "ai-edge-litert": "ai-edge-litert",
+    "tflite-runtime 2.14": "tflite-runtime-2.14",
+    "LiteRT.js": "litert.js",
+    "TFLite Micro": "tflite-micro",
+}
+REFUSED = "🔴 refused"
 FOUND = {}  # (runtime, architecture, precision) -> (99th percentile of abs dp, is the golden night within tolerance)
 
 
 def table():
-    """FOUND in Markdown; a dash where nothing was tried."""
+    """FOUND in Markdown; a dash where nothing was tried. Below it why what is refused is refused."""
+
+    def entry(runtime, architecture, precision):
+        found = FOUND.get((runtime, architecture, precision))
+        if found is None:
+            return "-"
+        if precision in REFUSALS[RUNTIMES[runtime]]:
+            return REFUSED
+        return f"{found[0]:.0e}" if found[1] else f"**{found[0]:.0e} FAIL**"
 
     def cell(precision, architecture):
-        found = [FOUND.get((runtime, architecture, precision)) for runtime in RUNTIMES]
-        return " / ".join("-" if x is None else f"{x[0]:.0e}" if x[1] else f"**{x[0]:.0e} FAIL**" for x in found)
+        return " / ".join(entry(runtime, architecture, precision) for runtime in RUNTIMES)
 
     lines = [f"| p99 abs Δp in {' / '.join(RUNTIMES)} | {' | '.join(ARCHITECTURES)} |", "|---" * 5 + "|"]
     for precision in PRECISIONS:
         lines.append(f"| {precision} | {' | '.join(cell(precision, architecture) for architecture in ARCHITECTURES)} |")
-    return "\n".join(lines) + "\n"
+    reasons = [
+        f"{REFUSED}: {runtime}, {precision}: {reason}."
+        for runtime, name in RUNTIMES.items()
+        for precision, reason in REFUSALS[name].items()
+    ]
+    return "\n".join([*lines, "", *reasons]) + "\n"

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from matrix import FOUND, RUNTIMES
 
+from export.runtimes import OURS, REFUSALS
 from pipeline.activity import COUNT_UNIT, HZ
 from pipeline.constants import ARCHITECTURES, PRECISIONS
 from pipeline.recordings import read_recording, subjects
@@ -27,7 +28,7 @@ TIE = 0 if "RUN" in os.environ else 0.01
 
 @pytest.fixture(scope="session")
 def motion(nights, bundles):
-    """[strides, points, 3]: an hour of a night on the grid of the activity call, five times as strong so that there is
+    """[calls, points, 3]: an hour of a night on the grid of the activity call, five times as strong so that there is
     much to count, with gaps short and long.
     """
     (call,) = contract_of(bundles, "gru")["preprocessing"]["activity"]["calls"]
@@ -45,15 +46,14 @@ def contract_of(bundles, architecture):
 
 
 @pytest.fixture(scope="session")
-def python_says(bundles, motion, tmp_path_factory, request):
+def python_says(bundles, motion, tmp_path_factory, python_of):
     """What `calls.py` gives for (runtime, architecture)."""
 
     @cache
     def says(runtime, architecture):
-        python = sys.executable if runtime == RUNTIMES[0] else request.getfixturevalue("older_python")
         out = tmp_path_factory.mktemp("calls")
         np.save(out / "motion.npy", motion)
-        command = [python, CALLS, bundles / architecture, out / "motion.npy", out / "said.npz"]
+        command = [python_of(runtime), CALLS, bundles / architecture, out / "motion.npy", out / "said.npz"]
         done = subprocess.run(list(map(str, command)), capture_output=True, text=True, cwd=out)
         assert done.returncode == 0, done.stderr
         with np.load(out / "said.npz") as actual:
@@ -69,6 +69,8 @@ def test_golden_night(runtime, architecture, precision, bundles, python_says, re
     plan = contract_of(bundles, architecture)["precisions"].get(precision)
     if plan is None:
         pytest.skip(f"the {architecture} bundle has no {precision}: the run's parity check rejected it")
+    if precision in REFUSALS[RUNTIMES[runtime]]:
+        pytest.skip(f"{runtime} is refused {precision}")
     windows = json.loads((bundles / architecture / "golden.json").read_text())["windows"]
     expected = np.array([window[plan["probabilities"]] for window in windows])
     if runtime == "LiteRT.js":
@@ -85,10 +87,43 @@ def test_golden_night(runtime, architecture, precision, bundles, python_says, re
     assert passed, figures
 
 
-@pytest.mark.parametrize("runtime", RUNTIMES[1:])
+@pytest.mark.parametrize("runtime", [runtime for runtime in RUNTIMES if runtime != "LiteRT.js"])
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize("precision", PRECISIONS)
+def test_degraded_night(runtime, architecture, precision, bundles, python_says):
+    """Noise, holes and no movement, against our own runtime in float32."""
+    plan = contract_of(bundles, architecture)["precisions"].get(precision)
+    if plan is None:
+        pytest.skip(f"the {architecture} bundle has no {precision}: the run's parity check rejected it")
+    if precision in REFUSALS[RUNTIMES[runtime]]:
+        pytest.skip(f"{runtime} is refused {precision}")
+    expected = python_says(OURS, architecture)["degraded.float32"]
+    actual = python_says(runtime, architecture)[f"degraded.{precision}"]
+    clean = python_says(OURS, architecture)["golden.float32"]
+    assert (expected.argmax(1) != clean.argmax(1)).mean() > 0.05
+    passed, figures = within_tolerance({"tie": TIE} | plan["tolerance"], expected, actual)
+    assert passed, figures
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+@pytest.mark.parametrize(
+    ("runtime", "precision"), [(title, p) for title, name in RUNTIMES.items() for p in REFUSALS[name]]
+)
+def test_what_is_refused_fails(runtime, precision, architecture, bundles, python_says):
+    """It does not load, or gives wrong stages: a runtime that has learnt it is to be refused no longer."""
+    plan = contract_of(bundles, architecture)["precisions"][precision]
+    assert plan["calls"][-1]["runtimes"][RUNTIMES[runtime]].startswith("refused: ")
+    FOUND[runtime, architecture, precision] = np.nan, True
+    answers = python_says(runtime, architecture)
+    if f"golden.{precision}" in answers:
+        expected = python_says(OURS, architecture)[f"golden.{precision}"]
+        assert not within_tolerance(plan["tolerance"], expected, answers[f"golden.{precision}"])[0]
+
+
+@pytest.mark.parametrize("runtime", [*RUNTIMES][1:])
 def test_activity_call(runtime, python_says, motion, request):
     """The counts of our own runtime, give or take a peak that lies on the edge of a bin; posture; what is carried."""
-    expected = {name: x for name, x in python_says(RUNTIMES[0], "gru").items() if name.startswith("activity.")}
+    expected = {name: x for name, x in python_says(OURS, "gru").items() if name.startswith("activity.")}
     assert (expected["activity.activity"] > 0).sum() > 30
     assert (expected["activity.activity"] < 0).any()
     if runtime == "LiteRT.js":
@@ -98,7 +133,7 @@ def test_activity_call(runtime, python_says, motion, request):
         actual = {f"activity.{name}": np.array([output[name] for output in outputs]) for name in outputs[0]}
     else:
         actual = python_says(runtime, "gru")
-    for name in ("activity.posture", "activity.history_out"):
+    for name in ("activity.posture", "activity.history_out", "activity.newest_out"):
         np.testing.assert_allclose(actual[name], expected[name], atol=1e-5)
     apart = np.abs(actual["activity.activity"] - expected["activity.activity"])
     assert apart.max() < 1.1 * COUNT_UNIT
