@@ -34,9 +34,12 @@ def model_card(document: dict, captions: Mapping[str, str], run: RunFolder) -> s
     """
     splits = document["data"]["splits"]
     scored = {name: entry["figures"] for name, entry in document["precisions"].items() if has_scores(entry)}
+    entries = float32_results(run, document["architecture"])
+    if not splits["validation"] and "default" in entries:  # of inner cross-validation
+        default = entries["default"]
+        scored = {"float32": {"views": default["scored"]["all"], "calibration": default["calibration"]}}
     shown = "int8" if "int8" in scored else next(iter(scored), None)
     recall = scored[shown]["views"]["5"]["recall"] if shown else {}
-    entries = float32_results(run, document["architecture"])
     points = {name: entry["scored"]["all"]["5"] for name, entry in entries.items()}
 
     stressed = stress_results(run, document["architecture"])
@@ -51,6 +54,7 @@ def model_card(document: dict, captions: Mapping[str, str], run: RunFolder) -> s
         channels=document["channels"],
         sensors=[CHANNEL_TITLES.get(name, name.replace("_", " ")) for name in document["channels"]],
         nights=document["held_out"]["nights"],
+        compared_on=document["compared_on"],
         stride_seconds=document["stride_seconds"],
         origin=document["data"]["mark"],
         subjects=sum(map(len, splits.values())),
@@ -100,7 +104,7 @@ def stress_table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def quality_table(scored: Mapping[str, dict]) -> str:
-    """How good each precision is on held-out nights. scored: {precision: figures}."""
+    """How good each precision is on nights that it was not trained on. scored: {precision: figures}."""
     rows = [
         [
             name,

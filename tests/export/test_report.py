@@ -214,8 +214,32 @@ class TestBundle:
         assert "## Classes" not in text
         assert "no night is scored" in card
 
+    def test_no_night_was_held_out(self, run):
+        """Figures are of inner cross-validation, none of the nights that parity was checked on."""
+        splits = read_json(run / "splits.json")
+        everyone = {"validation": [], "inner_validation": [], "train": [x for part in splits.values() for x in part]}
+        write_json(run / "splits.json", everyone)
+        evaluation = read_json(run / "evaluation.json")
+        (entry,) = [r for r in evaluation["results"] if (r["architecture"], r["operating_point"]) == ("gru", "default")]
+        entry["scored"]["all"]["5"] |= {"kappa": 0.4321}
+        write_json(run / "evaluation.json", evaluation)
+        document, text, card = self.write(run)
+        nights = read_json(run / "parity.json")["nights"]
+        assert document["compared_on"] == nights
+        assert document["held_out"] == {"nights": []}
+        assert all(of["figures"] is None and of["agreement"] for of in document["precisions"].values())
+        assert "**No night was held out.**" in text
+        assert f"nights {', '.join(nights)}, which it was trained on" in text
+        assert "## Classes" not in text
+        assert "**No night was held out**" in card
+        assert any(line.startswith("| float32 |") and "0.432" in line for line in card.splitlines())
+        assert "The full model, by inner cross-validation over all nights" in card
+        assert "On the watch, nights" not in card
+        assert "--dataset_dir OTHER" in card
+
     def test_a_stress_test_is_quoted(self, run):
         """The one of the card's architecture; without any, the command that makes it."""
+        (run / "stress.json").unlink()
         *_, card = self.write(run)
         assert "`python -m evaluation stress RUN`" in card
         row = {"views": {"5": {"kappa": 0.123}}, "recall": {"REM": None}, "unknown_share": 0.25}
