@@ -13,6 +13,7 @@ from zlib import crc32
 import numpy as np
 from numpy.random import Generator
 from scipy.signal import lfilter
+from scipy.spatial.transform import Rotation
 
 from pipeline.activity import ActivityCounter
 from pipeline.constants import CHANNELS, COUNT_S, HOUR_S
@@ -194,6 +195,22 @@ def counted(recording: Recording, rng: Generator) -> Recording:
     return _with_samples(rest, {"activity": (ends, counts)})
 
 
+def motion_sampled(recording: Recording, rng: Generator, hz: float) -> Recording:
+    """Raw motion with at most so many samples a second: the first of each slot."""
+    if "motion" not in recording.samples:
+        return recording
+    t, xyz = recording.samples["motion"]
+    return _with_samples(recording, {"motion": sampled_every(t, xyz, rng, 1 / hz)})
+
+
+def turned(recording: Recording, rng: Generator) -> Recording:
+    """Raw motion of a watch that sits otherwise on its wrist, all ways equally likely."""
+    if "motion" not in recording.samples:
+        return recording
+    t, xyz = recording.samples["motion"]
+    return _with_samples(recording, {"motion": (t, xyz @ Rotation.random(rng=rng).as_matrix().T)})
+
+
 def late(recording: Recording, rng: Generator, seconds: float) -> Recording:
     """Nothing sensed before so many seconds."""
     return _where(recording, lambda t: t >= seconds)
@@ -262,6 +279,8 @@ STRESSES: dict[str, Stress] = {
         )
         for n in SAMPLED_S
     },
+    **{f"motion at {n} Hz": Stress("samples of motion", n, "Hz", partial(motion_sampled, hz=n)) for n in (10, 25)},
+    "turned wrist": Stress("turned wrist", None, "", turned),
     "1 h late": Stress("late start", None, "", partial(late, seconds=HOUR_S)),
     "off the wrist for an hour": Stress("off the wrist", None, "", partial(off_the_wrist, seconds=HOUR_S)),
     "1-Hz ECG": Stress("ECG", None, "", heart_rate(beat_to_beat)),
@@ -269,7 +288,9 @@ STRESSES: dict[str, Stress] = {
         "ECG with apnoea", None, "", in_turn(heart_rate(cyclic), heart_rate(beat_to_beat), NO_MOVEMENT)
     ),
 }
-OF_RAW_MOTION = tuple(name for name in STRESSES if name.endswith(COUNTS_ONLY))  # without it these change nothing
+OF_RAW_MOTION = tuple(  # without it these change nothing
+    name for name in STRESSES if name.endswith(COUNTS_ONLY) or name.startswith("motion") or name == "turned wrist"
+)
 CADENCE: dict[tuple[str, str], str] = {  # (heart rate, movement) -> name of the stress; as recorded: every 5 s
     (heart, movement): name
     for heart, names in {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.align import align
-from pipeline.degrade import AS_RECORDED, CADENCE, CADENCE_OF_COUNTS, STRESSES, cyclic, degraded, wander
+from pipeline.degrade import AS_RECORDED, CADENCE, CADENCE_OF_COUNTS, OF_RAW_MOTION, STRESSES, cyclic, degraded, wander
 from pipeline.options import Options
 from pipeline.recordings import Recording
 
@@ -174,6 +174,23 @@ def test_counts_that_are_there_are_not_counted_anew():
     assert degraded(recording, "counts only").samples["activity"] is COUNTS
     del recording.samples["motion"]
     assert degraded(recording, "counts only") is recording
+
+
+def test_motion_with_fewer_samples_and_on_a_turned_wrist():
+    recording = with_motion()
+    t, xyz = recording.samples["motion"]
+    thin, every = degraded(recording, "motion at 10 Hz").samples["motion"]
+    assert np.allclose(np.diff(thin), 0.1, atol=0.051)
+    assert np.isin(thin, t).all()
+    np.testing.assert_array_equal(every, xyz[np.isin(t, thin)])
+    same, other = degraded(recording, "turned wrist").samples["motion"]
+    np.testing.assert_array_equal(same, t)
+    np.testing.assert_allclose((other**2).sum(1), (xyz**2).sum(1))
+    assert np.abs(other - xyz).max() > 0.1
+    without_motion = recording_of()
+    for name in OF_RAW_MOTION:
+        assert degraded(without_motion, name).samples.keys() == without_motion.samples.keys()
+        assert degraded(without_motion, name).samples["activity"] is without_motion.samples["activity"]
 
 
 def test_strengths_of_a_kind_are_numbers_in_one_unit():
