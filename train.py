@@ -14,6 +14,7 @@ from apps.python.sleep_stager import SimulatedWarning
 from pipeline.align import Night
 from pipeline.command_line import console, make_folder, must_be_new, new_folder, option, options_of_run, progress_bar
 from pipeline.constants import ARTIFACTS, PRECISIONS
+from pipeline.degrade import CADENCE
 from pipeline.errors import UserMistake
 from pipeline.nights import load_nights
 from pipeline.options import Options
@@ -149,6 +150,10 @@ def train_and_check(out: Path, nights: Sequence[Night], doing: Callable, done: C
     build_bundles(run, run.options.architectures, run.bundles, lambda what: doing(what, COST["file"]))
     done("exported")
     evaluate(run, parts["validation"])
+    if parts["validation"]:
+        doing("nights under stress")
+        stress(run)
+        done("nights under stress")
     passed = check_training(run, progress=lambda what: doing(what, COST["parity"]))
     done("parity")
     run.finish()
@@ -180,6 +185,18 @@ def evaluate(run: "TrainedRun", nights: Sequence[Night]) -> None:
         text = f"κ {scores['kappa']:.2f}, accuracy {scores['accuracy']:.2f}"
         floor = f"(largest class alone {scores['majority_accuracy']:.2f})"
         console.print(f"{entry['architecture']} on subjects not trained on, 5 stages: {text} {floor}")
+
+
+def stress(run):
+    """Score the full models on the held-out nights with worse sensors, as far as model cards tell of it: stress.json,
+    stress.md and stress.png.
+    """
+    from evaluation.stress import stress_test
+    from evaluation.stress_report import write_report
+    from export.card import MAIN_STRESSES
+
+    names = [*CADENCE.values(), *MAIN_STRESSES]
+    write_report(run.path, stress_test(run.path, architectures=run.options.architectures, stresses=names))
 
 
 if __name__ == "__main__":

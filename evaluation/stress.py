@@ -15,11 +15,11 @@ from joblib import Parallel, delayed
 from pipeline.align import CHANNELS_OF_SENSOR, Aligner, Night, align, channels_of, extent
 from pipeline.checks import UnusableNight
 from pipeline.constants import STAGES
-from pipeline.degrade import AS_RECORDED, CADENCE, STRESSES, degraded
+from pipeline.degrade import AS_RECORDED, CADENCE, CADENCE_OF_COUNTS, OF_RAW_MOTION, STRESSES, degraded
 from pipeline.errors import UserMistake, one_of
 from pipeline.options import Options
 from pipeline.origin import read_origin
-from pipeline.recordings import Recording, read_recording, subjects
+from pipeline.recordings import Recording, paths, read_recording, subjects
 from pipeline.run_folder import DEFAULT_ARCHITECTURE, RunFolder, fold_folders
 from scoring.metrics import DRAWS, TAIL, VIEWS, agreement, confusion, plain
 from scoring.predictions import PredictedNight
@@ -176,15 +176,17 @@ def stress_test(
         dataset_dir: Scored recordings; by default those of the run.
         architectures: Of the models; by default one, as `chosen_architectures` has it.
         precisions: Of PRECISIONS.
-        stresses: Names of STRESSES; AS_RECORDED is always among them.
+        stresses: Names of STRESSES; AS_RECORDED is always among them, and OF_RAW_MOTION where no night has raw motion
+            never.
         seed: Of what is drawn at random.
         jobs: Nights at a time, each in a process of its own.
         progress: Called with the nights that are done and all of them.
 
     Returns:
         stress.json: {"folder", "dataset_dir", "trainings": their seeds, "nights": subjects, "left_out": subjects whose
-        night cannot be used, "epochs": scored ones, "results": [{"architecture", "precision", "stresses": [row of
-        `figures`], "cadence": [{"heart_rate", "movement", "kappa", "kappa_change"}]}]}.
+        night cannot be used, "raw_motion": whether any night has it, "epochs": scored ones, "results":
+        [{"architecture", "precision", "stresses": [row of `figures`], "cadence": [{"heart_rate", "movement", "kappa",
+        "kappa_change"}]}]}.
 
     Raises:
         UserMistake: The folder is no run and no evaluation, it lacks a model, or no night can be used.
@@ -197,6 +199,9 @@ def stress_test(
             run.existing(run.model_path(architecture).name)
             if precision != "float32":
                 run.bundle(architecture)
+    raw_motion = has_raw_motion(runs, dataset_dir)
+    if not raw_motion:
+        stresses = [stress for stress in stresses if stress not in OF_RAW_MOTION]
     counted = _count_nights(runs, dataset_dir, models, stresses, seed, jobs, progress)
     scored = {key: [counts for counts in repeats if counts] for key, repeats in counted.items()}
     tested = list(dict.fromkeys(subject for (_, subject), repeats in scored.items() if repeats))
@@ -208,7 +213,8 @@ def stress_test(
         cells = [[[c[model, stress] for c in scored.get((s, subject), [])] for subject in tested] for s in trainings]
         return _stack(cells)
 
-    results = [model_results(model, {stress: pooled(model, stress) for stress in stresses}) for model in models]
+    cells = CADENCE if raw_motion else CADENCE_OF_COUNTS
+    results = [model_results(model, {stress: pooled(model, stress) for stress in stresses}, cells) for model in models]
     epochs = pooled(models[0], AS_RECORDED).confusions["5"][0].sum()
     document = {
         "folder": str(folder),
@@ -217,10 +223,19 @@ def stress_test(
         "trainings": trainings,
         "nights": tested,
         "left_out": sorted({subject for _, subject in counted} - {*tested}),
+        "raw_motion": raw_motion,
         "epochs": epochs,
         "results": results,
     }
     return plain(document)
+
+
+def has_raw_motion(runs: Sequence[RunFolder], dataset_dir: Path | None) -> bool:
+    """Whether any night that is tested has raw motion."""
+    tested = (
+        (dataset_dir or run.dataset_dir, subject) for run in runs for subject in held_out_subjects(run, dataset_dir)
+    )
+    return any(paths(folder, subject)["motion"].exists() for folder, subject in tested)
 
 
 def _count_nights(
@@ -261,8 +276,16 @@ def _stack(cells: Sequence[Sequence[Sequence[NightCounts]]]) -> NightCounts:
     return NightCounts(confusions, stack(lambda counts: counts.unknown, ()))
 
 
-def model_results(model: Model, counts: Mapping[str, NightCounts]) -> dict[str, Any]:
-    """One entry of "results" in stress.json. counts: {stress: counts [seeds, subjects]}, AS_RECORDED among them."""
+def model_results(
+    model: Model, counts: Mapping[str, NightCounts], cells: Mapping[tuple[str, str], str]
+) -> dict[str, Any]:
+    """One entry of "results" in stress.json.
+
+    Args:
+        model: Whose it is.
+        counts: {stress: counts [seeds, subjects]}, AS_RECORDED among them.
+        cells: CADENCE or CADENCE_OF_COUNTS.
+    """
     rows = {stress: figures(stress, after, counts[AS_RECORDED]) for stress, after in counts.items()}
     cadence = [
         {
@@ -271,7 +294,7 @@ def model_results(model: Model, counts: Mapping[str, NightCounts]) -> dict[str, 
             "kappa": rows[name]["views"]["5"]["kappa"],
             "kappa_change": rows[name]["kappa_change"],
         }
-        for (heart_rate, movement), name in CADENCE.items()
+        for (heart_rate, movement), name in cells.items()
         if name in rows
     ]
     architecture, precision = model

@@ -35,16 +35,17 @@ def model_card(document: dict, captions: Mapping[str, str], run: RunFolder) -> s
     """
     splits = document["data"]["splits"]
     scored = {name: entry["figures"] for name, entry in document["precisions"].items() if has_scores(entry)}
-    shown = "int8" if "int8" in scored else next(iter(scored), None)
     entries = float32_results(run, document["architecture"])
+    if not splits["validation"] and "default" in entries:  # of inner cross-validation
+        default = entries["default"]
+        scored = {"float32": {"views": default["scored"]["all"], "calibration": default["calibration"]}}
+    shown = "int8" if "int8" in scored else next(iter(scored), None)
+    recall = scored[shown]["views"]["5"]["recall"] if shown else {}
     points = {name: entry["scored"]["all"]["5"] for name, entry in entries.items()}
-    inner = points.get("default") if run.all_trained_on else None  # of inner cross-validation
-    recall = scored[shown]["views"]["5"]["recall"] if shown else (inner or {}).get("recall", {})
-    where = shown or "inner cross-validation"
     stressed = stress_results(run, document["architecture"])
 
     def recall_of(stage: str) -> str:
-        return f" (recall {number(recall[stage], 2)} in {where})" if recall.get(stage) is not None else ""
+        return f" (recall {number(recall[stage], 2)} in {shown})" if recall.get(stage) is not None else ""
 
     return page(
         "MODEL_CARD.md",
@@ -53,6 +54,7 @@ def model_card(document: dict, captions: Mapping[str, str], run: RunFolder) -> s
         channels=document["channels"],
         sensors=[CHANNEL_TITLES.get(name, name.replace("_", " ")) for name in document["channels"]],
         nights=document["held_out"]["nights"],
+        compared_on=document["compared_on"],
         stride_seconds=document["stride_seconds"],
         origin=document["data"]["mark"],
         subjects=sum(map(len, splits.values())),
@@ -60,7 +62,6 @@ def model_card(document: dict, captions: Mapping[str, str], run: RunFolder) -> s
         spread=kappa_spread(points["default"]) if "default" in points else "",
         stages=stage_table({shown: scored[shown]["views"]}) if shown else "",
         why_none=next((e.get("why_none") for e in document["precisions"].values()), "") or "no night is scored",
-        inner=point_table({"full model": inner}) if inner else "",
         points=point_table(points) if len(points) > 1 else "",
         idle=[name for name, five in points.items() if name != "default" and five == points["default"]],
         recall_of=recall_of,
@@ -103,7 +104,7 @@ def stress_table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def quality_table(scored: Mapping[str, dict]) -> str:
-    """How good each precision is on held-out nights. scored: {precision: figures}."""
+    """How good each precision is on nights that it was not trained on. scored: {precision: figures}."""
     rows = [
         [
             name,

@@ -20,7 +20,6 @@ from scoring import plots
 from scoring.metrics import VIEWS, calibration, confusion, plain, scores
 
 SCORES = ("accuracy", "kappa", "macro_f1", "majority_accuracy", "recall", "precision")  # that are reported
-COUNTS = ("windows", "scored")  # of the nights that were measured
 PLOTS = ("confusion.png", "reliability.png", "parity.png")
 PUBLISHED = {
     "name": "Ambiq sleepKIT, SS-5-TCN-SM",
@@ -113,21 +112,19 @@ def report_document(bundle: Path, run: RunFolder) -> dict:
     parity = run.parity() or {"models": []}
     rows = {row["precision"]: row for row in parity["models"] if row["architecture"] == architecture}
     measured = [row["measured"] for row in rows.values() if "measured" in row]
-    counts = {name: measured[0][name] for name in COUNTS} if measured else {}
-    if run.all_trained_on:  # what the files score on nights that they were trained on says nothing
-        for row in rows.values():
-            if "measured" in row:
-                row["measured"] = {name: row["measured"][name] for name in (*COUNTS, "files")}
+    seen = run.all_trained_on
+    counts = {name: measured[0][name] for name in ("windows", "scored")} if measured else {}
     return {
         "format": "wristsleep-report/1",
         "architecture": architecture,
         "data": data_entry(run),
-        "held_out": {"nights": parity.get("nights", []), "trained_on": run.all_trained_on} | counts,
+        "compared_on": parity.get("nights", []),
+        "held_out": {"nights": [] if seen else parity.get("nights", [])} | ({} if seen else counts),
         "channels": [channel.name for channel in contract.channels],
         "stride_seconds": contract.seconds.stride,
         "windows_per_hour": windows_per_hour,
         "precisions": {
-            name: precision_entry(plan, stager_path(Path(), architecture, name).name, files, rows.get(name))
+            name: precision_entry(plan, stager_path(Path(), architecture, name).name, files, rows.get(name), seen)
             for name, plan in contract.precisions.items()
         },
         "rejected": [name for name in PRECISIONS if name in rows and name not in contract.precisions],
@@ -137,7 +134,9 @@ def report_document(bundle: Path, run: RunFolder) -> dict:
     }
 
 
-def precision_entry(plan: Precision, network: str, files: Mapping[str, dict], row: dict | None) -> dict:
+def precision_entry(
+    plan: Precision, network: str, files: Mapping[str, dict], row: dict | None, seen: bool = False
+) -> dict:
     """What the report says of one precision.
 
     Args:
@@ -145,6 +144,8 @@ def precision_entry(plan: Precision, network: str, files: Mapping[str, dict], ro
         network: File of the network.
         files: {file: its entry in the report}.
         row: Of parity.json, if there is one.
+        seen: Whether it is of nights that the run was trained on: then it says how far a file agrees with the full
+            model, and not how good it is.
 
     Returns:
         The entry: sums over the calls of a window; "figures" is None where there are none, "why_none" says why.
@@ -161,6 +162,8 @@ def precision_entry(plan: Precision, network: str, files: Mapping[str, dict], ro
     if row["measured"]["files"] != {call.file: files[call.file]["lean_sha256"] for call in plan.calls}:
         return entry | {"figures": None, "why_none": "the file was built anew and differs from the one measured"}
     agreement = {name: row[name] for name in ("p99_abs_dp", "max_abs_dp", "same_stage", "abs_dkappa")}
+    if seen:
+        return entry | {"figures": None, "agreement": agreement, "why_none": "no night was held out"}
     return entry | {"figures": row["measured"], "agreement": agreement}
 
 
@@ -193,11 +196,11 @@ def draw_plots(bundle: Path, run: RunFolder, document: dict) -> dict[str, str]:
         captions["confusion.png"] = f"What was predicted of the epochs of each scored stage (row), {precision}"
         captions["reliability.png"] = f"Reliability: how often a prediction of some probability is right, {precision}"
     parity = run.parity_plot(run.parity_report, document["architecture"])
-    if parity.exists() and any(entry["figures"] for entry in document["precisions"].values()):
+    if parity.exists() and any("agreement" in entry for entry in document["precisions"].values()):
         shutil.copyfile(parity, bundle / "parity.png")
-        night = "A night that was trained on" if run.all_trained_on else "A held-out night"
+        which = "night that it was trained on" if run.all_trained_on else "held-out night"
         captions["parity.png"] = (
-            f"{night}: scored, predicted by Keras, predicted by the watch, and how far the watch is off"
+            f"A {which}: scored, predicted by Keras, predicted by the watch, and how far the watch is off"
         )
     return captions
 

@@ -13,8 +13,10 @@ from zlib import crc32
 import numpy as np
 from numpy.random import Generator
 from scipy.signal import lfilter
+from scipy.spatial.transform import Rotation
 
-from pipeline.constants import CHANNELS, HOUR_S
+from pipeline.activity import ActivityCounter
+from pipeline.constants import CHANNELS, COUNT_S, HOUR_S
 from pipeline.recordings import Recording
 
 HOLE_S = 600  # s that a hole in heart rate lasts
@@ -181,6 +183,34 @@ def without(recording: Recording, rng: Generator, sensors: Collection[str]) -> R
     return replace(recording, samples={name: x for name, x in recording.samples.items() if name not in sensors})
 
 
+def counted(recording: Recording, rng: Generator) -> Recording:
+    """The recording with activity counts in place of raw motion, from which they are counted if there are none."""
+    rest = without(recording, rng, ("motion",))
+    if "motion" not in recording.samples or "activity" in recording.samples:
+        return rest if "motion" in recording.samples else recording
+    t, xyz = recording.samples["motion"]
+    counter = ActivityCounter(np.floor(t[0] / COUNT_S) * COUNT_S)
+    bins = [counter.feed(t, xyz[:, 2]), counter.advance((np.floor(t[-1] / COUNT_S) + 1) * COUNT_S)]
+    ends, counts = np.concatenate(bins, axis=1)
+    return _with_samples(rest, {"activity": (ends, counts)})
+
+
+def motion_sampled(recording: Recording, rng: Generator, hz: float) -> Recording:
+    """Raw motion with at most so many samples a second: the first of each slot."""
+    if "motion" not in recording.samples:
+        return recording
+    t, xyz = recording.samples["motion"]
+    return _with_samples(recording, {"motion": sampled_every(t, xyz, rng, 1 / hz)})
+
+
+def turned(recording: Recording, rng: Generator) -> Recording:
+    """Raw motion of a watch that sits otherwise on its wrist, all ways equally likely."""
+    if "motion" not in recording.samples:
+        return recording
+    t, xyz = recording.samples["motion"]
+    return _with_samples(recording, {"motion": (t, xyz @ Rotation.random(rng=rng).as_matrix().T)})
+
+
 def late(recording: Recording, rng: Generator, seconds: float) -> Recording:
     """Nothing sensed before so many seconds."""
     return _where(recording, lambda t: t >= seconds)
@@ -212,6 +242,7 @@ def in_turn(*changes: Change) -> Change:
 
 
 AS_RECORDED = "as recorded"
+COUNTS_ONLY = "counts only"
 NO_HEART_RATE, NO_MOVEMENT = partial(without, sensors=("heart_rate",)), partial(without, sensors=MOVEMENT)
 SAMPLED_S = (15, 60, 300)  # s between samples of heart rate
 STRESSES: dict[str, Stress] = {
@@ -241,6 +272,15 @@ STRESSES: dict[str, Stress] = {
         )
         for n in SAMPLED_S
     },
+    COUNTS_ONLY: Stress(COUNTS_ONLY, None, "", counted),
+    **{
+        f"every {n} s, {COUNTS_ONLY}": Stress(
+            f"time between samples, {COUNTS_ONLY}", n, "s", in_turn(heart_rate(sampled_every, seconds=n), counted)
+        )
+        for n in SAMPLED_S
+    },
+    **{f"motion at {n} Hz": Stress("samples of motion", n, "Hz", partial(motion_sampled, hz=n)) for n in (10, 25)},
+    "turned wrist": Stress("turned wrist", None, "", turned),
     "1 h late": Stress("late start", None, "", partial(late, seconds=HOUR_S)),
     "off the wrist for an hour": Stress("off the wrist", None, "", partial(off_the_wrist, seconds=HOUR_S)),
     "1-Hz ECG": Stress("ECG", None, "", heart_rate(beat_to_beat)),
@@ -248,15 +288,23 @@ STRESSES: dict[str, Stress] = {
         "ECG with apnoea", None, "", in_turn(heart_rate(cyclic), heart_rate(beat_to_beat), NO_MOVEMENT)
     ),
 }
+OF_RAW_MOTION = tuple(  # without it these change nothing
+    name for name in STRESSES if name.endswith(COUNTS_ONLY) or name.startswith("motion") or name == "turned wrist"
+)
 CADENCE: dict[tuple[str, str], str] = {  # (heart rate, movement) -> name of the stress; as recorded: every 5 s
     (heart, movement): name
     for heart, names in {
-        "every 5 s": (AS_RECORDED, "no movement"),
-        "every 15 s": ("every 15 s", "every 15 s, no movement"),
-        "every 60 s": ("every 60 s", "every 60 s, no movement"),
-        "every 5 min": ("every 300 s", "every 300 s, no movement"),
+        "every 5 s": (AS_RECORDED, COUNTS_ONLY, "no movement"),
+        "every 15 s": ("every 15 s", f"every 15 s, {COUNTS_ONLY}", "every 15 s, no movement"),
+        "every 60 s": ("every 60 s", f"every 60 s, {COUNTS_ONLY}", "every 60 s, no movement"),
+        "every 5 min": ("every 300 s", f"every 300 s, {COUNTS_ONLY}", "every 300 s, no movement"),
     }.items()
-    for movement, name in zip(("motion or counts", "none"), names, strict=True)
+    for movement, name in zip(("motion", COUNTS_ONLY, "none"), names, strict=True)
+}
+CADENCE_OF_COUNTS = {  # of nights without raw motion, whose movement is activity counts as it is
+    (heart, COUNTS_ONLY if movement == "motion" else movement): name
+    for (heart, movement), name in CADENCE.items()
+    if movement != COUNTS_ONLY
 }
 
 

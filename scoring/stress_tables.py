@@ -7,7 +7,7 @@ from scoring.tables import markdown_table, number
 
 
 def cadence_table(cadence: Sequence[Mapping[str, Any]]) -> str:
-    """κ of five stages by how often heart rate comes (rows), with and without movement (columns); "" of no row."""
+    """κ of five stages by how often heart rate comes (rows), and what is known of movement (columns); "" of no row."""
     kappas = {(cell["heart_rate"], cell["movement"]): cell["kappa"] for cell in cadence}
     heart_rates = dict.fromkeys(heart_rate for heart_rate, _ in kappas)
     movements = dict.fromkeys(movement for _, movement in kappas)

@@ -65,7 +65,7 @@ class TestRunFolder:
             "evaluation.json", "report.md", "predictions.csv", "predictions", "confusion.png",
             "confusion_views.png", "reliability.png", "by_hour.png", "night_best.png", "night_median.png",
             "night_worst.png", *(f"parity_{name}.png" for name in ARCHITECTURES), "calibration.npz", "golden.npz",
-            "bundles",
+            "bundles", "stress.json", "stress.md", "stress.png",
         }  # fmt: skip
         assert {path.name for path in quick_run.folder.iterdir()} - {"rejected"} == expected
         assert {path.name for path in (quick_run.folder / "bundles").iterdir()} == {*ARCHITECTURES}

@@ -15,11 +15,11 @@ from evaluation import stress
 from evaluation.__main__ import main, stress_names
 from evaluation.stress_report import plot_stresses, stress_page
 from pipeline.align import align
-from pipeline.constants import STAGES
+from pipeline.constants import COUNT_S, STAGES
 from pipeline.degrade import AS_RECORDED, CADENCE, STRESSES, degraded
 from pipeline.errors import UserMistake
 from pipeline.options import Options
-from pipeline.recordings import Recording, subjects
+from pipeline.recordings import Recording, paths, read_recording, subjects
 from pipeline.run_folder import RunFolder
 from scoring import plots
 from scoring.metrics import VIEWS, scores
@@ -75,6 +75,16 @@ def test_a_night_keeps_its_windows_whatever_is_lost():
     only_heart_rate = recording_of()
     ((_, lost),) = stress.stressed_nights(only_heart_rate, Options(), ["no heart rate"], 0)
     assert (len(lost), lost.channels) == (180, {})
+
+
+def test_counts_in_place_of_motion_leave_the_counts_as_they_were():
+    t, xyz = MOTION
+    recording = recording_of(motion=(t - 100.0, xyz))
+    for options in (Options(), Options(negative_times=True)):
+        nights = dict(stress.stressed_nights(recording, options, [AS_RECORDED, "counts only"], 0))
+        one, other = (nights[name].channels["activity"] for name in (AS_RECORDED, "counts only"))
+        np.testing.assert_array_equal(one, other)
+        assert (one >= 0).any()
 
 
 def random_night(rng, subject="1", unknown=None):
@@ -176,6 +186,7 @@ def test_what_is_written(tested, quick_run):
         for (heart, movement), name in CADENCE.items()
         if name in rows
     ]  # fmt: skip
+    assert document["raw_motion"]
     assert rows[AS_RECORDED]["unknown_share"] < 0.2 < rows["off the wrist for an hour"]["unknown_share"]
     text = (out / "stress.md").read_text()
     assert "## gru, float16" in text
@@ -193,6 +204,28 @@ def test_as_recorded_is_what_the_run_was_scored_as(tested, quick_run):
     assert row["views"]["5"]["kappa"] == pytest.approx(same["scored"]["all"]["5"]["kappa"])
     float16 = tested[1]["results"][1]["stresses"][0]
     assert float16["views"]["5"]["accuracy"] == pytest.approx(row["views"]["5"]["accuracy"], abs=0.1)
+
+
+def test_nights_without_raw_motion(quick_run, tmp_path):
+    """Their movement is counts: what is done to raw motion is left out, and the cadence table has no such column."""
+    run = RunFolder(quick_run.folder)
+    (subject,) = run.splits["validation"]
+    recording = degraded(read_recording(run.dataset_dir, subject), "counts only")
+    ends, counts = recording.samples["activity"]
+    written = {"heart_rate": recording.samples["heart_rate"], "activity": (ends - COUNT_S, counts)}
+    for name, (t, x) in written.items():
+        path = paths(tmp_path, subject)[name]
+        path.parent.mkdir()
+        path.write_text("".join(f"{a!r},{b!r}\n" for a, b in zip(t.tolist(), x.tolist(), strict=True)))
+    labels = paths(run.dataset_dir, subject)["labels"]
+    shutil.copytree(labels.parent, tmp_path / "labels")
+    document = stress.stress_test(run.path, tmp_path, stresses=["every 60 s", "counts only", "no movement"])
+    assert not document["raw_motion"]
+    (result,) = document["results"]
+    assert [row["stress"] for row in result["stresses"]] == [AS_RECORDED, "every 60 s", "no movement"]
+    cells = [(cell["heart_rate"], cell["movement"]) for cell in result["cadence"]]
+    assert cells == [("every 5 s", "counts only"), ("every 5 s", "none"), ("every 60 s", "counts only")]
+    assert "nights have no raw motion" in stress_page(document, drawn=False)
 
 
 def test_folds_of_an_evaluation_are_pooled(quick_run, tmp_path):

@@ -201,26 +201,6 @@ class TestBundle:
         assert "int8" in document["rejected"]
         assert "- int8: rejected, its parity gate failed." in text
 
-    def test_nights_that_were_trained_on_tell_no_accuracy(self, run):
-        """Where no subject was held out, the figures are of inner cross-validation."""
-        splits = read_json(run / "splits.json")
-        write_json(
-            run / "splits.json",
-            {"train": [s for part in splits.values() for s in part], "inner_validation": [], "validation": []},
-        )
-        document, text, card = self.write(run)
-        assert document["held_out"]["trained_on"] is True
-        assert all("views" not in of["figures"] for of in document["precisions"].values())
-        assert document["precisions"]["float32"]["agreement"]["same_stage"] > 0.9
-        assert "No night was held out" in text and "Held-out nights:" not in text and "## Classes" not in text
-        (entry,) = [e for e in read_json(run / "evaluation.json")["results"] if e["architecture"] == "gru"
-                    and e["operating_point"] == "default"]  # fmt: skip
-        five = entry["scored"]["all"]["5"]
-        assert f"| full model | {five['accuracy']:.3f} | {five['kappa']:.3f} |" in card
-        assert "The full model in inner cross-validation" in card and "On the watch, nights" not in card
-        assert not {"confusion.png", "reliability.png"} & {path.name for path in (run / "bundles/gru").iterdir()}
-        assert "held-out night" not in text + card.partition("## Known weak spots")[2]
-
     def test_unscored_nights(self, run):
         parity = read_json(run / "parity.json")
         for row in parity["models"]:
@@ -233,8 +213,32 @@ class TestBundle:
         assert "## Classes" not in text
         assert "no night is scored" in card
 
+    def test_no_night_was_held_out(self, run):
+        """Figures are of inner cross-validation, none of the nights that parity was checked on."""
+        splits = read_json(run / "splits.json")
+        everyone = {"validation": [], "inner_validation": [], "train": [x for part in splits.values() for x in part]}
+        write_json(run / "splits.json", everyone)
+        evaluation = read_json(run / "evaluation.json")
+        (entry,) = [r for r in evaluation["results"] if (r["architecture"], r["operating_point"]) == ("gru", "default")]
+        entry["scored"]["all"]["5"] |= {"kappa": 0.4321}
+        write_json(run / "evaluation.json", evaluation)
+        document, text, card = self.write(run)
+        nights = read_json(run / "parity.json")["nights"]
+        assert document["compared_on"] == nights
+        assert document["held_out"] == {"nights": []}
+        assert all(of["figures"] is None and of["agreement"] for of in document["precisions"].values())
+        assert "**No night was held out.**" in text
+        assert f"nights {', '.join(nights)}, which it was trained on" in text
+        assert "## Classes" not in text
+        assert "**No night was held out**" in card
+        assert any(line.startswith("| float32 |") and "0.432" in line for line in card.splitlines())
+        assert "The full model, by inner cross-validation over all nights" in card
+        assert "On the watch, nights" not in card
+        assert "--dataset_dir OTHER" in card
+
     def test_a_stress_test_is_quoted(self, run):
         """The one of the card's architecture; without any, the command that makes it."""
+        (run / "stress.json").unlink()
         *_, card = self.write(run)
         assert "`python -m evaluation stress RUN`" in card
         row = {"views": {"5": {"kappa": 0.123}}, "recall": {"REM": None}, "unknown_share": 0.25}

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from pipeline.degrade import AS_RECORDED, CADENCE, STRESSES, cyclic, degraded, wander
+from pipeline.align import align
+from pipeline.degrade import AS_RECORDED, CADENCE, CADENCE_OF_COUNTS, OF_RAW_MOTION, STRESSES, cyclic, degraded, wander
+from pipeline.options import Options
 from pipeline.recordings import Recording
 
 HOURS = 8
@@ -14,6 +16,18 @@ def recording_of(*sensors):
     samples = {"heart_rate": (t, 60 + 5 * np.sin(t / 2000)), "activity": (np.arange(15.0, HOURS * 3600, 15),) * 2}
     labels = 30.0 * np.arange(HOURS * 120), np.zeros(HOURS * 120, int)
     return Recording("7", {name: samples[name] for name in sensors or samples}, labels)
+
+
+def with_motion(begins=0.0):
+    """Heart rate as above, and an hour of raw motion at 20 Hz with restless minutes."""
+    recording, t = recording_of("heart_rate"), begins + np.arange(0, 3600, 0.05)
+    restless = (t % 600 < 60)[:, None]
+    xyz = np.random.default_rng(3).normal(0, 0.2, (len(t), 3)) * restless + [0, 0, 1]
+    recording.samples["motion"] = t, xyz
+    return recording
+
+
+COUNTS = np.arange(15.0, 3600, 15), np.ones(239)
 
 
 def heart(stress, seed=0):
@@ -129,19 +143,54 @@ def test_sensors_that_a_stress_leaves_alone_keep_their_arrays():
 
 
 def test_cadence_has_every_pair_once_and_names_stresses():
-    assert [*CADENCE] == [
-        (f"every {heart}", movement)
-        for heart in ("5 s", "15 s", "60 s", "5 min")
-        for movement in ("motion or counts", "none")
-    ]
-    assert set(CADENCE.values()) <= set(STRESSES)
-    assert len(set(CADENCE.values())) == len(CADENCE)
+    hearts = ("5 s", "15 s", "60 s", "5 min")
+    assert [*CADENCE] == [(f"every {heart}", m) for heart in hearts for m in ("motion", "counts only", "none")]
+    assert [*CADENCE_OF_COUNTS] == [(f"every {heart}", m) for heart in hearts for m in ("counts only", "none")]
+    recording = with_motion()
+    for cells in (CADENCE, CADENCE_OF_COUNTS):
+        assert set(cells.values()) <= set(STRESSES)
+        assert len(set(cells.values())) == len(cells)
     for (heart_rate, movement), name in CADENCE.items():
-        samples = degraded(recording_of(), name).samples
-        assert ("activity" in samples) == (movement != "none")
+        samples = degraded(recording, name).samples
+        assert {*samples} - {"heart_rate"} == {"motion": {"motion"}, "counts only": {"activity"}, "none": set()}[
+            movement
+        ]
         number, unit = heart_rate.split()[1:]
         seconds = int(number) * (60 if unit == "min" else 1)
         assert np.median(np.diff(samples["heart_rate"][0])) == seconds
+
+
+@pytest.mark.parametrize("begins", [0.0, 37.5])
+def test_counts_only_are_those_that_the_motion_gives(begins):
+    recording, options = with_motion(begins), Options()
+    night, counted = align(recording, options), degraded(recording, "counts only")
+    np.testing.assert_array_equal(align(counted, options).channels["activity"], night.channels["activity"])
+    assert (night.channels["activity"] > 0).any()
+
+
+def test_counts_that_are_there_are_not_counted_anew():
+    recording = with_motion()
+    recording.samples["activity"] = COUNTS
+    assert degraded(recording, "counts only").samples["activity"] is COUNTS
+    del recording.samples["motion"]
+    assert degraded(recording, "counts only") is recording
+
+
+def test_motion_with_fewer_samples_and_on_a_turned_wrist():
+    recording = with_motion()
+    t, xyz = recording.samples["motion"]
+    thin, every = degraded(recording, "motion at 10 Hz").samples["motion"]
+    assert np.allclose(np.diff(thin), 0.1, atol=0.051)
+    assert np.isin(thin, t).all()
+    np.testing.assert_array_equal(every, xyz[np.isin(t, thin)])
+    same, other = degraded(recording, "turned wrist").samples["motion"]
+    np.testing.assert_array_equal(same, t)
+    np.testing.assert_allclose((other**2).sum(1), (xyz**2).sum(1))
+    assert np.abs(other - xyz).max() > 0.1
+    without_motion = recording_of()
+    for name in OF_RAW_MOTION:
+        assert degraded(without_motion, name).samples.keys() == without_motion.samples.keys()
+        assert degraded(without_motion, name).samples["activity"] is without_motion.samples["activity"]
 
 
 def test_strengths_of_a_kind_are_numbers_in_one_unit():
