@@ -124,21 +124,19 @@ private fun firstStagesOfThePage() {
     expect("stages", night.all { it.stage != Stage.UNKNOWN && it.probabilities.size == 5 })
 }
 
-/** With a model that writes down what it is given (interpreters.py), in place of activity.tflite. */
+/** With a model that writes down what it is given (interpreters.py) in place of the activity call. */
 private fun motionIsCountedInParts() {
-    val shapes = "\"history_out\": [1, 101], \"posture\": [1, 3], \"activity\": [1, 1]"
+    val text = File(BUNDLE, CONTRACT_FILE).readText()
+    val counting = Contract.read(text.toByteArray(), null).counting!!
+    expect("calls of ${counting.callSeconds} s", counting.callSeconds == 15)
+    val call = counting.plan.calls.single()
+    val shapes = call.outputs.joinToString { "\"${it.name}\": [${it.size}]" }
     val model = "{\"log\": \"parts.log\", \"outputs\": {$shapes}}".toByteArray()
-    val (counting, network) = File(BUNDLE, CONTRACT_FILE).readText().split(Regex("(?=\"precisions\":)"))
-    val contract = counting
-        .replace(Regex("(\"activity.tflite\",\\s*\"sha256\": \")\\w+"), "$1${sha256(model)}")
-        .replace(Regex("(\"name\": \"motion\",\\s*\"shape\": )\\[[^]]*]"), "$1[1, 750, 3]")
-        .replace(Regex("(\"name\": \"activity\",\\s*\"shape\": )\\[[^]]*]"), "$1[1, 1]")
-        .replace(Regex("\"call_seconds\": *\\d+,?"), "")
-        .replace(Regex("\"hz\":"), "\"call_seconds\": 15, \"hz\":") + network
+    val contract = text.replace(call.sha256, sha256(model))
     SleepStager({ name ->
         when (name) {
             CONTRACT_FILE -> contract.toByteArray()
-            "activity.tflite" -> model
+            call.file -> model
             else -> File(BUNDLE, name).readBytes()
         }
     }, warn = {}).use { stager ->
