@@ -5,8 +5,8 @@ import Foundation
 
 /// A clock that is never set: Unix time when it was made, counted on with the time since the boot.
 ///
-/// Core Motion's time stamps count seconds since the boot in which the device was awake. This clock counts those in
-/// which it slept as well: its times fit samples, `start` and `take(now:)`. They are Unix times too, so that segments
+/// Core Motion's time stamps count seconds since the boot. This clock counts those in which the device slept as well:
+/// its times fit samples, `start` and `take(now:)`. They are Unix times too, so that segments
 /// need no origin. A later process of the same boot makes its clock of the saved `origin`; after a reboot it makes a
 /// new one. Each device has its own: samples carry the time of the device that made them.
 public struct NightClock: Codable, Equatable, Sendable {
@@ -26,8 +26,13 @@ public struct NightClock: Codable, Equatable, Sendable {
 
     /// s, of a time stamp of Core Motion, such as `CMLogItem.timestamp`. Ask as soon as it is delivered: sleep of the
     /// device after the sample would count as before it.
+    ///
+    /// Apple documents a time stamp as seconds since the boot, and not whether sleep is in it. It is there in one that
+    /// is later than the time awake.
     public func time(ofTimestamp timestamp: TimeInterval) -> Double {
-        let slept = NightClock.sinceBoot - NightClock.awakeSinceBoot
+        let awake = NightClock.awakeSinceBoot
+        if timestamp > awake { return origin + timestamp }
+        let slept = NightClock.sinceBoot - awake
         return origin + (slept * 1000).rounded() / 1000 + timestamp  // whole ms: the two are not read at one instant
     }
 

@@ -1,9 +1,5 @@
 import Foundation
 
-#if canImport(os)
-import os
-#endif
-
 /// Takes samples of one night, gives its stages.
 ///
 /// Times are in seconds of any one clock: Unix time, or since the start of the recording. A sensor that is silent,
@@ -292,12 +288,4 @@ public final class SleepStager: @unchecked Sendable {
         guard t.isFinite else { throw StagerError(.notATime, "\(what)=\(t): expected a time in seconds") }
         return t
     }
-}
-
-private func logWarning(_ message: String) {
-    #if canImport(os)
-    Logger(subsystem: "dev.wristsleep", category: "SleepStager").warning("\(message, privacy: .public)")
-    #else
-    FileHandle.standardError.write(Data("SleepStager: \(message)\n".utf8))
-    #endif
 }
