@@ -102,16 +102,16 @@ final class VectorRun {
     private static func opened(
         _ vector: JSONValue, _ folder: URL, _ runtime: StandInRuntime, start: Double, precision: String? = nil
     ) throws -> (stager: SleepStager, warnings: Int) {
-        let open = vector["open"]
-        let named = open?["precision"]?.asText ?? vector["precision"]?.asText ?? "int8"
+        let opening = vector["open"]
+        let named = opening?["precision"]?.asText ?? vector["precision"]?.asText ?? "int8"
         var warnings = 0
         let stager = try SleepStager(
             folder: folder,
             runtime: runtime,
             precision: precision ?? named,
             start: start,
-            operatingPoint: open?["operating_point"]?.asText ?? vector["operating_point"]?.asText,
-            contractSha256: open?["contract_sha256"]?.asText ?? vector["contract_sha256"]?.asText,
+            operatingPoint: opening?["operating_point"]?.asText ?? vector["operating_point"]?.asText,
+            contractSha256: opening?["contract_sha256"]?.asText ?? vector["contract_sha256"]?.asText,
             warn: { _ in warnings += 1 })
         return (stager, warnings)
     }
