@@ -31,6 +31,17 @@ test-runtimes: .venv/ready .venv-older/ready
 test-trained: .venv/ready
 	$(BIN)/python -m pytest -m trained $(ARGS)
 
+# the model that is handed over with the code, bundles/gru-int8: trained on all nights of NIGHTS, some minutes
+NIGHTS ?= ../shared/sleep-accel
+reference: .venv/ready
+	rm -rf artifacts/reference
+	mkdir -p artifacts/reference/nights
+	ln -s $(foreach part,heart_rate motion steps counts labels,$(wildcard $(abspath $(NIGHTS))/$(part))) artifacts/reference/nights
+	$(BIN)/python -c "from pipeline.origin import *; write_origin('artifacts/reference/nights', SLEEP_ACCEL)"
+	$(BIN)/python train.py --dataset_dir artifacts/reference/nights --train_split 1 --architectures gru --out artifacts/reference/run
+	rm -rf bundles/gru-int8
+	$(BIN)/python -m export artifacts/reference/run --for any --precision int8 --out bundles/gru-int8
+
 # LiteRT.js anew from its packages: needs npm
 litert:
 	cd watch_sim/page/litert && npm install --no-package-lock --ignore-scripts --no-audit --no-fund && npm run build
@@ -40,4 +51,4 @@ litert:
 	$(BIN)/python -m pip install --quiet --requirement requirements.txt
 	touch $@
 
-.PHONY: train test lint test-runtimes test-trained litert
+.PHONY: train test lint test-runtimes test-trained reference litert

@@ -117,7 +117,8 @@ def test_any_is_a_small_bundle_of_its_own(bundle, tmp_path):
     assert (folder / "labels.txt").read_text().split() == [*STAGES]
     done = command("verify", folder)
     assert (done.exit_code, done.stdout) == (0, "whole; it has no golden night to replay\n")
-    again, _ = hand_over(folder, "python", out=tmp_path / "again")
+    again, lines = hand_over(folder, "python", out=tmp_path / "again")
+    assert lines[1] == f"accuracy as {folder / 'MODEL_CARD.md'} has it"
     assert Contract.read(again).precisions.keys() == {"int8"}
 
 
