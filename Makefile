@@ -1,6 +1,7 @@
 # All set-up happens here: Python 3.11 and make are enough. ARGS passes options on: make train ARGS="--epochs 5"
 PYTHON ?= python3.11
 BIN = .venv/bin
+RUNTIME_TOOLS = chromium kotlin g++ gcc-arm-none-eabi libstdc++-arm-none-eabi-newlib
 
 train: .venv/ready
 	$(BIN)/python train.py $(ARGS)
@@ -16,9 +17,9 @@ lint: .venv/ready
 
 # the bundles in runtimes that we did not write; RUN=<run folder> tests its bundles, MATRIX=<file> keeps the table
 test-runtimes: .venv/ready .venv-older/ready .venv-micro/ready
-	@{ command -v chromium && command -v kotlinc; } >/dev/null \
-	|| { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -qq chromium kotlin >/dev/null; } \
-	|| echo "chromium or kotlin is missing and could not be installed: the tests that need it are skipped"
+	@{ command -v chromium && command -v kotlinc && command -v g++ && command -v arm-none-eabi-g++; } >/dev/null \
+	|| { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -qq $(RUNTIME_TOOLS) >/dev/null; } \
+	|| echo "of $(RUNTIME_TOOLS) some could not be installed: the tests that need them are skipped"
 	$(BIN)/python -m pytest -m runtimes $(ARGS)
 
 .venv-older/ready: tests/runtimes/older.txt
@@ -32,6 +33,17 @@ test-runtimes: .venv/ready .venv-older/ready .venv-micro/ready
 test-trained: .venv/ready
 	$(BIN)/python -m pytest -m trained $(ARGS)
 
+# the model that is handed over with the code, bundles/gru-int8: trained on all nights of NIGHTS, some minutes
+NIGHTS ?= ../shared/sleep-accel
+reference: .venv/ready
+	rm -rf artifacts/reference
+	mkdir -p artifacts/reference/nights
+	ln -s $(foreach part,heart_rate motion steps counts labels,$(wildcard $(abspath $(NIGHTS))/$(part))) artifacts/reference/nights
+	$(BIN)/python -c "from pipeline.origin import *; write_origin('artifacts/reference/nights', SLEEP_ACCEL)"
+	$(BIN)/python train.py --dataset_dir artifacts/reference/nights --train_split 1 --architectures gru --out artifacts/reference/run
+	rm -rf bundles/gru-int8
+	$(BIN)/python -m export artifacts/reference/run --for any --precision int8 --out bundles/gru-int8
+
 # LiteRT.js anew from its packages: needs npm
 litert:
 	cd watch_sim/page/litert && npm install --no-package-lock --ignore-scripts --no-audit --no-fund && npm run build
@@ -41,4 +53,4 @@ litert:
 	$(BIN)/python -m pip install --quiet --requirement requirements.txt
 	touch $@
 
-.PHONY: train test lint test-runtimes test-trained litert
+.PHONY: train test lint test-runtimes test-trained reference litert

@@ -47,7 +47,7 @@ def activity(motion: tf.Tensor, history: tf.Tensor, newest: tf.Tensor) -> dict[s
     steps = tf.concat([history, step * tf.cast(tf.abs(step) <= LARGEST_STEP, tf.float32)], 1)
 
     # sum of taps[k] z[n-k] = - sum over j of d[n-j] (taps[0] + ... + taps[j]), as the sum of all taps is 0
-    weights = np.float32(np.cumsum(TAPS)[-2::-1] / BIN_G)[:, None, None, None]
+    weights = (np.cumsum(TAPS)[-2::-1] / BIN_G).astype(np.float32)[:, None, None, None]
     band = tf.nn.conv2d(tf.reshape(steps, (1, -1, 1, 1)), weights, 1, "VALID")  # in bins
     by_count = (points // POINTS, POINTS, 1, 1)
     on = tf.reshape(sensed, by_count)

@@ -159,7 +159,7 @@ def accuracy(bundle: Path, run: RunFolder | None, architecture: str, precision: 
     """How good a precision is, as it was measured, in words.
 
     Args:
-        bundle: With its report.json; "not measured" without.
+        bundle: With its report.json, or at least its model card; "not measured" without.
         run: Of the bundle, if there is one.
         architecture: Of the bundle.
         precision: One of the bundle's.
@@ -176,6 +176,8 @@ def accuracy(bundle: Path, run: RunFolder | None, architecture: str, precision: 
             nights = len(result["subjects"])
             where = "inner cross-validation" if run and run.all_trained_on else "held out"
             return f"{in_words(result['scored']['all']['5'])} (five stages, full model, {nights} nights, {where})"
+    if not report and (bundle / CARD).is_file():
+        return f"as {bundle / CARD} has it"
     return f"not measured: {entry.get('why_none') or 'the bundle has no report.json with figures'}"
 
 

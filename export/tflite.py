@@ -97,6 +97,24 @@ def read_signature(path: Path) -> dict:
     return entry
 
 
+def tensor_positions(content: bytes) -> dict[str, dict[str, int]]:
+    """Where the inputs and outputs of the one signature stand in the order of the graph, all that TFLite Micro knows.
+
+    Args:
+        content: Bytes of a .tflite.
+
+    Returns:
+        {"inputs" and "outputs": {name in the signature: position}}.
+    """
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    (graph,), (signature,) = model.subgraphs, model.signatureDefs
+    order = {"inputs": graph.inputs.tolist(), "outputs": graph.outputs.tolist()}
+    return {
+        side: {_name(entry): order[side].index(entry.tensorIndex) for entry in getattr(signature, side)}
+        for side in order
+    }
+
+
 def _name(entry):
     return entry.name.decode() if isinstance(entry.name, bytes) else entry.name
 

@@ -94,7 +94,7 @@ def check_activity(folder: Path, contract: Contract) -> None:
         raise UserMistake(f"{Path(folder) / ACTIVITY}: has no input 'sensor:motion' or no output 'channel:activity'")
     points = int(plan.hz * stride)
     nothing = np.full((points, 3), plan.missing, np.float32)
-    rest = np.float32([[0, 0, 1]]).repeat(points, 0)  # g
+    rest = np.array([[0, 0, 1]], np.float32).repeat(points, 0)  # g
     shaken = np.zeros((points, 3), np.float32)
     shaken[:, 2] = np.sin(2 * np.pi * SHAKING_HZ * np.arange(points) / plan.hz)
     values = contract.options().values_per_stride("activity")

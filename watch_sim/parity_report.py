@@ -98,7 +98,7 @@ def print_report(report: dict) -> None:
         ("step = sequence form in Keras", step, f"max |Δp| {step['max_abs_dp']:.1e}"),
     ):
         click.echo(f"{name}: {'pass' if rung['passed'] else 'FAIL at ' + str(rung['first_divergence'])} ({size})")
-    if report["simulated"]:
+    if report.get("simulated"):
         click.echo(f"simulated: {SIMULATED}")
     click.echo("all gates hold" if report["passed"] else "a gate FAILED")
 

@@ -6,6 +6,7 @@ import json
 import math
 import re
 import shutil
+import subprocess
 import sys
 import tomllib
 import warnings
@@ -254,6 +255,39 @@ def test_the_readme_gets_from_a_bundle_to_a_stage(run_python, tmp_path):
     done = run_python("first.py", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) >= 2
+
+
+OLDER = FOLDER.parents[1] / ".venv-older" / "bin" / "python"
+PLAY = """
+import json, sys, warnings
+sys.path.insert(0, sys.argv[1])
+from sleep_stager import SleepStager, load_runtime
+warnings.simplefilter("ignore")
+vector, night = json.load(open(sys.argv[2])), []
+stager = SleepStager(sys.argv[3], vector["precision"], vector["start"])
+for step in vector["steps"]:
+    for sensor, t, value in step.get("feed", ()):
+        stager.feed(sensor, t, value)
+    if "take" in step:
+        night += stager.take(step["take"])
+print(json.dumps([load_runtime()[0], [[e.stage, *e.probabilities.tolist()] for e in night]]))
+"""
+
+
+@pytest.mark.runtimes
+@pytest.mark.parametrize("name", ["half_hour", "everything", "coarse_restarted"])
+def test_the_older_runtime_gives_the_same(name):
+    if not OLDER.exists():
+        pytest.skip(f"{OLDER} is missing; make test-runtimes makes it")
+    bundle = BUNDLES / read_vector(name)["bundle"]
+    command = [OLDER, "-c", PLAY, SOURCE.parent, VECTORS[name], bundle]
+    done = subprocess.run([*map(str, command)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    runtime, night = json.loads(done.stdout)
+    expected = [e for step in read_vector(name)["steps"] for e in step.get("epochs", ())]
+    assert runtime == "tflite-runtime-2.14"
+    assert [stage for stage, *_ in night] == [e["stage"] for e in expected]
+    np.testing.assert_allclose([p for _, *p in night], [e["probabilities"] for e in expected], rtol=0, atol=1e-4)
 
 
 def test_without_a_runtime_it_says_what_to_install(monkeypatch):

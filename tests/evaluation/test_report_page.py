@@ -11,6 +11,12 @@ from scoring.predictions import PredictedNight, Result
 SCORED = np.array([0, 0, 1, 2, 2, 3, 4, 4] * 6)
 
 
+def test_simulated_nights_are_said_first(document):
+    for simulated in (True, False):
+        text = page.report_page(document(1, simulated=simulated), {})
+        assert ("SIMULATED NIGHTS" in text.split("- name")[0]) == simulated
+
+
 @pytest.fixture
 def document(monkeypatch, tmp_path):
     """Gives evaluation.json of results with these numbers of nights, each a repeat."""

@@ -14,9 +14,12 @@ from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
 
 from export.bundle import install_bundle, read_bundle, recover_bundle, reject_precisions
+from export.golden import golden_document, write_golden
 from export.tflite import embedded_contract, rewrite, sha256
+from pipeline.align import Night
 from pipeline.constants import ARCHITECTURES, CHANNELS, PRECISIONS, STAGES
 from pipeline.errors import UserMistake
+from pipeline.options import Options
 
 CODES = {  # stage -> HKCategoryValueSleepAnalysis, SleepSessionRecord.STAGE_TYPE_*
     "Wake": (2, 1), "N1": (3, 4), "N2": (3, 4), "N3": (4, 5), "REM": (5, 6),
@@ -111,6 +114,27 @@ def test_a_bundle_holds_these_files_and_no_others(bundle, architecture):
     }
     assert {path.name for path in bundle.iterdir()} == expected
     assert (bundle / "labels.txt").read_text() == "Wake\nN1\nN2\nN3\nREM\n"
+
+
+def test_a_golden_night_of_nine_hours_is_small(tmp_path):
+    rng, n = np.random.default_rng(0), 9 * 120
+    heart_rate = rng.uniform(40, 100, (n, 30)).astype(np.float32)  # no value missing, all of them different
+    channels = {"heart_rate": heart_rate, "activity": rng.integers(0, 200, (n, 2)).astype(np.float32)}
+    night = Night("1", 30.0 * np.arange(1, n + 1), channels, rng.integers(-1, 5, n).astype(np.int8))
+    p = rng.dirichlet(np.ones(5), n).astype(np.float32)
+    write_golden(tmp_path, golden_document(night, channels, Options(), p))
+    content = (tmp_path / "golden.json").read_text()
+    assert len(content) < 450_000  # of a watch, which has whole numbers and fewer of them, half of that
+    windows = json.loads(content)["windows"]
+    for name, values in channels.items():
+        np.testing.assert_array_equal(np.float32([window[name] for window in windows]), values)
+    np.testing.assert_array_equal(np.float32([window["stage_probabilities"] for window in windows]), p)
+    assert content.count("\n") == n + 2
+
+
+@every
+def test_the_golden_night_is_small(bundle):
+    assert (bundle / "golden.json").stat().st_size < 400_000
 
 
 @every

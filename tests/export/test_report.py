@@ -218,6 +218,26 @@ class TestBundle:
         assert "int8" in document["rejected"]
         assert "- int8: rejected, its parity gate failed." in text
 
+    def test_nights_that_were_trained_on_tell_no_accuracy(self, run):
+        """Where no subject was held out, the figures are of inner cross-validation."""
+        splits = read_json(run / "splits.json")
+        write_json(
+            run / "splits.json",
+            {"train": [s for part in splits.values() for s in part], "inner_validation": [], "validation": []},
+        )
+        document, text, card = self.write(run)
+        assert document["held_out"]["trained_on"] is True
+        assert all("views" not in of["figures"] for of in document["precisions"].values())
+        assert document["precisions"]["float32"]["agreement"]["same_stage"] > 0.9
+        assert "No night was held out" in text and "Held-out nights:" not in text and "## Classes" not in text
+        (entry,) = [e for e in read_json(run / "evaluation.json")["results"] if e["architecture"] == "gru"
+                    and e["operating_point"] == "default"]  # fmt: skip
+        five = entry["scored"]["all"]["5"]
+        assert f"| full model | {five['accuracy']:.3f} | {five['kappa']:.3f} |" in card
+        assert "The full model in inner cross-validation" in card and "On the watch, nights" not in card
+        assert not {"confusion.png", "reliability.png"} & {path.name for path in (run / "bundles/gru").iterdir()}
+        assert "held-out night" not in text + card.partition("## Known weak spots")[2]
+
     def test_unscored_nights(self, run):
         parity = read_json(run / "parity.json")
         for row in parity["models"]:

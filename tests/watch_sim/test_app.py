@@ -56,6 +56,7 @@ class TestNights:
         answer = client.get("/api/bundles").json()
         assert [bundle["architecture"] for bundle in answer["bundles"]] == ["gru", "lstm", "rnn", "transformer"]
         assert answer["seconds"] == {"row": 1, "window": 30, "stride": 30}
+        assert answer["training_data"]["name"] == "synthetic" and answer["training_data"]["simulated"] is True
         folder = quick_run.folder / "bundles" / "gru"
         files = ("sensing.tflite", "gru.float32.tflite")
         assert answer["bundles"][0]["precisions"]["float32"] == sum((folder / name).stat().st_size for name in files)

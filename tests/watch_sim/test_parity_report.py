@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner
 from matplotlib.image import imread
 
+from apps.python.sleep_stager import SIMULATED
 from models.trained_run import TrainedRun
 from watch_sim.__main__ import main
 from watch_sim.parity_report import check_again, print_report
@@ -97,6 +98,12 @@ def test_a_passing_report_as_it_is_printed(capsys):
         "step = sequence form in Keras: pass (max |Δp| 2.0e-06)",
         "all gates hold",
     ]
+
+
+def test_simulated_nights_are_said(capsys, run):
+    print_report(report_of() | {"simulated": True})
+    assert capsys.readouterr().out.splitlines()[-2] == f"simulated: {SIMULATED}"
+    assert json.loads((run / "parity.json").read_text())["simulated"] is True
 
 
 def test_a_failing_report_as_it_is_printed(capsys):

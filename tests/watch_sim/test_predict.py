@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
+from apps.python.sleep_stager import SIMULATED
 from export.runner import Runner
 from pipeline.align import align
 from pipeline.constants import STAGES, UNKNOWN
@@ -206,6 +207,11 @@ def test_findings_and_dropped_samples_are_a_line_each(capsys):
         "night 7: motion: samples dropped: 9 wrong unit",
         "night 7: heart_rate: samples dropped: 2 late, 1 out of range",
     ]
+
+
+def test_simulated_nights_are_said(run, night_of):
+    done = command(run, "--dataset_dir", night_of("1004", "heart_rate"), "--precision", "float32")
+    assert done.stdout.splitlines()[0] == f"{run}: {SIMULATED}"
 
 
 def test_tensorflow_is_not_needed(run, night_of, run_python, tmp_path):

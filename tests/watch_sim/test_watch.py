@@ -5,10 +5,12 @@ the stream are in test_watch_faults.py.
 
 import io
 import json
+import warnings
 
 import numpy as np
 import pytest
 
+from apps.python.sleep_stager import SimulatedWarning
 from export.runner import Runner
 from pipeline.align import align
 from pipeline.constants import ARCHITECTURES, STAGES, UNKNOWN
@@ -16,6 +18,7 @@ from pipeline.coverage import coverage_of_night
 from pipeline.errors import UserMistake
 from pipeline.options import Options
 from pipeline.recordings import read_recording, subjects
+from tests.apps.vectors import FOLDER
 from watch_sim import Watch
 from watch_sim.stream import events
 
@@ -56,6 +59,16 @@ def live(watch, fed, end):
 
 def probabilities(epochs):
     return np.stack([epoch.probabilities for epoch in epochs])
+
+
+def test_simulated_nights_are_warned_of(bundles, tmp_path):
+    with pytest.warns(SimulatedWarning, match="trained on simulated nights") as warned:
+        assert Watch(bundles / "gru", "float32").simulated
+    assert len(warned) == 1 and warned[0].filename == __file__
+    folder = FOLDER / "bundles" / "counts"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert not Watch(folder).simulated
 
 
 def test_an_operating_point_weighs_the_probabilities(bundles, recording, wanted):

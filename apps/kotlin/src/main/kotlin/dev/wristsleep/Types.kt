@@ -1,0 +1,108 @@
+package dev.wristsleep
+
+import java.time.Instant
+import java.time.ZoneOffset
+
+/** What can be fed. [id]: its name in contract.json. */
+public enum class Sensor(public val id: String, internal val valueCount: Int) {
+    /** bpm. */
+    HEART_RATE("heart_rate", 1),
+
+    /** x, y, z in g, gravity included, of a watch at rest: about 1 g. */
+    MOTION("motion", 3),
+
+    /** Steps of a bin, fed at its end. */
+    STEPS("steps", 1),
+
+    /** Activity count of a bin, fed at its end. */
+    ACTIVITY("activity", 1);
+
+    public companion object {
+        /**
+         * The sensor of a name, such as heart_rate.
+         *
+         * @throws StagerException UNKNOWN_SENSOR.
+         */
+        public fun named(name: String): Sensor =
+            oneOf(ErrorCode.UNKNOWN_SENSOR, "sensor", name, values().associateBy { it.id })
+    }
+}
+
+/** [t]: s. */
+public class Sample(public val sensor: Sensor, public val t: Double, public vararg val values: Double)
+
+/** Why a sample that was fed was not taken, in the order in which it is looked at. [id]: its name in every language. */
+public enum class DropReason(public val id: String) {
+    NOT_A_NUMBER("not_a_number"),
+
+    /** Motion that is not in g: see `findings`. */
+    WRONG_UNIT("wrong_unit"),
+    OUT_OF_RANGE("out_of_range"),
+
+    /** Its window is closed, or it lies before the start. */
+    LATE("late"),
+
+    /** A sample of the same sensor and time was taken before. */
+    REPEATED("repeated")
+}
+
+/** [label]: as the contract has it. */
+public enum class Stage(public val label: String, internal val healthKit: Int, internal val healthConnect: Int) {
+    WAKE("Wake", 2, 1),
+    N1("N1", 3, 4),
+    N2("N2", 3, 4),
+    N3("N3", 4, 5),
+    REM("REM", 5, 6),
+
+    /** Too little was sensed to name a stage: off the wrist, or no signal. */
+    UNKNOWN("Unknown", 0, 0);
+
+    internal companion object {
+        /** Those that have a probability, in its order. */
+        val SCORED = values().toList() - UNKNOWN
+    }
+}
+
+/**
+ * How much of one sensor a window rests on. [share]: of the strides of the last ten minutes, those with a value.
+ * [secondsSince]: from its newest value to the end of the window; null if there has been none.
+ */
+public data class SensorCoverage(public val share: Double, public val secondsSince: Double?)
+
+/**
+ * The stage of one stride. [time]: s, when it begins; it lasts [seconds]. [probabilities]: of Wake, N1, N2, N3, REM;
+ * they mean nothing where the stage is UNKNOWN. [coverage]: of the sensors that the model takes.
+ */
+public class Epoch(
+    public val time: Double,
+    public val seconds: Int,
+    public val stage: Stage,
+    public val probabilities: FloatArray,
+    public val coverage: Map<Sensor, SensorCoverage>
+)
+
+/** Whose stage codes segments have. [id]: its name in every language. */
+public enum class HealthStore(public val id: String) {
+    HEALTH_CONNECT("health_connect"),
+    HEALTHKIT("healthkit");
+
+    public companion object {
+        /**
+         * The store of a name, such as health_connect.
+         *
+         * @throws StagerException UNKNOWN_PLATFORM.
+         */
+        public fun named(name: String): HealthStore =
+            oneOf(ErrorCode.UNKNOWN_PLATFORM, "platform", name, values().associateBy { it.id })
+    }
+}
+
+/** A run of one value of a health store, and the zone's offset at its start and end. [stage]: the name of [value]. */
+public data class Segment(
+    public val start: Instant,
+    public val startOffset: ZoneOffset,
+    public val end: Instant,
+    public val endOffset: ZoneOffset,
+    public val stage: String,
+    public val value: Int
+)
