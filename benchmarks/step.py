@@ -115,7 +115,7 @@ def report(
     sensing, network = (call.file for call in plan.calls)
     step_us = times[sensing] + times[network]
     hour = HOUR_S // contract.seconds.stride  # steps
-    per_hour = cost_per_hour({file: path for file, (path, *_) in calls.items()}, hour)
+    per_hour = cost_per_hour({file: path for file, (path, *_) in calls.items()}, contract.calls_per_hour())
     macs = sum(per_hour[file]["macs"] for file in (sensing, network))
     rerun_us = {name: hour * times[sensing] + times[name] for name in sequences}
     cheaper = {name: us / step_us for name, us in rerun_us.items()}
@@ -134,10 +134,10 @@ def report(
     }
 
 
-def cost_per_hour(files: dict[str, Path], steps: int) -> dict[str, dict[str, int]]:
-    """{file: {"macs", "multiplications"}} of an hour of `steps` calls."""
+def cost_per_hour(files: dict[str, Path], calls: dict[str, int]) -> dict[str, dict[str, int]]:
+    """{file: {"macs", "multiplications"}} of an hour. calls: {file: how many}."""
     costs = {file: cost_of(path.read_bytes()) for file, path in files.items()}
-    return {file: {key: cost[key] * steps for key in ("macs", "multiplications")} for file, cost in costs.items()}
+    return {file: {key: cost[key] * calls[file] for key in ("macs", "multiplications")} for file, cost in costs.items()}
 
 
 def met(step_us: float, macs: float, cheaper: dict[str, float]) -> dict[str, bool]:

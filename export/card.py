@@ -152,9 +152,10 @@ def cost_table(precisions: Mapping[str, dict]) -> str:
             kilobytes(entry["bytes"]),
             f"{entry['macs_per_hour'] / 1e6:.2f}",
             kilobytes(entry["arena_bytes"]),
+            "-" if entry["micro_arena_bytes"] is None else kilobytes(entry["micro_arena_bytes"]),
             number(entry["step_us"], 0),
         ]
         for name, entry in precisions.items()
     ]
-    head = ["", "parameters", "KB with sensing", "million multiply-accumulates per hour of sleep", "arena KB"]
-    return markdown_table([*head, "step µs"], rows)
+    head = ["", "parameters", "KB with sensing", "million multiply-accumulates per hour of sleep", "tensors KB"]
+    return markdown_table([*head, "arena in TFLite Micro KB", "step µs"], rows)

@@ -32,6 +32,7 @@ from pipeline.constants import (
     CHANNELS,
     COUNT_S,
     GRACE_S,
+    HOUR_S,
     LEAD_S,
     LONGEST_NIGHT_S,
     PRECISIONS,
@@ -257,6 +258,14 @@ class Contract(Part):
         """All calls, those of preprocessing too, or only those of some precisions."""
         chosen = [self.precisions[name] for name in precisions or self.precisions]
         return [call for plan in (*self.preprocessing.values(), *chosen) for call in plan.calls]
+
+    def calls_per_hour(self) -> dict[str, int]:
+        """{file: how often it is called per hour}: once per window, of preprocessing once per call_seconds."""
+        stride = self.seconds.stride
+        counts = {call.file: HOUR_S // stride for call in self.calls()}
+        for plan in self.preprocessing.values():
+            counts |= {call.file: HOUR_S // (plan.call_seconds or stride) for call in plan.calls}
+        return counts
 
     def files(self) -> dict[str, Call]:
         """{file: one of its calls}, in the order in which they are called."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from export.arenas import measured_arenas
 from export.calls import Calls
 from export.card import model_card
 from export.contract import Contract, Precision, stager_path
@@ -102,13 +103,14 @@ def report_document(bundle: Path, run: RunFolder) -> dict:
     contract = Contract.read(bundle)
     architecture = contract.architecture
     calls = contract.files()
-    windows_per_hour = HOUR_S // contract.seconds.stride
+    per_hour_of = contract.calls_per_hour()
+    arenas = measured_arenas(bundle / name for name in calls)
     latency = latencies(bundle, {name: call.signature for name, call in calls.items()})
     files: dict[str, dict] = {}
     for name in calls:
         cost = cost_of((bundle / name).read_bytes())
-        per_hour = {f"{key}_per_hour": cost[key] * windows_per_hour for key in ("macs", "multiplications")}
-        files[name] = cost | {"latency_us": latency[name]} | per_hour
+        per_hour = {f"{key}_per_hour": cost[key] * per_hour_of[name] for key in ("macs", "multiplications")}
+        files[name] = cost | {"latency_us": latency[name], "micro_arena": arenas.get(name)} | per_hour
     parity = run.parity() or {"models": []}
     rows = {row["precision"]: row for row in parity["models"] if row["architecture"] == architecture}
     measured = [row["measured"] for row in rows.values() if "measured" in row]
@@ -122,7 +124,7 @@ def report_document(bundle: Path, run: RunFolder) -> dict:
         "held_out": {"nights": [] if seen else parity.get("nights", [])} | ({} if seen else counts),
         "channels": [channel.name for channel in contract.channels],
         "stride_seconds": contract.seconds.stride,
-        "windows_per_hour": windows_per_hour,
+        "windows_per_hour": HOUR_S // contract.seconds.stride,
         "precisions": {
             name: precision_entry(plan, stager_path(Path(), architecture, name).name, files, rows.get(name), seen)
             for name, plan in contract.precisions.items()
@@ -156,6 +158,9 @@ def precision_entry(
     entry |= {"calls": [call.file for call in plan.calls], "parameters": files[network]["parameters"]}
     entry["operations"] = sum(sum(call["operations"].values()) for call in calls)
     entry["arena_bytes"] = max(call["arena_bytes"] for call in calls)  # the calls take turns
+    micro = [call["micro_arena"] for call in calls]
+    measured = all(arena and "bytes" in arena for arena in micro)
+    entry["micro_arena_bytes"] = max(arena["bytes"] for arena in micro) if measured else None
     entry["step_us"] = sum(call["latency_us"]["median"] for call in calls)
     if not row or "measured" not in row:
         return entry | {"figures": None, "why_none": "no parity check of this run measured it"}

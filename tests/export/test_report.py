@@ -95,6 +95,7 @@ class TestBundle:
         calls = [files["sensing.tflite"], files["gru.float32.tflite"]]
         assert of["macs"] == sum(call["macs"] for call in calls)
         assert of["macs_per_hour"] == 120 * of["macs"]
+        assert files["activity.tflite"]["macs_per_hour"] == 240 * files["activity.tflite"]["macs"]
         assert of["step_us"] == 5
         assert of["arena_bytes"] == max(call["arena_bytes"] for call in calls)
         parity = {
@@ -110,6 +111,21 @@ class TestBundle:
         assert "activity.tflite, only without counts" in text
         assert f"{files['activity.tflite']['macs']:,}" in text
         assert "7 runs" in text
+
+    @pytest.mark.parametrize("installed", [True, False])
+    def test_arenas_of_microcontrollers(self, run, monkeypatch, installed):
+        sizes = {"bytes": 32_100, "tensors": 4300, "kept": 27_800, "bytes_32_bit": 23_000}
+        small, broken = sizes | {"bytes": 10_200}, {"error": "no such operation"}
+        known = {"sensing.tflite": sizes, "gru.float16.tflite": broken}
+        found = lambda paths: {path.name: known.get(path.name, small) for path in paths} if installed else {}  # noqa: E731
+        monkeypatch.setattr(report, "measured_arenas", found)
+        document, text, card = self.write(run)
+        expected = {name: 32_100 if installed and name != "float16" else None for name in document["precisions"]}
+        assert {name: of["micro_arena_bytes"] for name, of in document["precisions"].items()} == expected
+        assert document["files"]["sensing.tflite"]["micro_arena"] == (sizes if installed else None)
+        for shown in (text, card):
+            assert ("32.1" in shown) == installed
+        assert ("tflite-micro was not" in text) == (not installed)
 
     def test_the_pictures_shown_are_there(self, run):
         _, *texts = self.write(run)

@@ -24,7 +24,7 @@ def files():
     content = rewrite(function_model("f", many_sums, [tf.TensorSpec((1, 500), tf.float32, "x")]))
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     kinds = [kind for kind, *_ in Graph(content).steps]
-    first = ["MAXIMUM", "MUL", "EXP", "SUM", "CONCATENATION"]
+    first = ["RELU", "MUL", "EXP", "SUM", "CONCATENATION"]
     (graph,) = model.subgraphs
     graph.operators = [graph.operators[i] for i in sorted(range(len(kinds)), key=lambda i: first.index(kinds[i]))]
     wasteful = pack(model, len(content))
