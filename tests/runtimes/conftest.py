@@ -14,21 +14,13 @@ from urllib.parse import urlsplit
 
 import pytest
 from matrix import FOUND, table
+from places import LIBRARY, LITERT, ROOT, VENVS, absent
 
 from pipeline.constants import ARCHITECTURES
 from pipeline.options import Options
 
-ROOT = Path(__file__).resolve().parents[2]
-VENVS = {"tflite-runtime 2.14": ROOT / ".venv-older", "TFLite Micro": ROOT / ".venv-micro"}
-LITERT = ROOT / "watch_sim" / "page" / "litert"
-LIBRARY = ROOT / "apps" / "javascript"
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run")
 FLAGS += ("--disable-background-networking", "--disable-component-update", "--disable-sync")
-
-
-def absent(what):
-    """Skip, saying what is missing; where all should be there, fail."""
-    (pytest.fail if "CI" in os.environ else pytest.skip)(f"{what}: see test-runtimes in the Makefile")
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,7 @@
 
 import pytest
 from click.testing import CliRunner
-from conftest import VENVS, absent
+from places import VENVS, absent
 
 from benchmarks.micro import BUDGETS, main, memory, met
 from export.arenas import measured_arenas

@@ -7,7 +7,7 @@ from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from conftest import LIBRARY, LITERT
+from places import LIBRARY, LITERT
 
 from tests.apps.answers import check
 from tests.apps.vectors import FOLDER, VECTORS, bundle_of, read_vector
