@@ -151,9 +151,9 @@ class WindowFeatures:
                 x = tf.pad(x, before, constant_values=np.float32(channel.missing))
             shifted.append(x - np.float32(channel.missing) if channel.missing else x)
             rows.append(tf.math.log(tf.maximum(shifted[-1], 1)) if channel.bins else x)
-        values, valid = tf.stack(rows, 1), tf.minimum(tf.stack(shifted, 1), 1)
-        apart = any(CHANNELS[name].missing and not CHANNELS[name].bins for name in self._stacked_channels)
-        return values * valid if apart else values, valid
+        values = tf.stack(rows, 1)
+        valid = tf.clip_by_value(tf.stack(shifted, 1), 0, 1)  # out of range, too: no NaN may enter the context
+        return values * valid, valid
 
     def _newest(self, windows):
         """Mean, 0 where there is none, and number of the valid values in the newest stride: [B, C] both."""
