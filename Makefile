@@ -1,7 +1,7 @@
 # All set-up happens here: Python 3.11 and make are enough. ARGS passes options on: make train ARGS="--epochs 5"
 PYTHON ?= python3.11
 BIN = .venv/bin
-RUNTIME_TOOLS = chromium kotlin g++ gcc-arm-none-eabi libstdc++-arm-none-eabi-newlib
+RUNTIME_TOOLS = chromium kotlin npm g++ gcc-arm-none-eabi libstdc++-arm-none-eabi-newlib
 
 train: .venv/ready
 	$(BIN)/python train.py $(ARGS)
@@ -17,7 +17,7 @@ lint: .venv/ready
 
 # the bundles in runtimes that we did not write; RUN=<run folder> tests its bundles, MATRIX=<file> keeps the table
 test-runtimes: .venv/ready .venv-older/ready .venv-micro/ready
-	@{ command -v chromium && command -v kotlinc && command -v g++ && command -v arm-none-eabi-g++; } >/dev/null \
+	@{ command -v chromium && command -v kotlinc && command -v npm && command -v g++ && command -v arm-none-eabi-g++; } >/dev/null \
 	|| { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -qq $(RUNTIME_TOOLS) >/dev/null; } \
 	|| echo "of $(RUNTIME_TOOLS) some could not be installed: the tests that need them are skipped"
 	$(BIN)/python -m pytest -m runtimes $(ARGS)

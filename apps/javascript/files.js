@@ -14,7 +14,8 @@ export function readFrom(base) {
   };
 }
 
-function folder(base) {
+/** The URL of a folder, given as an address, relative to the page, or in Node as a path. */
+export function folder(base) {
   const here = globalThis.location?.href ?? builtin("node:url")?.pathToFileURL(`${process.cwd()}/`);
   const address = new URL(base, here);
   if (!address.pathname.endsWith("/")) address.pathname += "/";

@@ -1,7 +1,7 @@
 // LiteRT.js with its WebAssembly runtime loaded: in the browser, and in Node, for which it has no loader of its own.
 
 import { StagerError } from "./errors.js";
-import { builtin } from "./files.js";
+import { builtin, folder } from "./files.js";
 
 // of the builds of the runtime the one that needs no special headers, and whose sums do not depend on the processor
 const RUNTIME = "litert_wasm_compat_internal.js";
@@ -31,7 +31,7 @@ async function load({ litert, wasm }) {
   }
   try {
     litert ??= await import("@litertjs/core");
-    wasm ??= new URL("../wasm/", import.meta.resolve("@litertjs/core"));
+    wasm = wasm ? folder(wasm) : new URL("../wasm/", import.meta.resolve("@litertjs/core"));
   } catch (error) {
     const text = `@litertjs/core: ${error.message}; expected npm install @litertjs/core, or litert and wasm`;
     refuse("missing_file", text, error);

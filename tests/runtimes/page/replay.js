@@ -8,7 +8,7 @@ const json = async (address) => (await fetch(address)).json();
 
 const stagerOf = (base, options) => SleepStager.create({ litert, base, ...options });
 
-/** Probabilities [windows][5] of the golden night, by the bundle's own code. */
+/** Probabilities [windows][5] of the golden night, by the library. */
 globalThis.replay = async (base, precision) => {
   const { windows } = await json(`${base}golden.json`);
   const stager = await stagerOf(base, { precision });
