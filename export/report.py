@@ -13,6 +13,7 @@ from export.contract import Contract, Precision, stager_path
 from export.cost import cost_of
 from export.latency import latencies
 from export.pages import has_scores, report_page
+from export.runtimes import MICRO, refusal
 from pipeline.align import Night
 from pipeline.constants import HOUR_S, PRECISIONS
 from pipeline.files import write_json, write_whole
@@ -104,7 +105,7 @@ def report_document(bundle: Path, run: RunFolder) -> dict:
     architecture = contract.architecture
     calls = contract.files()
     per_hour_of = contract.calls_per_hour()
-    arenas = measured_arenas(bundle / name for name in calls)
+    arenas = measured_arenas(bundle / name for name, call in calls.items() if not refusal(call.runtimes, MICRO))
     latency = latencies(bundle, {name: call.signature for name, call in calls.items()})
     files: dict[str, dict] = {}
     for name in calls:

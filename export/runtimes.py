@@ -3,13 +3,14 @@
 from collections.abc import Mapping
 
 OURS = "ai-edge-litert"
+MICRO = "tflite-micro"
 TESTED = "tested"
 REFUSED = "refused"  # a status that begins so is followed by the reason
 REFUSALS: dict[str, dict[str, str]] = {  # runtime -> {precision: why its network is refused}; all else is tested
     OURS: {},
     "tflite-runtime-2.14": {},
     "litert.js": {},
-    "tflite-micro": {
+    MICRO: {
         "float16": "its DEQUANTIZE takes no 16-bit floats, so the file does not load",
         "dynamic": "it loads, but its stages are wrong: its DEQUANTIZE takes one scale where weights have one per row",
     },

@@ -115,12 +115,16 @@ class TestBundle:
     @pytest.mark.parametrize("installed", [True, False])
     def test_arenas_of_microcontrollers(self, run, monkeypatch, installed):
         sizes = {"bytes": 32_100, "tensors": 4300, "kept": 27_800, "bytes_32_bit": 23_000}
-        small, broken = sizes | {"bytes": 10_200}, {"error": "no such operation"}
-        known = {"sensing.tflite": sizes, "gru.float16.tflite": broken}
-        found = lambda paths: {path.name: known.get(path.name, small) for path in paths} if installed else {}  # noqa: E731
-        monkeypatch.setattr(report, "measured_arenas", found)
+        known = {"sensing.tflite": sizes, "gru.int16x8.tflite": {"error": "no such operation"}}
+        small = sizes | {"bytes": 10_200}
+
+        def measured(paths):
+            return {path.name: known.get(path.name, small) for path in paths} if installed else {}
+
+        monkeypatch.setattr(report, "measured_arenas", measured)
         document, text, card = self.write(run)
-        expected = {name: 32_100 if installed and name != "float16" else None for name in document["precisions"]}
+        runs = ("float32", "int8") if installed else ()  # float16 and dynamic are refused there
+        expected = {name: 32_100 if name in runs else None for name in document["precisions"]}
         assert {name: of["micro_arena_bytes"] for name, of in document["precisions"].items()} == expected
         assert document["files"]["sensing.tflite"]["micro_arena"] == (sizes if installed else None)
         for shown in (text, card):

@@ -13,7 +13,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from matrix import FOUND, table
+from matrix import FOUND, REFUSED, table
 from places import LIBRARY, LITERT, ROOT, VENVS, absent
 
 from pipeline.constants import ARCHITECTURES
@@ -144,8 +144,9 @@ def vector_page(browser, tmp_path_factory):
 
 def pytest_terminal_summary(terminalreporter):
     if FOUND:
-        within = sum(kept for _, kept in FOUND.values())
-        terminalreporter.section(f"golden nights: {within} of {len(FOUND)} within tolerance")
+        tried = [found[1] for found in FOUND.values() if found != REFUSED]
+        refused = len(FOUND) - len(tried)
+        terminalreporter.section(f"golden nights: {sum(tried)} of {len(tried)} within tolerance, {refused} refused")
         terminalreporter.write(table())
         if "MATRIX" in os.environ:
             Path(os.environ["MATRIX"]).write_text(table())

@@ -10,7 +10,7 @@ RUNTIMES = {  # title: name in contracts
     "TFLite Micro": "tflite-micro",
 }
 REFUSED = "🔴 refused"
-FOUND = {}  # (runtime, architecture, precision) -> (99th percentile of abs dp, is the golden night within tolerance)
+FOUND = {}  # (runtime, architecture, precision) -> (99th percentile of abs dp, whether within tolerance), or REFUSED
 
 
 def table():
@@ -18,10 +18,8 @@ def table():
 
     def entry(runtime, architecture, precision):
         found = FOUND.get((runtime, architecture, precision))
-        if found is None:
-            return "-"
-        if precision in REFUSALS[RUNTIMES[runtime]]:
-            return REFUSED
+        if found is None or found == REFUSED:
+            return found or "-"
         return f"{found[0]:.0e}" if found[1] else f"**{found[0]:.0e} FAIL**"
 
     def cell(precision, architecture):

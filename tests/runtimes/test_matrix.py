@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from matrix import FOUND, RUNTIMES
+from matrix import FOUND, REFUSED, RUNTIMES
 
 from export.runtimes import OURS, REFUSALS
 from pipeline.activity import COUNT_UNIT, HZ
@@ -113,7 +113,7 @@ def test_what_is_refused_fails(runtime, precision, architecture, bundles, python
     """It does not load, or gives wrong stages: a runtime that has learnt it is to be refused no longer."""
     plan = contract_of(bundles, architecture)["precisions"][precision]
     assert plan["calls"][-1]["runtimes"][RUNTIMES[runtime]].startswith("refused: ")
-    FOUND[runtime, architecture, precision] = np.nan, True
+    FOUND[runtime, architecture, precision] = REFUSED
     answers = python_says(runtime, architecture)
     if f"golden.{precision}" in answers:
         expected = python_says(OURS, architecture)[f"golden.{precision}"]
