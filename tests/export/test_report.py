@@ -238,6 +238,7 @@ class TestBundle:
         splits = read_json(run / "splits.json")
         everyone = {"validation": [], "inner_validation": [], "train": [x for part in splits.values() for x in part]}
         write_json(run / "splits.json", everyone)
+        (run / "stress.json").unlink()
         evaluation = read_json(run / "evaluation.json")
         (entry,) = [r for r in evaluation["results"] if (r["architecture"], r["operating_point"]) == ("gru", "default")]
         entry["scored"]["all"]["5"] |= {"kappa": 0.4321}
