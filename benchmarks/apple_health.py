@@ -1,10 +1,10 @@
 """What importing Apple Health costs: python -m benchmarks.apple_health [--megabytes 1000] [--json FILE].
 
 Makes an export of that size in the form that the Health app writes, packed as `export.zip`, and imports it, beside the
-plain way to stream it (ElementTree.iterparse over the same ZIP member, each element cleared, nothing done with it). Each in
-a process of its own, in turns; time is the processor's (start of Python and its imports included), the least of the rounds,
-memory the peak of the process. Exit code 1 where the import
-needs more than MEMORY_MB or more than TIMES the time of plain iterparse.
+plain way to stream it (ElementTree.iterparse over the same ZIP member, each element cleared, nothing done with it).
+Each in a process of its own, in turns; time is the processor's (start of Python and its imports included), the least of
+the rounds, memory the peak of the process. Exit code 1 where the import needs more than MEMORY_MB, or more than TIMES
+the time of plain iterparse.
 """
 
 import resource

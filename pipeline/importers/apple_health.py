@@ -1,4 +1,4 @@
-"""Apple Health: `export.zip` from the Health app, or the `export.xml` in it. Heart rate, steps, the device's own stages.
+"""Apple Health: `export.zip` from the Health app, or the `export.xml` in it. Heart rate, steps, own stages.
 
 Assumptions:
 
@@ -39,7 +39,8 @@ STAGES = {
     "Awake": "Wake",
 }
 PASSED_OVER = re.compile(  # most of an export: as a match it takes a fifth of the time that parsing it does
-    rb'\n *<(?:MetadataEntry |Record type="(?!(?:%s)"))[^<>]*/>' % b"|".join(t.encode() for t in (HEART_RATE, STEPS, SLEEP))
+    rb'\n *<(?:MetadataEntry |Record type="(?!(?:%s)"))[^<>]*/>'
+    % b"|".join(t.encode() for t in (HEART_RATE, STEPS, SLEEP))
 )
 SAID = "HKCategoryValueSleepAnalysis"
 TIME = "YYYY-MM-DD HH:MM:SS +HHMM"

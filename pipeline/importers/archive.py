@@ -79,7 +79,7 @@ def members(path: Path, *patterns: str) -> Iterator[Iterator[Member]]:
         raise UserMistake(f"{path}: no such file or folder")
     if path.is_dir():
         files = (p for p in sorted(path.rglob("*")) if p.is_file() and _wanted(p.name, patterns))
-        yield (Member(p.relative_to(path).as_posix(), p.stat().st_size, lambda p=p: open(p, "rb")) for p in files)
+        yield (Member(p.relative_to(path).as_posix(), p.stat().st_size, lambda p=p: p.open("rb")) for p in files)
     elif zipfile.is_zipfile(path):
         with reading(path):
             archive = zipfile.ZipFile(path)
@@ -88,4 +88,4 @@ def members(path: Path, *patterns: str) -> Iterator[Iterator[Member]]:
     elif path.suffix.lower() == ".zip":
         raise UserMistake(f"{path}: {'empty' if not path.stat().st_size else 'damaged'}; expected a ZIP file")
     else:
-        yield iter([Member(path.name, path.stat().st_size, lambda: open(path, "rb"))])
+        yield iter([Member(path.name, path.stat().st_size, lambda: path.open("rb"))])

@@ -1,8 +1,8 @@
 """Finds the nights in what was sensed over days or years.
 
-A night is what the device's own sleep records say; where there are none, the longest stretch with heart rate or movement
-and no gap of GAP_S, between 18:00 and 12:00 local time. It is named by the date of its evening, also where it begins after
-midnight.
+A night is what the device's own sleep records say; where there are none, the longest stretch with heart rate or
+movement and no gap of GAP_S, between 18:00 and 12:00 local time. It is named by the date of its evening, also where it
+begins after midnight.
 """
 
 from collections.abc import Collection, Iterator, Sequence
@@ -51,7 +51,9 @@ class LocalTime:
         t = np.asarray(t, float)
         if self.zone is None:
             return t + self.offsets[np.clip(np.searchsorted(self.since, t, "right") - 1, 0, None)]
-        hours, of_hour = np.unique(t // (HOUR_S / 4), return_inverse=True)  # no zone changes within a quarter of an hour
+        hours, of_hour = np.unique(
+            t // (HOUR_S / 4), return_inverse=True
+        )  # no zone changes within a quarter of an hour
         utc = pd.to_datetime(hours * (HOUR_S // 4), unit="s", utc=True)
         shift = np.asarray(utc.tz_convert(self.zone).tz_localize(None) - utc.tz_localize(None), "timedelta64[s]")
         return t + shift.astype(float)[of_hour]
@@ -79,14 +81,14 @@ class Source:
     Attributes:
         name: As the export calls it; may hold the wearer's name, so it is said but never written.
         t: [n] ascending; of steps the start of each bin.
-        values: [n], of motion [n, 3].
+        readings: [n], of motion [n, 3].
         watch: Whether it is worn on the wrist.
         ends: [n] of steps the end of each bin; None where bins are of a minute.
     """
 
     name: str
     t: np.ndarray
-    values: np.ndarray
+    readings: np.ndarray
     watch: bool = False
     ends: np.ndarray | None = None
 
@@ -139,7 +141,7 @@ def _best(sources, start, end):
 
 def _cut(source, start, end):
     within = slice(np.searchsorted(source.t, start - LEAD_S), np.searchsorted(source.t, end, "right"))
-    t, values = source.t[within], source.values[within]
+    t, values = source.t[within], source.readings[within]
     if source.ends is not None:
         t, values = minute_bins(t, source.ends[within], values)
     return t - start, values

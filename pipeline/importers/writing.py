@@ -53,6 +53,7 @@ class ImportedNight:
         labels: (t [n], sleep-accel codes [n]), or None. Scored by people only.
         device_stages: The device's own.
         wearer: A number or code that nights of one wearer share; empty where there is but one wearer.
+        beside: {path below the data set: text} of what the layout has no place for.
     """
 
     name: str
@@ -60,6 +61,7 @@ class ImportedNight:
     labels: tuple[np.ndarray, np.ndarray] | None = None
     device_stages: list[DeviceStage] = field(default_factory=list)
     wearer: str = ""
+    beside: dict[str, str] = field(default_factory=dict)
 
 
 def cleaned(night: ImportedNight, asked: Asked) -> Samples:
@@ -116,6 +118,9 @@ class NewDataSet:
             reason = f"nights with less than {LEAST_OVERLAP_S // MINUTE_S} min of heart rate or movement"
             self._asked.leave_out(reason, f"{night.name}: {minutes:g} min")
             return False
+        if night.name in self.names:
+            self._asked.leave_out("nights whose id another night has", night.name)
+            return False
         files = paths(self.folder, night.name)
         for name in (*samples, *(["labels"] if night.labels else [])):
             files[name].parent.mkdir(parents=True, exist_ok=True)
@@ -129,6 +134,9 @@ class NewDataSet:
             np.savetxt(files["labels"], np.stack(night.labels, 1), "%d %d")
         if night.device_stages:
             self._write_device_stages(night)
+        for name, text in night.beside.items():
+            (self.folder / name).parent.mkdir(exist_ok=True)
+            (self.folder / name).write_text(text)
         self.names.append(night.name)
         if night.wearer:
             self._wearers[night.name] = night.wearer
