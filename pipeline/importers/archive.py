@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -46,6 +47,10 @@ class Member:
             return file.read(LARGEST)
 
 
+def _open(path: Path) -> IO[bytes]:
+    return path.open("rb")
+
+
 def _wanted(name, patterns):
     plain = PurePosixPath(name).name
     return not plain.startswith(".") and any(fnmatch.fnmatch(plain.lower(), pattern) for pattern in patterns)
@@ -55,7 +60,7 @@ def _of_zip(archive, patterns, nested):
     for info in archive.infolist():
         if info.is_dir() or "__MACOSX" in info.filename:
             continue
-        member = Member(info.filename, info.file_size, lambda info=info: archive.open(info))
+        member = Member(info.filename, info.file_size, partial(archive.open, info))
         if _wanted(info.filename, patterns):
             yield member
         elif nested and info.filename.lower().endswith(".zip"):
@@ -79,7 +84,7 @@ def members(path: Path, *patterns: str) -> Iterator[Iterator[Member]]:
         raise UserMistake(f"{path}: no such file or folder")
     if path.is_dir():
         files = (p for p in sorted(path.rglob("*")) if p.is_file() and _wanted(p.name, patterns))
-        yield (Member(p.relative_to(path).as_posix(), p.stat().st_size, lambda p=p: p.open("rb")) for p in files)
+        yield (Member(p.relative_to(path).as_posix(), p.stat().st_size, partial(_open, p)) for p in files)
     elif zipfile.is_zipfile(path):
         with reading(path):
             archive = zipfile.ZipFile(path)
@@ -88,4 +93,4 @@ def members(path: Path, *patterns: str) -> Iterator[Iterator[Member]]:
     elif path.suffix.lower() == ".zip":
         raise UserMistake(f"{path}: {'empty' if not path.stat().st_size else 'damaged'}; expected a ZIP file")
     else:
-        yield iter([Member(path.name, path.stat().st_size, lambda: path.open("rb"))])
+        yield iter([Member(path.name, path.stat().st_size, partial(_open, path))])

@@ -81,9 +81,14 @@ def _samples(member, asked, value_of, times):
     if odd:
         what = f"{member.name}: {len(odd)} records, first {odd[0]}: expected dateTime 'MM/DD/YY HH:MM:SS' and value"
         asked.leave_out("records that are not as Fitbit writes them", what)
-    t, values = np.array(t, float), np.array(values, float)
     order = np.argsort(t, kind="stable")
-    return t[order], values[order]
+    return np.array(t, float)[order], np.array(values, float)[order]
+
+
+def _joined(parts):
+    """(t, values) of several files, ascending, each time once."""
+    t, first = np.unique(np.concatenate([np.empty(0), *(t for t, _ in parts)]), return_index=True)
+    return t, np.concatenate([np.empty(0), *(values for _, values in parts)])[first]
 
 
 def _bpm(value):
@@ -126,7 +131,7 @@ def _sleep(found, clock, asked):
             except (ValueError, KeyError, TypeError, AttributeError) as error:
                 what = f"{member.name}: record {i + 1}: {type(error).__name__} {error}; expected startTime and levels"
                 asked.leave_out("sleep records that are not as Fitbit writes them", what)
-    return [stage for stages in sleeps.values() for stage in stages]
+    return sorted((stage for stages in sleeps.values() for stage in stages), key=lambda stage: stage.start)
 
 
 def _begin_hours(days, clock, asked):
@@ -159,17 +164,16 @@ def nights(asked: Asked) -> Iterator[ImportedNight]:
             raise UserMistake(f"{asked.path}: no heart_rate-YYYY-MM-DD.json in it; expected a Takeout of Fitbit")
         sleep = _sleep([m for files in kinds["sleep"].values() for m in files], clock, asked)
         steps = [_samples(m, asked, float, times) for files in kinds["steps"].values() for m in files]
-        step_t, step_n = (np.concatenate(columns) for columns in zip(*steps, strict=True)) if steps else ([], [])
-        step_t, first = np.unique(step_t, return_index=True)
-        step_n = np.asarray(step_n)[first]
+        step_t, step_n = _joined(steps)
+        sleep_t = np.array([stage.start for stage in sleep])
         held: OrderedDict[date, tuple[np.ndarray, np.ndarray]] = OrderedDict()
         begins: list[np.ndarray] = []
 
         def heart_rate(day):
             if day not in held:
                 parts = [_samples(m, asked, _bpm, times) for m in kinds["heart_rate"].get(day, ())]
-                held[day] = tuple(np.concatenate([[], *columns]) for columns in zip(*parts, strict=True)) or ([], [])
-                begins.append(np.asarray(held[day][0])[:1])
+                held[day] = _joined(parts)
+                begins.append(held[day][0][:1])
                 if len(held) > HELD:
                     held.popitem(last=False)
             return held[day]
@@ -181,14 +185,13 @@ def nights(asked: Asked) -> Iterator[ImportedNight]:
             if not asked.wants(evening.isoformat()):
                 continue
             parts = [heart_rate(evening + timedelta(days=shift)) for shift in (-1, 0, 1, 2)]
-            t, bpm = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-            t, first = np.unique(t, return_index=True)
+            t, bpm = _joined(parts)
             day = (evening - EPOCH).days
             begin, end = (day - 1) * DAY_S, (day + 3) * DAY_S
-            sources = {"heart_rate": [Source("Fitbit", t, bpm[first], watch=True)]}
+            sources = {"heart_rate": [Source("Fitbit", t, bpm, watch=True)]}
             if len(step_t):
                 near = slice(np.searchsorted(step_t, begin), np.searchsorted(step_t, end))
                 sources["steps"] = [Source("Fitbit", step_t[near], step_n[near], watch=True)]
-            told = {"Fitbit": [stage for stage in sleep if begin <= stage.start < end]}
+            told = {"Fitbit": sleep[slice(*np.searchsorted(sleep_t, [begin, end]))]}
             yield from nights_of(Sensed(sources, told), clock, asked, {day})
         _begin_hours(begins, clock, asked)

@@ -49,9 +49,8 @@ def epochs_of(codes: np.ndarray, shift: int = 0) -> tuple[np.ndarray, np.ndarray
     return epoch[epoch >= 0] * EPOCH_S, np.asarray(codes)[epoch >= 0]
 
 
-def stretches(codes: Sequence, names: dict, said: dict) -> list[DeviceStage]:
+def stretches(codes: np.ndarray, names: dict, said: dict) -> list[DeviceStage]:
     """A device's stages from its codes of consecutive epochs; codes without a name are left out."""
-    codes = np.asarray(codes)
     cuts = np.flatnonzero(codes[1:] != codes[:-1]) + 1
     starts, ends = np.append(0, cuts), np.append(cuts, len(codes))
     return [

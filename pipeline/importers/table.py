@@ -143,7 +143,7 @@ def read_table(member: Member, asked: Asked) -> Table:
         sensor: (np.concatenate([t for t, _ in chunks]), np.concatenate([v for _, v in chunks]))
         for sensor, chunks in parts.items()
     }
-    beside = tuple(np.concatenate(column) for column in zip(*offsets, strict=True)) if offsets else None
+    beside = (np.concatenate([t for t, _ in offsets]), np.concatenate([o for _, o in offsets])) if offsets else None
     return Table(member.name, _in_g(_sorted(samples), member.name, asked), kinds[0], beside)
 
 

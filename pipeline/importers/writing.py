@@ -128,7 +128,7 @@ class NewDataSet:
             if sensor == "motion":
                 write_acceleration(files[sensor], t, values.T)
             else:
-                separator = LAYOUTS[sensor].separator
+                separator = LAYOUTS[sensor].separator or " "
                 np.savetxt(files[sensor], np.stack([t, values], 1), ["%.3f", "%.6g"], delimiter=separator)
         if night.labels:
             np.savetxt(files["labels"], np.stack(night.labels, 1), "%d %d")

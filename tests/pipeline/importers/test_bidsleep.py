@@ -70,7 +70,7 @@ def test_impossible_heart_rate_is_left_out_and_said(tmp_path, imported):
 
 
 def test_of_two_interleaved_streams_the_larger_is_taken(tmp_path, imported):
-    first, second = np.arange(0, 7200, 5.0), np.arange(-1000, 6200, 7.0)
+    first, second = np.arange(0, 7200, 5.0), np.arange(-1000, 6000, 5.0)
     both = np.sort(np.concatenate([np.arange(len(first)), np.arange(len(second)) + 0.5]))
     t = np.array([second[int(i)] if i % 1 else first[int(i)] for i in both])
     kept = one_stream(t)
