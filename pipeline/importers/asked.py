@@ -1,5 +1,6 @@
 """What the user asked for in an import, and what is to be said of it afterwards."""
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
@@ -21,7 +22,8 @@ class Asked:
         zone: Time zone of the wearer, if the user named it.
         progress: Told the share that is done, 0 to 1.
         notes: Sentences to be said, in order, each once.
-        left_out: {reason: examples} of what was not imported.
+        left_out: {reason: the first examples} of what was not imported.
+        counts: {reason: how many}.
         zone_said: What the origin says of the time zone.
     """
 
@@ -31,6 +33,7 @@ class Asked:
     progress: Callable[[float], object] = lambda share: None
     notes: list[str] = field(default_factory=list)
     left_out: dict[str, list[str]] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
     zone_said: str = ""
 
     def note(self, text: str) -> None:
@@ -40,7 +43,9 @@ class Asked:
 
     def leave_out(self, reason: str, what: str) -> None:
         """Say afterwards that `what` (a night, a file, a line of a file) was left out for this reason."""
-        self.left_out.setdefault(reason, []).append(what)
+        self.counts[reason] += 1
+        if self.counts[reason] <= SHOWN:  # a file may have millions
+            self.left_out.setdefault(reason, []).append(what)
 
     def wants(self, night: str) -> bool:
         """Whether a night, named by the date of its evening, is not too early."""
@@ -50,8 +55,8 @@ class Asked:
         """What is to be said, a line each: the notes, then what was left out."""
         lines = list(self.notes)
         for reason, what in self.left_out.items():
-            shown = "; ".join(what[:SHOWN]) + ("; …" if len(what) > SHOWN else "")
-            lines.append(f"left out, {reason} ({len(what)}): {shown}")
+            shown = "; ".join(what) + ("; …" if self.counts[reason] > SHOWN else "")
+            lines.append(f"left out, {reason} ({self.counts[reason]}): {shown}")
         return lines
 
     def first_reason(self) -> str:

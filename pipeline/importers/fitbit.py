@@ -61,7 +61,7 @@ def _records(member: Member, asked: Asked):
         if isinstance(records, list):
             return records
         what = "expected a list"
-    except (ValueError, UserMistake) as error:
+    except (ValueError, RecursionError, UserMistake) as error:
         what = f"not readable as JSON ({error})"
     asked.leave_out(DAMAGED, f"{member.name}: {what}")
     return []

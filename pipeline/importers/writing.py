@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.constants import CHANNELS, COUNT_S, EPOCH_S, LEAST_OVERLAP_S, MINUTE_S
+from pipeline.device_stages import COLUMNS, FOLDER
 from pipeline.errors import UserMistake
 from pipeline.files import write_json
 from pipeline.importers.asked import Asked
@@ -143,10 +144,10 @@ class NewDataSet:
         return True
 
     def _write_device_stages(self, night):
-        path = self.folder / "device_stages" / f"{night.name}.csv"
+        path = self.folder / FOLDER / f"{night.name}.csv"
         path.parent.mkdir(exist_ok=True)
         lines = [f"{s.start:.0f},{s.end:.0f},{s.stage},{s.said}" for s in night.device_stages]
-        path.write_text("\n".join(["start,end,stage,said", *lines, ""]))
+        path.write_text("\n".join([",".join(COLUMNS), *lines, ""]))
 
     def finish(self, origin: Origin) -> None:
         """Write the marks of the whole set."""
