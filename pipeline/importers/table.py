@@ -39,7 +39,7 @@ NAMES = {
 }  # fmt: skip
 EXPECTED = "a line of names such as time,heart_rate,x,y,z,activity,steps"
 UNIX = ((1e17, 1e9, "ns"), (1e14, 1e6, "µs"), (1e11, 1e3, "ms"), (1e8, 1.0, "s"))  # least value, how many a s, unit
-OFFSET = re.compile(r"(Z|[+-]\d\d:?\d\d)$")
+OFFSET = re.compile(r"(?:Z|[+-]\d\d:?\d\d)$")
 
 
 @dataclass
