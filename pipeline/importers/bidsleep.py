@@ -113,7 +113,9 @@ def _night(folder: Path, asked: Asked) -> ImportedNight:
         found = loadmat(folder / "labels.mat", variable_names=["recStart", "dreem_label", "expert_label"])
     try:
         said = str(np.ravel(found["recStart"])[0])
-        start = LocalTime(ZoneInfo(ZONE)).unix(pd.to_datetime(said, format="mixed").to_pydatetime().replace(tzinfo=None))
+        start = LocalTime(ZoneInfo(ZONE)).unix(
+            pd.to_datetime(said, format="mixed").to_pydatetime().replace(tzinfo=None)
+        )
     except (KeyError, IndexError, ValueError) as error:
         raise UserMistake(f"{folder / 'labels.mat'}: recStart: {error}; expected a date and time") from None
     samples = _samples(folder, start, name, asked)
