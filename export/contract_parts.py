@@ -136,4 +136,5 @@ class TrainingData(Part):
     def of(cls, origin: Origin, splits: Mapping[str, Sequence[str]]) -> "TrainingData":
         """Of a run: its data set's origin, and its subjects by part."""
         nights = len(splits["train"]) + len(splits.get("inner_validation", ()))
-        return cls(**origin.as_dict(), nights=nights)
+        mark = {name: value for name, value in origin.as_dict().items() if name in cls.model_fields}
+        return cls(**mark, nights=nights)

@@ -1,5 +1,6 @@
-"""python -m pipeline download DIR | check DIR | synthesize DIR"""
+"""python -m pipeline download DIR | check DIR | synthesize DIR | import SOURCE PATH OUT"""
 
+from datetime import datetime
 from pathlib import Path
 
 import click
@@ -8,6 +9,8 @@ from pipeline import download as downloading
 from pipeline import synthetic
 from pipeline.checks import Finding, write_findings
 from pipeline.command_line import console, option, progress_bar
+from pipeline.importers.asked import Asked, zone_named
+from pipeline.importers.run import SOURCES, import_nights
 from pipeline.nights import load_night
 from pipeline.options import Options
 from pipeline.recordings import subjects as subjects_of
@@ -17,7 +20,7 @@ folder_argument = click.argument("folder", metavar="DIR", type=click.Path(path_t
 
 @click.group()
 def main() -> None:
-    """Recordings: fetch, check or simulate them."""
+    """Recordings: fetch, check, simulate or import them."""
 
 
 @main.command()
@@ -57,6 +60,27 @@ def synthesize(folder: Path, subjects: int, hours: float, motion_hz: float, seed
         task = bar.add_task("synthetic nights", total=subjects)
         synthetic.synthesize(folder, subjects, hours, motion_hz, seed, progress=lambda *_: bar.advance(task))
     console.print(f"{subjects} synthetic nights in {folder}")
+
+
+@main.command("import")
+@click.argument("source", metavar="SOURCE", type=click.Choice([*SOURCES]))
+@click.argument("path", metavar="PATH", type=click.Path(path_type=Path))
+@click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
+@option("since", type=click.DateTime(["%Y-%m-%d"]), default=None, help="Evening of the first night.")
+@option("zone", default=None, help="The wearer's time zone, such as Europe/Berlin.")
+def import_(source: str, path: Path, out: Path, since: datetime | None, zone: str | None) -> None:
+    """Bring the nights in PATH into OUT, a new folder in the published layout (docs/import.md).
+
+    SOURCE is one of apple-health, fitbit, garmin, csv, bidsleep, wearanize, mesa, dreamt, slpdb.
+    """
+    with progress_bar() as bar:
+        task = bar.add_task(f"reading {path.name}", total=1.0)
+        asked = Asked(path, since.date() if since else None, zone_named(zone), lambda x: bar.update(task, completed=x))
+        names = import_nights(source, asked, out)
+    for line in asked.summary():
+        click.echo(line)
+    several = f"{len(names)} nights, {names[0]} to {names[-1]}," if len(names) > 1 else f"night {names[0]}"
+    click.echo(f"{several} in {out}")
 
 
 if __name__ == "__main__":

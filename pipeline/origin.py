@@ -19,6 +19,8 @@ class Origin:
         licence: Name of the licence of the data.
         attribution: What the licence asks to be quoted.
         simulated: Whether a program made up some or all of what was sensed.
+        zone: Time zone of the nights, by which their local times were found; empty where no clock is known.
+        converter: What brought the nights into this layout, and its version; empty where nothing did.
     """
 
     name: str = "unknown"
@@ -26,6 +28,8 @@ class Origin:
     licence: str = ""
     attribution: str = ""
     simulated: bool = False
+    zone: str = ""
+    converter: str = ""
 
     @property
     def unknown(self) -> bool:
@@ -33,8 +37,9 @@ class Origin:
         return self.name == "unknown"
 
     def as_dict(self) -> dict:
-        """For JSON; `Origin(**...)` gives it back."""
-        return asdict(self)
+        """For JSON; `Origin(**...)` gives it back. Of what came last, an empty text is left out, as in older marks."""
+        later = ("zone", "converter")
+        return {name: value for name, value in asdict(self).items() if value or name not in later}
 
 
 # the origins that this project can tell
@@ -89,7 +94,7 @@ def parse_origin(value: object, path: Path) -> Origin:
     Raises:
         UserMistake: It is no object, or has a field of the wrong type or name.
     """
-    fields = UNKNOWN.as_dict()
+    fields = asdict(UNKNOWN)
     if not isinstance(value, dict):
         raise UserMistake(f"{path}: expected an object with the fields {', '.join(fields)}")
     for name, default in fields.items():

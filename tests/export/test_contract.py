@@ -11,7 +11,7 @@ from export.tflite import embedded_contract
 from pipeline.constants import ARCHITECTURES, STAGES
 from pipeline.errors import UserMistake
 from pipeline.options import Options
-from pipeline.origin import SLEEP_ACCEL
+from pipeline.origin import SLEEP_ACCEL, Origin
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +59,13 @@ def test_without_digests_only_these_are_missing(document):
     contract = Contract.model_validate(document)
     assert contract.document(digests=False) == without_digests(document)
     assert "sha256" in json.dumps(contract.document())
+
+
+def test_where_people_live_is_no_part_of_a_contract():
+    origin = Origin("apple-health", licence="mine", zone="Europe/Berlin", converter="Wristsleep import 1")
+    data = TrainingData.of(origin, {"train": ["a"]})
+    assert data.model_dump() == {**SLEEP_ACCEL.as_dict(), "name": "apple-health", "version": "", "licence": "mine",
+                                 "attribution": "", "nights": 1}  # fmt: skip
 
 
 def test_training_data_is_the_run_s(quick_run, document):

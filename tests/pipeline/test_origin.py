@@ -67,6 +67,13 @@ def test_a_mark_that_cannot_be_meant_is_refused_with_file_and_field(tmp_path, te
     assert message in error.value.message
 
 
+def test_zone_and_converter_are_kept_and_left_out_of_marks_that_have_none(tmp_path):
+    origin = Origin("mine", zone="Europe/Berlin", converter="Wristsleep import 1")
+    write_origin(tmp_path, origin)
+    assert read_origin(tmp_path) == origin
+    assert not {"zone", "converter"} & SLEEP_ACCEL.as_dict().keys()
+
+
 def test_fields_that_are_left_out_have_their_defaults(tmp_path):
     (tmp_path / MARK).write_text('{"name": "mine"}')
     assert read_origin(tmp_path) == Origin("mine")

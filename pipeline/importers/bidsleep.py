@@ -1,0 +1,157 @@
+"""BIDSleep 1.0.1 (PhysioNet): `BidslabXX/<night>/` with `hr.csv`, `motion.csv` and `labels.mat`.
+
+Assumptions:
+
+1. `recStart` is the wall-clock time of the US East at which the first epoch of both hypnograms begins.
+2. The expert's epochs are LATE of them late; those of Dreem, a headband, are not. Dreem's are a device's, never labels.
+3. In MISPLACED the expert's lie that many epochs away; which way, the movement of the night tells.
+4. Where times run backwards over and over, two streams are interleaved; the one with more samples is taken.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+from scipy.io import loadmat
+
+from pipeline.constants import EPOCH_S, LEAD_S
+from pipeline.errors import UserMistake
+from pipeline.files import reading
+from pipeline.importers.asked import Asked
+from pipeline.importers.nights import LocalTime
+from pipeline.importers.research import each, epochs_of, stretches
+from pipeline.importers.writing import ImportedNight, Samples
+from pipeline.origin import Origin
+
+ORIGIN = Origin(
+    "bidsleep",
+    "1.0.1",
+    "Open Data Commons Attribution License v1.0 (ODC-By 1.0)",
+    "A Multi-Night Instantaneous Heart Rate and Accelerometry Dataset with EEG Sleep Stage Labels (BIDSleep, version "
+    "1.0.1). PhysioNet.",
+)
+ZONE = "America/New_York"
+LATE = 3  # epochs
+MISPLACED = {"42_1": 62, "68_2": 118}  # night: epochs
+CODE_OF = np.array([0, 1, 2, 3, 5, -1])  # their code -> sleep-accel code: W N1 N2 N3 R unknown
+DREEM = {0: "Wake", 1: "Light", 2: "Light", 3: "Deep", 4: "REM"}
+DREEM_SAID = {0: "W", 1: "N1", 2: "N2", 3: "N3", 4: "R"}
+BACKWARDS = 0.01  # share of steps back in time from which two streams are meant
+
+
+def one_stream(t: np.ndarray) -> np.ndarray:
+    """Which samples to keep, [n] bool: all, or the larger of two interleaved streams that each run forwards."""
+    if (np.diff(t) < 0).mean() < BACKWARDS:
+        return np.full(len(t), True)
+    stream = np.zeros(len(t), int)
+    last = [float(t[0]), -np.inf]  # each sample goes on with the stream that it follows most closely
+    for i, at in enumerate(t.tolist()):
+        gaps = [at - before if at >= before else np.inf for before in last]
+        stream[i] = int(np.argmin(gaps)) if min(gaps) < np.inf else 1
+        last[stream[i]] = at
+    kept = stream == (2 * stream.sum() > len(t))
+    kept[kept] = np.append(True, np.diff(np.maximum.accumulate(t[kept])) > 0)
+    return kept
+
+
+def shift_by_movement(wake: np.ndarray, movement: np.ndarray, epochs: int) -> int:
+    """Of `epochs` and -`epochs` the shift of labels with which more movement falls into Wake.
+
+    Args:
+        wake: [n] 1 in Wake, 0 in sleep, -1 unscored; by epoch.
+        movement: [m] of any unit, NaN where not sensed; by epoch.
+        epochs: How far.
+    """
+
+    def more(shift):
+        at = np.arange(len(wake)) + shift
+        inside = (at >= 0) & (at < len(movement))
+        moved, state = np.log(movement[at[inside]] + 1e-6), wake[inside]
+        means = [np.nanmean(moved[state == s]) if np.isfinite(moved[state == s]).any() else np.nan for s in (1, 0)]
+        return np.nan_to_num(means[0] - means[1], nan=-np.inf)
+
+    return max((epochs, -epochs), key=more)
+
+
+def _samples(folder, start, name, asked):
+    """Samples of a night, its start being t=0."""
+    samples: Samples = {}
+    columns = {"hr.csv": ("heart_rate", ["t", "bpm"], None), "motion.csv": ("motion", ["Timestamp", "x", "y", "z"], 0)}
+    for file, (sensor, names, header) in columns.items():
+        path = folder / file
+        if not path.exists():
+            continue
+        with reading(path):
+            rows = pd.read_csv(path, header=header, names=None if header == 0 else names).to_numpy(float)
+        if rows.shape[1] != len(names):
+            raise UserMistake(f"{path}: {rows.shape[1]} columns, expected {', '.join(names)}")
+        rows = rows[np.isfinite(rows).all(1)]
+        kept = one_stream(rows[:, 0])
+        if not kept.all():
+            asked.leave_out("samples of a second, interleaved stream", f"{name}: {(~kept).sum()} of {file}")
+        rows = rows[kept & (rows[:, 0] >= start - LEAD_S)]
+        samples[sensor] = rows[:, 0] - start, rows[:, 1] if sensor == "heart_rate" else rows[:, 1:]
+    return samples
+
+
+def movement_by_epoch(t: np.ndarray, xyz: np.ndarray) -> np.ndarray:
+    """SD of the magnitude of acceleration in each epoch from t=0 on; NaN where there is none."""
+    inside = t >= 0
+    epoch, size = (t[inside] // EPOCH_S).astype(int), np.sqrt((xyz[inside] ** 2).sum(1))
+    n = np.bincount(epoch)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = np.bincount(epoch, size) / n
+        return np.sqrt(np.maximum(np.bincount(epoch, size**2) / n - mean**2, 0))
+
+
+def _night(folder: Path, asked: Asked) -> ImportedNight:
+    wearer = folder.parent.name.removeprefix("Bidslab")
+    name = f"{wearer}_{folder.name}"
+    with reading(folder / "labels.mat"):
+        found = loadmat(folder / "labels.mat", variable_names=["recStart", "dreem_label", "expert_label"])
+    try:
+        said = str(np.ravel(found["recStart"])[0])
+        start = LocalTime(ZoneInfo(ZONE)).unix(
+            pd.to_datetime(said, format="mixed").to_pydatetime().replace(tzinfo=None)
+        )
+    except (KeyError, IndexError, ValueError) as error:
+        raise UserMistake(f"{folder / 'labels.mat'}: recStart: {error}; expected a date and time") from None
+    samples = _samples(folder, start, name, asked)
+    expert, dreem = (np.ravel(found.get(key, ())).astype(int) for key in ("expert_label", "dreem_label"))
+    if len(expert) and len(dreem) and len(expert) != len(dreem):
+        asked.note(
+            f"{name}: {len(expert)} epochs by the expert, {len(dreem)} by Dreem: each from the start of the night"
+        )
+    labels = None
+    if len(expert):
+        codes = CODE_OF[np.where((expert >= 0) & (expert < len(CODE_OF)), expert, -1)]
+        shift = _shift(name, codes, samples, asked)
+        labels = epochs_of(codes, shift) if shift is not None else None
+    else:
+        asked.leave_out("labels, as no expert scored the night", name)
+    return ImportedNight(name, samples, labels, stretches(dreem, DREEM, DREEM_SAID), wearer)
+
+
+def _shift(name, codes, samples, asked):
+    """By how many epochs the expert's labels are moved; None where that cannot be told."""
+    if name not in MISPLACED:
+        return -LATE
+    if "motion" not in samples:
+        asked.leave_out("labels known to be misplaced, as there is no motion to tell where to", name)
+        return None
+    wake = np.where(codes < 0, -1, codes == 0).astype(int)
+    shift = shift_by_movement(wake, movement_by_epoch(*samples["motion"]), MISPLACED[name])
+    asked.note(f"{name}: the expert's labels are misplaced; moved by {shift:+d} epochs, as movement says")
+    return shift
+
+
+def nights(asked: Asked) -> Iterator[ImportedNight]:
+    """The nights of the set, below a folder."""
+    asked.zone_said = ZONE
+    asked.note(
+        f"the expert's labels are taken {LATE} epochs earlier than written, as they run about {LATE * EPOCH_S} s late"
+    )
+    found = sorted(path.parent for path in asked.path.glob("**/labels.mat"))
+    yield from each(asked, found, lambda folder: _night(folder, asked), "BidslabXX/<night>/labels.mat")

@@ -1,0 +1,69 @@
+"""DREAMT (PhysioNet, restricted): `data_64Hz/<id>_whole_df.csv`, an Empatica E4 and the stage on each line.
+
+Assumptions:
+
+1. TIMESTAMP is in s from the start of the wristband; the night starts where the stage is no longer `P` (preparation).
+2. ACC_X, ACC_Y, ACC_Z are in 1/64 g, sensed at 32 Hz and so written twice; HR is told every second, written 64 times.
+3. An epoch's stage is that of its middle; `Missing`, `P` and anything else are unscored.
+
+The terms of the set forbid passing it on: what is written here must not be either.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline.constants import EPOCH_S, LEAD_S
+from pipeline.errors import UserMistake
+from pipeline.files import reading
+from pipeline.importers.asked import Asked
+from pipeline.importers.motion import unit_of_motion, why_not
+from pipeline.importers.research import each, epochs_of
+from pipeline.importers.writing import ImportedNight, Samples
+from pipeline.origin import Origin
+
+ORIGIN = Origin(
+    "dreamt",
+    "",
+    "PhysioNet Restricted Health Data License 1.5.0; not to be passed on",
+    "Wang K, Yang J, Shetty A, Dunn J. DREAMT: Dataset for Real-time sleep stage EstimAtion using Multisensor wearable "
+    "Technology. PhysioNet. doi:10.13026/62an-cb28.",
+)
+COLUMNS = ["TIMESTAMP", "ACC_X", "ACC_Y", "ACC_Z", "HR", "Sleep_Stage"]
+CODES = {"W": 0, "N1": 1, "N2": 2, "N3": 3, "R": 5}
+PREPARATION = "P"
+
+
+def _night(path: Path, asked: Asked) -> ImportedNight:
+    name = path.name.split("_")[0]
+    with reading(path):
+        kinds = dict.fromkeys(COLUMNS, "float64") | {"Sleep_Stage": "category"}
+        table = pd.read_csv(path, usecols=COLUMNS, dtype=kinds, on_bad_lines="skip")
+    t, stage = table.TIMESTAMP.to_numpy(), table.Sleep_Stage.astype(str).to_numpy()
+    begun = np.flatnonzero(stage != PREPARATION)
+    if not len(begun):
+        raise UserMistake(f"{path}: Sleep_Stage: only preparation, no stage")
+    t = t - t[begun[0]]
+    near = t >= -LEAD_S
+    xyz = table[["ACC_X", "ACC_Y", "ACC_Z"]].to_numpy()
+    fresh = near & (np.arange(len(t)) % 2 == 0)  # one of the two lines that each sample fills
+    samples: Samples = {}
+    if (unit := unit_of_motion(xyz)) is None:
+        asked.leave_out("acceleration in an unknown unit", f"{name}: {why_not(xyz)}")
+    else:
+        samples["motion"] = t[fresh], xyz[fresh] / unit[1]
+    heart = near & np.append(True, np.diff(np.floor(t)) > 0) & table.HR.notna().to_numpy()
+    samples["heart_rate"] = t[heart], table.HR.to_numpy()[heart]
+    middles = np.arange(EPOCH_S / 2, t[-1], EPOCH_S)
+    at = np.minimum(np.searchsorted(t, middles), len(t) - 1)
+    return ImportedNight(name, samples, epochs_of(np.array([CODES.get(s, -1) for s in stage[at]], int)))
+
+
+def nights(asked: Asked) -> Iterator[ImportedNight]:
+    """The nights of the set, below a folder."""
+    asked.zone_said = "not stated"
+    asked.note("the terms of DREAMT forbid passing it on, also in this form")
+    found = sorted(asked.path.glob("**/*_whole_df.csv"))
+    yield from each(asked, found, lambda path: _night(path, asked), "data_64Hz/<id>_whole_df.csv")

@@ -1,0 +1,228 @@
+"""Finds the nights in what was sensed over days or years.
+
+A night is what the device's own sleep records say; where there are none, the longest stretch with heart rate or
+movement and no gap of GAP_S, between 18:00 and 12:00 local time. It is named by the date of its evening, also where it
+begins after midnight.
+"""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import pandas as pd
+
+from pipeline.constants import HOUR_S, LEAD_S
+from pipeline.importers.asked import Asked
+from pipeline.importers.writing import SENSED, DeviceStage, ImportedNight, Samples
+
+DAY_S = 24 * HOUR_S
+EVENING_S = 18 * HOUR_S  # local time of day from which a night may begin
+NIGHT_S = 18 * HOUR_S  # from then to 12:00
+GAP_S = 2 * HOUR_S  # without values, or without sleep, that ends a night
+SENSORS = {"heart_rate": "heart rate", "motion": "motion", "steps": "steps", "activity": "activity counts"}
+
+
+@dataclass(frozen=True)
+class LocalTime:
+    """Which local time a wearer's clock shows.
+
+    Attributes:
+        zone: The wearer's time zone, or None where a file says only offsets.
+        since: [n] Unix s from which each offset holds, ascending; used without a zone.
+        offsets: [n] s to be added to UTC.
+    """
+
+    zone: ZoneInfo | None = None
+    since: np.ndarray = field(default_factory=lambda: np.zeros(1))
+    offsets: np.ndarray = field(default_factory=lambda: np.zeros(1))
+
+    @classmethod
+    def of_offsets(cls, t: np.ndarray, offsets: np.ndarray) -> "LocalTime":
+        """From the offset written beside each time, in any order; between times the earlier one's holds."""
+        order = np.argsort(t, kind="stable")
+        t, offsets = np.asarray(t, float)[order], np.asarray(offsets, float)[order]
+        changed = np.flatnonzero(np.diff(offsets, prepend=np.nan) != 0)
+        return cls(None, t[changed], offsets[changed])
+
+    def local(self, t: np.ndarray) -> np.ndarray:
+        """Wall-clock s since 1970 of Unix times [n]."""
+        t = np.asarray(t, float)
+        if self.zone is None:
+            return t + self.offsets[np.clip(np.searchsorted(self.since, t, "right") - 1, 0, None)]
+        hours, of_hour = np.unique(
+            t // (HOUR_S / 4), return_inverse=True
+        )  # no zone changes within a quarter of an hour
+        utc = pd.to_datetime(hours * (HOUR_S // 4), unit="s", utc=True)
+        shift = np.asarray(utc.tz_convert(self.zone).tz_localize(None) - utc.tz_localize(None), "timedelta64[s]")
+        return t + shift.astype(float)[of_hour]
+
+    def unix(self, wall_clock: datetime) -> float:
+        """Unix s of a wall-clock time without offset."""
+        if self.zone is not None:
+            return wall_clock.replace(tzinfo=self.zone).timestamp()
+        as_utc = wall_clock.replace(tzinfo=UTC).timestamp()
+        shifted = as_utc - self.offsets
+        return float(shifted[np.clip(np.searchsorted(self.since, shifted[0], "right") - 1, 0, None)])
+
+    def said(self) -> str:
+        """For the mark of origin."""
+        if self.zone is not None:
+            return self.zone.key
+        names = {timezone(timedelta(seconds=float(s))).tzname(None) for s in self.offsets}
+        return "offsets as written: " + ", ".join(sorted(names))
+
+
+@dataclass
+class Source:
+    """What one device or app recorded of one sensor, Unix s.
+
+    Attributes:
+        name: As the export calls it; may hold the wearer's name, so it is said but never written.
+        t: [n] ascending; of steps the start of each bin.
+        readings: [n], of motion [n, 3].
+        watch: Whether it is worn on the wrist.
+        ends: [n] of steps the end of each bin; None where bins are of a minute.
+    """
+
+    name: str
+    t: np.ndarray
+    readings: np.ndarray
+    watch: bool = False
+    ends: np.ndarray | None = None
+
+
+@dataclass
+class Sensed:
+    """All that was sensed, by sensor and source, and the devices' own sleep records by source (Unix s)."""
+
+    sources: dict[str, list[Source]]
+    sleep: dict[str, list[DeviceStage]] = field(default_factory=dict)
+
+
+def evening_of(local: np.ndarray) -> np.ndarray:
+    """Days since 1970 of the evening of wall-clock times [n]; -1 for those between 12:00 and 18:00."""
+    since_evening = np.asarray(local) - EVENING_S
+    return np.where(since_evening % DAY_S <= NIGHT_S, since_evening // DAY_S, -1).astype(int)
+
+
+def longest_stretch(t: np.ndarray) -> tuple[float, float]:
+    """(first, last) of the longest stretch of ascending times without a gap of GAP_S."""
+    cuts = np.flatnonzero(np.diff(t) >= GAP_S)
+    first, last = t[np.append(0, cuts + 1)], t[np.append(cuts, len(t) - 1)]
+    longest = np.argmax(last - first)
+    return float(first[longest]), float(last[longest])
+
+
+def sleeps(records: Sequence[DeviceStage], clock: LocalTime) -> dict[int, tuple[float, float]]:
+    """{evening: (start, end)} of the longest sleep of each night, records less than GAP_S apart being one sleep."""
+    found: dict[int, tuple[float, float]] = {}
+    groups: list[list[float]] = []
+    for record in sorted(records, key=lambda record: record.start):
+        if groups and record.start - groups[-1][1] < GAP_S:
+            groups[-1][1] = max(groups[-1][1], record.end)
+        else:
+            groups.append([record.start, record.end])
+    if not groups:
+        return found
+    for evening, (start, end) in zip(evening_of(clock.local(np.array(groups)[:, 0])), groups, strict=True):
+        before = found.get(int(evening), (0.0, 0.0))
+        if evening >= 0 and end - start > before[1] - before[0]:
+            found[int(evening)] = start, end
+    return found
+
+
+def _best(sources, start, end):
+    """The source for a span: one on the wrist if any has values in it, then the one with most; None without values."""
+    counts = [(int(np.searchsorted(s.t, end, "right") - np.searchsorted(s.t, start)), s) for s in sources]
+    return max(((s.watch, n, s.name, s) for n, s in counts if n), default=(None,), key=lambda entry: entry[:3])[-1]
+
+
+def _cut(source, start, end):
+    within = slice(np.searchsorted(source.t, start - LEAD_S), np.searchsorted(source.t, end, "right"))
+    t, values = source.t[within], source.readings[within]
+    if source.ends is not None:
+        t, values = minute_bins(t, source.ends[within], values)
+    return t - start, values
+
+
+def _sleep_source(sleep, start, end):
+    """Name of the source of sleep records that says most stages within a span."""
+
+    def told(name):
+        within = [r for r in sleep[name] if r.start < end and r.end > start]
+        return sum(r.stage not in ("Sleep", "InBed") for r in within), len(within)
+
+    return max(sleep, key=told, default=None)
+
+
+def nights_of(
+    sensed: Sensed, clock: LocalTime, asked: Asked, evenings: Collection[int] | None = None
+) -> Iterator[ImportedNight]:
+    """The nights, in order.
+
+    Args:
+        sensed: All that was sensed.
+        clock: The wearer's local time.
+        asked: For the first night wanted, and to be told which source each sensor was taken from.
+        evenings: Days since 1970 to look at; None for all.
+
+    Yields:
+        Nights with samples of up to LEAD_S before their start, one source a sensor.
+    """
+    merged = [source.t for sensor in SENSED for source in sensed.sources.get(sensor, ())]
+    t = np.sort(np.concatenate([np.empty(0), *merged]))
+    evening = evening_of(clock.local(t)) if len(t) else np.empty(0, int)
+    order = np.argsort(evening, kind="stable")
+    t, evening = t[order], evening[order]
+    told = [*sleeps([r for records in sensed.sleep.values() for r in records], clock).items()]
+    slept = dict(told)
+    for day in np.unique(evening):
+        name = (date(1970, 1, 1) + timedelta(days=int(day))).isoformat()
+        if day < 0 or not asked.wants(name) or (evenings is not None and day not in evenings):
+            continue
+        span = slice(np.searchsorted(evening, day), np.searchsorted(evening, day, "right"))
+        start, end = slept.get(int(day)) or longest_stretch(t[span])
+        samples: Samples = {}
+        for sensor, sources in sensed.sources.items():
+            if (best := _best(sources, start, end)) is not None:
+                samples[sensor] = _cut(best, start, end)
+                others = ", ".join(sorted(repr(s.name) for s in sources if s is not best))
+                asked.note(f"{SENSORS[sensor]} from {best.name!r}" + (f", not from {others}" if others else ""))
+        stages = []
+        if (teller := _sleep_source(sensed.sleep, start, end)) is not None:
+            stages = [
+                DeviceStage(max(r.start, start) - start, min(r.end, end) - start, r.stage, r.said)
+                for r in sorted(sensed.sleep[teller], key=lambda record: record.start)
+                if r.start < end and r.end > start and r.stage != "InBed"
+            ]
+        yield ImportedNight(name, samples, device_stages=stages)
+
+
+def minute_bins(start: np.ndarray, end: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Steps between any two instants as steps a minute.
+
+    Each count is spread evenly over its time. Minutes without a step between two that have some are written as 0 where
+    they lie less than an hour apart, so that no bin of the layout (which ends where the next one begins) grows long.
+
+    Args:
+        start: [n] Unix s.
+        end: [n] Unix s.
+        counts: [n] steps.
+
+    Returns:
+        (start of each minute in Unix s, steps in it), ascending.
+    """
+    total: dict[int, float] = {}
+    for a, b, n in zip(start.tolist(), end.tolist(), counts.tolist(), strict=True):
+        first, last = int(a // 60), int(max(a, b - 1e-6) // 60)
+        for minute in range(first, min(last, first + 24 * 60) + 1):
+            share = 1.0 if last == first else (min(b, 60 * minute + 60) - max(a, 60 * minute)) / (b - a)
+            total[minute] = total.get(minute, 0.0) + n * share
+    minutes = np.array(sorted(total), np.int64)
+    gaps = np.flatnonzero((np.diff(minutes) > 1) & (np.diff(minutes) < 60))
+    after = minutes[np.flatnonzero(np.diff(minutes) >= 60)] + 1
+    filled = [np.arange(minutes[i] + 1, minutes[i + 1]) for i in gaps]
+    every = np.unique(np.concatenate([minutes, after, *filled])).astype(np.int64)
+    return every * 60.0, np.array([total.get(int(minute), 0.0) for minute in every])

@@ -1,0 +1,64 @@
+"""The MIT-BIH Polysomnographic Database, slpdb 1.0.0 (PhysioNet): heart beats and stages, no wrist.
+
+Assumptions:
+
+1. `.ecg` annotations are heart beats; `.st` annotations come every 30 s, their text beginning with the stage.
+2. Records that differ only in a last letter (slp01a, slp01b; slp02a, slp02b) are of one man each.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.constants import EPOCH_S
+from pipeline.errors import UserMistake
+from pipeline.files import reading
+from pipeline.importers.asked import Asked
+from pipeline.importers.beats import heart_rate_of
+from pipeline.importers.research import each
+from pipeline.importers.writing import ImportedNight
+from pipeline.origin import Origin
+
+ORIGIN = Origin(
+    "slpdb",
+    "1.0.0",
+    "Open Data Commons Attribution License v1.0 (ODC-By 1.0)",
+    "Ichimaru Y, Moody GB. Development of the polysomnographic database on CD-ROM. Psychiatry Clin Neurosci "
+    "1999;53:175-177. doi:10.13026/C23K5S.",
+)
+CODES = {"W": 0, "1": 1, "2": 2, "3": 3, "4": 4, "R": 5}  # M, movement time, and anything else is unscored
+BEATS = set("NLRBAaJSVrFejnE/fQ?")
+HZ = 250  # of the set, where no header tells
+
+
+def _night(path: Path) -> ImportedNight:
+    import wfdb  # takes a second
+
+    record = path.with_suffix("").as_posix()
+    with reading(path):
+        scored = wfdb.rdann(record, "st")
+    if not Path(record + ".ecg").exists():
+        raise UserMistake(f"{record}.ecg: missing; expected the heart beats of the record")
+    with reading(record + ".ecg"):
+        ecg = wfdb.rdann(record, "ecg")
+    hz = float(scored.fs or ecg.fs or HZ)
+    if not len(scored.sample):
+        raise UserMistake(f"{path}: no stage in it")
+    start = scored.sample[0]
+    is_beat = np.array([symbol in BEATS for symbol in ecg.symbol], bool)
+    beats = (np.asarray(ecg.sample)[is_beat] - start) / hz
+    epoch = np.rint((np.asarray(scored.sample) - start) / hz / EPOCH_S).astype(int)
+    codes = np.full(epoch[-1] + 1, -1)
+    codes[epoch] = [CODES.get(text.strip("\0 ")[:1], -1) for text in scored.aux_note]
+    labels = np.arange(len(codes)) * EPOCH_S, codes
+    wearer = re.sub(r"(?<=\d)[a-z]$", "", path.stem)
+    return ImportedNight(path.stem, {"heart_rate": heart_rate_of(beats)}, labels, wearer=wearer)
+
+
+def nights(asked: Asked) -> Iterator[ImportedNight]:
+    """The records of the set, below a folder."""
+    asked.zone_said = "not stated"
+    found = sorted(asked.path.glob("**/slp*.st"))
+    yield from each(asked, found, _night, "slpXX.st and slpXX.ecg")

@@ -1,0 +1,279 @@
+"""CSV of any app: a time, and heart rate, acceleration, activity counts or steps, in any order and number of columns.
+
+Assumptions:
+
+1. The first line names the columns; names are compared without case, units and punctuation. Other columns are ignored.
+2. Times are Unix s, ms, µs or ns, told by their size; ISO dates; or s (ms, where s would last days) from the start.
+3. The unit of acceleration is the one in which gravity is 1 g.
+4. Of a folder, files with dates are of one wearer and laid together; each file with times from its start is a night.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from pipeline.constants import LONGEST_NIGHT_S
+from pipeline.errors import UserMistake
+from pipeline.importers.archive import Member, members
+from pipeline.importers.asked import Asked
+from pipeline.importers.motion import unit_of_motion, why_not
+from pipeline.importers.nights import LocalTime, Sensed, Source, longest_stretch, nights_of
+from pipeline.importers.writing import ImportedNight, Samples
+from pipeline.origin import Origin
+
+ORIGIN = Origin("csv", licence="Not stated: the owner of the files knows.")
+CHUNK = 400_000  # lines in memory at a time
+HEAD = 1 << 16  # bytes that decide on separator and columns
+NAMES = {
+    "time": ("time", "timestamp", "t", "datetime", "unix", "unixtime", "unixtimestamp", "date", "secondselapsed",
+             "elapsed", "elapsedtime", "seconds", "startdate"),
+    "heart_rate": ("heartrate", "bpm", "hr", "pulse", "heartratebpm", "heartratevalue"),
+    "x": ("x", "accx", "accelx", "accelerationx", "accelerometerx", "ax", "motionx", "xaxis"),
+    "y": ("y", "accy", "accely", "accelerationy", "accelerometery", "ay", "motiony", "yaxis"),
+    "z": ("z", "accz", "accelz", "accelerationz", "accelerometerz", "az", "motionz", "zaxis"),
+    "activity": ("activity", "activitycount", "activitycounts", "counts", "count"),
+    "steps": ("steps", "stepcount", "step"),
+}  # fmt: skip
+EXPECTED = "a line of names such as time,heart_rate,x,y,z,activity,steps"
+UNIX = ((1e17, 1e9, "ns"), (1e14, 1e6, "µs"), (1e11, 1e3, "ms"), (1e8, 1.0, "s"))  # least value, how many a s, unit
+OFFSET = re.compile(r"(?:Z|[+-]\d\d:?\d\d)$")
+
+
+@dataclass
+class Table:
+    """One file: Unix times, local times or times from the start, and the samples of each sensor."""
+
+    name: str
+    samples: Samples
+    kind: str  # "unix", "local" or "start"
+    offsets: tuple[np.ndarray, np.ndarray] | None = None  # Unix s and the offset written beside, s
+
+
+def _plain(name):
+    return re.sub(r"[^a-z0-9]", "", re.sub(r"[(\[].*?[)\]]", "", name.lower()))
+
+
+def columns_of(header: list[str]) -> dict[str, int]:
+    """{meaning: number of the column}; of several with one meaning the first in the order of NAMES."""
+    plain = [_plain(name) for name in header]
+    found = {}
+    for meaning, names in NAMES.items():
+        if number := [plain.index(name) for name in names if name in plain]:
+            found[meaning] = number[0]
+    return found
+
+
+def _separator(text):
+    first = text.splitlines()[0]
+    return max((";", "\t", ","), key=first.count)
+
+
+def _times(column, name):
+    """(times in s, kind, (Unix s, offsets) or None) of a column of texts or numbers; NaN where unreadable."""
+    numbers = pd.to_numeric(column, errors="coerce").to_numpy(float)
+    if np.isfinite(numbers).mean() > 1 / 2:
+        size = float(np.nanmedian(np.abs(numbers)))
+        for least, per_second, _ in UNIX:
+            if size >= least:
+                return numbers / per_second, "unix", None
+        return numbers, "start", None
+    text = column.astype(str).str.strip().str.strip('"')
+    has_offset = text.str.contains(OFFSET)
+    parsed = pd.to_datetime(text, errors="coerce", utc=True, format="ISO8601")
+    t = parsed.to_numpy("datetime64[us]").astype(np.int64) / 1e6
+    t = np.where(parsed.isna(), np.nan, t)
+    if np.isnan(t).mean() > 1 / 2:
+        raise UserMistake(f"{name}: time: {text.iloc[0]!r}; expected Unix s or ms, s from the start, or ISO dates")
+    if not has_offset.iloc[0]:
+        return t, "local", None
+    wall = pd.to_datetime(text.str.replace(OFFSET, "", regex=True), errors="coerce", format="ISO8601")
+    offsets = wall.to_numpy("datetime64[us]").astype(np.int64) / 1e6 - t
+    usable = np.isfinite(t) & ~wall.isna().to_numpy()
+    return t, "unix", (t[usable], np.rint(offsets[usable]))
+
+
+def read_table(member: Member, asked: Asked) -> Table:
+    """One file's samples.
+
+    Raises:
+        UserMistake: It has no line of names, no time, or nothing that is known.
+    """
+    with member.open() as file:
+        head = file.read(HEAD).decode("utf-8-sig", errors="replace")
+    if not head.strip():
+        raise UserMistake(f"{member.name}: empty; expected {EXPECTED}")
+    separator = _separator(head)
+    header = [name.strip().strip('"') for name in head.splitlines()[0].split(separator)]
+    found = columns_of(header)
+    if "time" not in found or len(found) < 2:
+        lacking = "no column of times" if "time" not in found else "no column of a known sensor"
+        raise UserMistake(f"{member.name}: line 1: {lacking} among {', '.join(header)[:80]!r}; expected {EXPECTED}")
+    axes = [axis for axis in "xyz" if axis in found]
+    if axes and len(axes) < 3:
+        asked.leave_out("acceleration of less than three axes", f"{member.name}: {', '.join(axes)}")
+        found = {meaning: number for meaning, number in found.items() if meaning not in axes}
+    if ignored := [name for i, name in enumerate(header) if i not in found.values()]:
+        asked.note(f"{member.name}: ignored the columns {', '.join(ignored)}")
+    decimal = "," if separator == ";" and re.search(r"(^|;)-?\d+,\d+(;|$)", head, re.MULTILINE) else "."
+    parts: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
+    kinds, offsets, line = [], [], 2
+    with member.open() as file:
+        chunks = pd.read_csv(
+            file, sep=separator, header=0, names=header, usecols=[header[i] for i in found.values()], decimal=decimal,
+            chunksize=CHUNK, encoding="utf-8-sig", encoding_errors="replace", on_bad_lines="skip", engine="c",
+        )  # fmt: skip
+        try:
+            for chunk in chunks:
+                if chunk.empty:
+                    continue
+                t, kind, offset = _times(chunk[header[found["time"]]], member.name)
+                kinds.append(kind)
+                offsets += [offset] if offset else []
+                line = _take(chunk, {m: header[i] for m, i in found.items()}, t, parts, member.name, line, asked)
+                asked.progress(min(0.9, line / (line + CHUNK)))
+        except (pd.errors.ParserError, UnicodeError, ValueError) as error:
+            raise UserMistake(f"{member.name}: from line {line}: {str(error).splitlines()[0]}; expected CSV") from None
+    if len(set(kinds)) != 1:
+        what = "times change their form within the file" if kinds else "no line after the names"
+        raise UserMistake(f"{member.name}: {what}; expected times of one form, and values")
+    samples = {
+        sensor: (np.concatenate([t for t, _ in chunks]), np.concatenate([v for _, v in chunks]))
+        for sensor, chunks in parts.items()
+    }
+    beside = (np.concatenate([t for t, _ in offsets]), np.concatenate([o for _, o in offsets])) if offsets else None
+    return Table(member.name, _in_g(_sorted(samples), member.name, asked), kinds[0], beside)
+
+
+def _take(chunk, names, t, parts, file, line, asked):
+    """Put a chunk's samples to the parts; returns the number of the line after it."""
+    unreadable = ~np.isfinite(t)
+    for sensor, columns in (("heart_rate", ["heart_rate"]), ("motion", [*"xyz"]), ("activity", ["activity"]),
+                            ("steps", ["steps"])):  # fmt: skip
+        if not all(column in names for column in columns):
+            continue
+        raw = chunk[[names[column] for column in columns]]
+        values = raw.apply(pd.to_numeric, errors="coerce").to_numpy(float)
+        unreadable |= np.isnan(values).any(1) & raw.notna().all(axis=1).to_numpy()
+        usable = np.isfinite(t) & np.isfinite(values).all(1)  # a sensor that says nothing on a line is no mistake
+        parts.setdefault(sensor, []).append((t[usable], values[usable] if len(columns) > 1 else values[usable, 0]))
+    if unreadable.any():
+        what = f"{file}: {unreadable.sum()} from line {line + int(np.argmax(unreadable))} on"
+        asked.leave_out("lines with a time or value that is no number", what)
+    return line + len(chunk)
+
+
+def _sorted(samples):
+    kept = {}
+    for sensor, (t, values) in samples.items():
+        if len(t):
+            order = np.argsort(t, kind="stable") if (np.diff(t) < 0).any() else slice(None)
+            kept[sensor] = t[order], values[order]
+    return kept
+
+
+def _in_g(samples, name, asked):
+    if "motion" in samples:
+        t, xyz = samples["motion"]
+        if (unit := unit_of_motion(xyz)) is None:
+            asked.leave_out("acceleration without gravity or in an unknown unit", f"{name}: {why_not(xyz)}")
+            return {sensor: kept for sensor, kept in samples.items() if sensor != "motion"}
+        asked.note(f"{name}: acceleration is in {unit[0]}, told by gravity")
+        samples["motion"] = t, xyz / unit[1]
+    return samples
+
+
+def _from_start(table, number, asked):
+    """The night of a file whose times count from its start, or from when the device was switched on."""
+    every = np.sort(np.concatenate([t for t, _ in table.samples.values()]))
+    per_second = 1.0
+    if every[-1] - every[0] > LONGEST_NIGHT_S:
+        if (every[-1] - every[0]) / 1000 > LONGEST_NIGHT_S:
+            raise UserMistake(
+                f"{table.name}: times run over {(every[-1] - every[0]) / 86400:.0f} days; expected a night"
+            )
+        per_second = 1000.0
+        asked.note(f"{table.name}: times are taken as ms from the start, as a night in s would last days")
+    first, last = longest_stretch(every / per_second)
+    samples: Samples = {}
+    for sensor, (t, values) in table.samples.items():
+        within = (t / per_second >= first) & (t / per_second <= last)
+        samples[sensor] = t[within] / per_second - first, values[within]
+    return ImportedNight(f"night_{number}", samples)
+
+
+def _clock(tables, asked):
+    """The wearer's local time; None where only one night can be meant and no zone is needed."""
+    if asked.zone is not None:
+        return LocalTime(asked.zone)
+    offsets = [table.offsets for table in tables if table.offsets]
+    if offsets:
+        return LocalTime.of_offsets(*(np.concatenate(column) for column in zip(*offsets, strict=True)))
+    if all(table.kind == "local" for table in tables):
+        return LocalTime()
+    return None
+
+
+def nights(asked: Asked) -> Iterator[ImportedNight]:
+    """The nights of one or several CSV files.
+
+    Raises:
+        UserMistake: There is none that can be read, or a time zone is needed and not known.
+    """
+    tables: list[Table] = []
+    with members(asked.path, "*.csv", "*.txt", "*.tsv") as found:
+        for member in found:
+            try:
+                table = read_table(member, asked)
+                if table.samples:
+                    tables.append(table)
+            except UserMistake as error:
+                if asked.path.is_file() and not asked.path.suffix.lower() == ".zip":
+                    raise
+                asked.leave_out("files that are not as expected", error.message)
+    number = 0
+    for table in tables:
+        if table.kind == "start":
+            number += 1
+            yield _from_start(table, number, asked)
+    dated = [table for table in tables if table.kind != "start"]
+    if not dated:
+        return
+    if len({table.kind for table in dated}) > 1 and asked.zone is None:
+        raise UserMistake(
+            f"{asked.path}: some files have Unix times, some local ones; add --zone, such as Europe/Berlin"
+        )
+    clock = _clock(dated, asked)
+    sources: dict[str, list[Source]] = {}
+    for table in dated:
+        for sensor, (t, values) in table.samples.items():
+            if table.kind == "local" and asked.zone is not None:
+                t = t - (clock.local(t) - t)  # to within the hour of a change of the clocks
+            sources.setdefault(sensor, []).append(Source(table.name, t, values))
+    joined = {sensor: [_joined(parts)] for sensor, parts in sources.items()}
+    if clock is None:
+        every = np.concatenate([source.t for (source,) in joined.values()])
+        if every.max() - every.min() > LONGEST_NIGHT_S:
+            raise UserMistake(f"{asked.path}: Unix times of several days; add --zone, such as --zone Europe/Berlin")
+        first, last = longest_stretch(np.sort(every))
+        asked.note("no --zone: all that was sensed is taken as one night")
+        asked.zone_said = "not stated"
+        name = pd.Timestamp(first - 43200, unit="s").date().isoformat()  # from noon to noon, UTC
+        inside = {
+            sensor: slice(*np.searchsorted(s.t, [first, np.nextafter(last, np.inf)])) for sensor, (s,) in joined.items()
+        }
+        yield ImportedNight(name, {k: (joined[k][0].t[i] - first, joined[k][0].readings[i]) for k, i in inside.items()})
+        return
+    asked.zone_said = clock.said() if asked.zone or any(t.offsets for t in dated) else "local times as written"
+    yield from nights_of(Sensed(joined), clock, asked)
+
+
+def _joined(parts):
+    """One source of several files of one sensor."""
+    t, values = np.concatenate([part.t for part in parts]), np.concatenate([part.readings for part in parts])
+    order = np.argsort(t, kind="stable")
+    return Source(
+        ", ".join(part.name for part in parts[:3]) + (", …" if len(parts) > 3 else ""), t[order], values[order]
+    )

@@ -1,0 +1,89 @@
+"""Wearanize+ (open access part): the Empatica E4 of each night, in the CSV files that the device's maker gives.
+
+Assumptions:
+
+1. `ACC.csv` and `HR.csv`: the first line is the start in Unix s, the second the rate in Hz, then a sample a line;
+   acceleration is in 1/64 g.
+2. `IBI.csv`: the first line is the start, then `s since it,interval in s`; used where there is no `HR.csv`.
+3. A folder with `ACC.csv` is a night. The scoring is not read: how it is stored could not be verified.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline.errors import UserMistake
+from pipeline.files import reading
+from pipeline.importers.asked import Asked
+from pipeline.importers.beats import heart_rate_of_intervals
+from pipeline.importers.motion import unit_of_motion, why_not
+from pipeline.importers.research import each
+from pipeline.importers.writing import ImportedNight, Samples
+from pipeline.origin import Origin
+
+ORIGIN = Origin(
+    "wearanize",
+    "",
+    "Creative Commons Attribution 4.0 International (CC BY 4.0)",
+    "Sikder N, Verkaar L, Paltarzhytskaya A, et al. Wearanize+: a multimodal dataset for evaluating wearable "
+    "technologies in sleep research.",
+)
+LEAST_UNIX = 1e9  # s; E4s are younger than that
+
+
+def e4_samples(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """(Unix s [n], values [n, columns]) of ACC.csv or HR.csv.
+
+    Raises:
+        UserMistake: It is damaged or has another form.
+    """
+    with reading(path):
+        rows = pd.read_csv(path, header=None).to_numpy(float)
+    if len(rows) < 3 or not rows[0, 0] > LEAST_UNIX or not 0 < rows[1, 0] <= 1000:
+        raise UserMistake(f"{path}: line 1: expected the start in Unix s, then the rate in Hz, then samples")
+    return rows[0, 0] + np.arange(len(rows) - 2) / rows[1, 0], rows[2:]
+
+
+def e4_intervals(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """(Unix s of their ends, intervals between beats in s) of IBI.csv.
+
+    Raises:
+        UserMistake: It is damaged or has another form.
+    """
+    with reading(path):
+        lines = path.read_text().splitlines()
+        start = float(lines[0].split(",")[0])
+        rows = np.array([line.split(",") for line in lines[1:] if line], float).reshape(-1, 2)
+    return start + rows[:, 0], rows[:, 1]
+
+
+def _night(folder: Path, asked: Asked) -> ImportedNight:
+    name = re.sub(r"[^A-Za-z0-9]+", "-", folder.relative_to(asked.path).as_posix()).strip("-") or "night-1"
+    t, xyz = e4_samples(folder / "ACC.csv")
+    unit = unit_of_motion(xyz)
+    samples: Samples = {}
+    if unit is None:
+        asked.leave_out("acceleration in an unknown unit", f"{name}: {why_not(xyz)}")
+    else:
+        samples["motion"] = t - t[0], xyz / unit[1]
+    if (folder / "HR.csv").exists():
+        at, bpm = e4_samples(folder / "HR.csv")
+        samples["heart_rate"] = at - t[0], bpm[:, 0]
+    elif (folder / "IBI.csv").exists():
+        at, bpm = heart_rate_of_intervals(*e4_intervals(folder / "IBI.csv"))
+        samples["heart_rate"] = at - t[0], bpm
+        asked.note("heart rate from the intervals of IBI.csv, where there is no HR.csv")
+    return ImportedNight(name, samples)
+
+
+def nights(asked: Asked) -> Iterator[ImportedNight]:
+    """The nights of the set, below a folder."""
+    asked.zone_said = asked.zone.key if asked.zone else "not stated"
+    asked.note("the scoring is not read: nights have no labels")
+    found = sorted(path.parent for path in asked.path.glob("**/ACC.csv"))
+    yield from each(
+        asked, found, lambda folder: _night(folder, asked), "ACC.csv and HR.csv of an Empatica E4 per night"
+    )

@@ -1,0 +1,179 @@
+"""Writes imported nights in the layout of sleep-accel; the folder appears whole or not at all."""
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.constants import CHANNELS, COUNT_S, EPOCH_S, LEAST_OVERLAP_S, MINUTE_S
+from pipeline.device_stages import COLUMNS, FOLDER
+from pipeline.errors import UserMistake
+from pipeline.files import write_json
+from pipeline.importers.asked import Asked
+from pipeline.origin import Origin, write_origin
+from pipeline.recordings import LAYOUTS, SPACING_TOLERANCE, paths
+from pipeline.synthetic import write_acceleration
+
+CONVERTER = "Wristsleep import 1"  # the number goes up when the same export would give other nights
+WEARERS = "wearers.json"  # {night: wearer}, where a wearer may have several nights
+STAGE_NAMES = ("Wake", "Light", "Deep", "REM", "Sleep")  # of devices; Sleep where they do not say which
+CHANNEL_OF = {"heart_rate": "heart_rate", "motion": "motion_x", "steps": "steps", "activity": "activity"}
+SENSED = ("heart_rate", "motion", "activity")  # sensors that make a night usable
+
+Samples = dict[str, tuple[np.ndarray, np.ndarray]]
+
+
+@dataclass(frozen=True)
+class DeviceStage:
+    """A stretch of a device's own staging.
+
+    Attributes:
+        start: s from the start of the night (or Unix s, before the night is cut).
+        end: s, likewise.
+        stage: One of STAGE_NAMES.
+        said: As the device says it.
+    """
+
+    start: float
+    end: float
+    stage: str
+    said: str
+
+
+@dataclass
+class ImportedNight:
+    """A night on its way into the layout. Times are s from its start.
+
+    Attributes:
+        name: Its id, free of personal names.
+        samples: {sensor: (t [n], values [n] or [n, 3])}; t of steps and activity is the start of the bin.
+        labels: (t [n], sleep-accel codes [n]), or None. Scored by people only.
+        device_stages: The device's own.
+        wearer: A number or code that nights of one wearer share; empty where there is but one wearer.
+        beside: {path below the data set: text} of what the layout has no place for.
+    """
+
+    name: str
+    samples: Samples
+    labels: tuple[np.ndarray, np.ndarray] | None = None
+    device_stages: list[DeviceStage] = field(default_factory=list)
+    wearer: str = ""
+    beside: dict[str, str] = field(default_factory=dict)
+
+
+def cleaned(night: ImportedNight, asked: Asked) -> Samples:
+    """The night's samples in order of time, without those that are no numbers or out of range; what goes is said."""
+    clean: Samples = {}
+    for sensor, (t, values) in night.samples.items():
+        t, values = np.asarray(t, float), np.asarray(values, float)
+        channel = CHANNELS[CHANNEL_OF[sensor]]
+        rows = values.reshape(len(t), -1)
+        usable = np.isfinite(t) & ((rows >= channel.low) & (rows <= channel.high)).all(1)  # NaN compares as False
+        if not usable.all():
+            what = f"{night.name}: {(~usable).sum()} of {len(t)} of {sensor.replace('_', ' ')}"
+            asked.leave_out(f"values outside {channel.low:g} to {channel.high:g} {channel.unit}", what)
+        t, values = t[usable], values[usable]
+        if (np.diff(t) < 0).any():
+            order = np.argsort(t, kind="stable")
+            t, values = t[order], values[order]
+        if sensor == "activity" and len(t) > 1:
+            spacing = float(np.median(np.diff(t)))
+            if abs(spacing - COUNT_S) > SPACING_TOLERANCE * COUNT_S:
+                asked.leave_out(f"activity that is not counted every {COUNT_S} s", f"{night.name}: every {spacing:g} s")
+                continue
+        if len(t):
+            clean[sensor] = t, values
+    return clean
+
+
+def usable_minutes(samples: Samples) -> float:
+    """Minutes of 30-s epochs from the night's start on that hold heart rate or movement, as the reader counts them."""
+    epochs = [samples[name][0] // EPOCH_S for name in SENSED if name in samples]
+    sensed = np.unique(np.concatenate([[], *epochs]))
+    return float((sensed >= 0).sum() * EPOCH_S / MINUTE_S)
+
+
+class NewDataSet:
+    """A data set that is being written.
+
+    Attributes:
+        folder: Where it is written until it is complete.
+        names: Ids of the nights written.
+    """
+
+    def __init__(self, folder: Path, asked: Asked):
+        """Begin an empty data set."""
+        self.folder, self._asked = folder, asked
+        self.names: list[str] = []
+        self._wearers: dict[str, str] = {}
+
+    def add(self, night: ImportedNight) -> bool:
+        """Write a night; returns whether it holds enough to be used (if not, that is said)."""
+        samples = cleaned(night, self._asked)
+        minutes = usable_minutes(samples)
+        if minutes * MINUTE_S < LEAST_OVERLAP_S:
+            reason = f"nights with less than {LEAST_OVERLAP_S // MINUTE_S} min of heart rate or movement"
+            self._asked.leave_out(reason, f"{night.name}: {minutes:g} min")
+            return False
+        if night.name in self.names:
+            self._asked.leave_out("nights whose id another night has", night.name)
+            return False
+        files = paths(self.folder, night.name)
+        for name in (*samples, *(["labels"] if night.labels else [])):
+            files[name].parent.mkdir(parents=True, exist_ok=True)
+        for sensor, (t, values) in samples.items():
+            if sensor == "motion":
+                write_acceleration(files[sensor], t, values.T)
+            else:
+                separator = LAYOUTS[sensor].separator or " "
+                np.savetxt(files[sensor], np.stack([t, values], 1), ["%.3f", "%.6g"], delimiter=separator)
+        if night.labels:
+            np.savetxt(files["labels"], np.stack(night.labels, 1), "%d %d")
+        if night.device_stages:
+            self._write_device_stages(night)
+        for name, text in night.beside.items():
+            (self.folder / name).parent.mkdir(exist_ok=True)
+            (self.folder / name).write_text(text)
+        self.names.append(night.name)
+        if night.wearer:
+            self._wearers[night.name] = night.wearer
+        return True
+
+    def _write_device_stages(self, night):
+        path = self.folder / FOLDER / f"{night.name}.csv"
+        path.parent.mkdir(exist_ok=True)
+        lines = [f"{s.start:.0f},{s.end:.0f},{s.stage},{s.said}" for s in night.device_stages]
+        path.write_text("\n".join([",".join(COLUMNS), *lines, ""]))
+
+    def finish(self, origin: Origin) -> None:
+        """Write the marks of the whole set."""
+        write_origin(self.folder, replace(origin, zone=self._asked.zone_said, converter=CONVERTER))
+        if self._wearers:
+            write_json(self.folder / WEARERS, self._wearers)
+
+
+@contextmanager
+def new_data_set(out: Path, asked: Asked) -> Iterator[NewDataSet]:
+    """A data set that appears at `out` when the block ends well, and not at all when it fails.
+
+    Raises:
+        UserMistake: There is something at `out` already, or it cannot be written.
+    """
+    out = Path(out).resolve()
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UserMistake(f"{out}: exists and is not empty; name another folder")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.", ignore_cleanup_errors=True) as beside:
+            new = Path(beside, "new")
+            new.mkdir()
+            yield NewDataSet(new, asked)
+            if out.exists():
+                out.rmdir()
+            os.replace(new, out)
+    except OSError as error:
+        raise UserMistake(f"{error.filename or out}: cannot be read or written ({error.strerror or error})") from None

@@ -1,0 +1,30 @@
+"""What the tests of importers share: the command, and what it wrote."""
+
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from pipeline.__main__ import main
+
+
+@pytest.fixture
+def imported(tmp_path):
+    """Run the import of a source; gives the result, the folder, and a reader of what is in it."""
+
+    def run(source, path, *options, ends_well=True):
+        out = tmp_path / f"nights{len(list(tmp_path.glob('nights*')))}"
+        result = CliRunner().invoke(main, ["import", source, str(path), str(out), *options])
+        assert ends_well == (result.exit_code == 0), result.output + result.stderr
+        assert out.exists() == ends_well
+
+        def read(name):
+            return np.loadtxt(out / name, delimiter=None if "motion" in name or "labels" in name else ",", ndmin=2)
+
+        names = sorted(path.name.split("_heartrate")[0] for path in out.glob("heart_rate/*"))
+        origin = json.loads((out / "origin.json").read_text()) if ends_well else None
+        return SimpleNamespace(result=result, out=out, read=read, nights=names, said=result.output, origin=origin)
+
+    return run

@@ -1,0 +1,136 @@
+"""Wearanize+, MESA, DREAMT and slpdb on files made in the documented forms; the sets themselves were not at hand."""
+
+import numpy as np
+import pytest
+
+from pipeline.recordings import read_recording
+
+wfdb = pytest.importorskip("wfdb")
+MINUTES = 60
+BEATS = np.arange(0, MINUTES * 60, 0.75)  # 80 bpm
+
+
+def e4(folder, start=1706738400, **changes):
+    folder.mkdir(parents=True)
+    acc = [f"{start}.0, {start}.0, {start}.0", "32.0, 32.0, 32.0", *["0,38,51"] * (32 * MINUTES * 60)]
+    hr = [f"{start + 10}.0", "1.0", *["62.5"] * (MINUTES * 60)]
+    ibi = [f"{start}.0, IBI", *[f"{t:.3f},0.75" for t in BEATS]]
+    for name, lines in ({"ACC.csv": acc, "HR.csv": hr, "IBI.csv": ibi} | changes).items():
+        if lines is not None:
+            (folder / name).write_text("\n".join(lines) + "\n")
+
+
+def test_wearanize(tmp_path, imported):
+    e4(tmp_path / "set" / "sub-001" / "E4")
+    e4(tmp_path / "set" / "sub-002" / "E4", **{"HR.csv": None})
+    e4(tmp_path / "set" / "sub-003" / "E4", **{"ACC.csv": ["x"]})
+    done = imported("wearanize", tmp_path / "set")
+    assert done.nights == ["sub-001-E4", "sub-002-E4"]
+    assert done.read("heart_rate/sub-001-E4_heartrate.txt")[0].tolist() == [10, 62.5]  # E4s begin to tell it later
+    assert np.allclose(done.read("heart_rate/sub-002-E4_heartrate.txt")[:, 1], 80)
+    assert np.allclose(done.read("motion/sub-001-E4_acceleration.txt")[1], [1 / 32, 0, 38 / 64, 51 / 64], atol=1e-5)
+    assert "nights that cannot be read (1)" in done.said
+    assert "CC BY 4.0" in done.origin["licence"]
+
+
+NSRR = """<?xml version="1.0" encoding="UTF-8" standalone="no"?><PSGAnnotation><ScoredEvents>
+<ScoredEvent><EventType/><EventConcept>Recording Start Time</EventConcept><Start>0</Start><Duration>3600</Duration></ScoredEvent>
+<ScoredEvent><EventType>Stages|Stages</EventType><EventConcept>Wake|0</EventConcept><Start>0.0</Start><Duration>900.0</Duration></ScoredEvent>
+<ScoredEvent><EventType>Stages|Stages</EventType><EventConcept>Stage 4 sleep|4</EventConcept><Start>900.0</Start><Duration>1800.0</Duration></ScoredEvent>
+<ScoredEvent><EventType>Stages|Stages</EventType><EventConcept>Unscored|9</EventConcept><Start>2700.0</Start><Duration>900.0</Duration></ScoredEvent>
+</ScoredEvents></PSGAnnotation>"""  # noqa: E501
+PROFUSION = "<CMPStudyConfig><SleepStages>{}</SleepStages></CMPStudyConfig>"
+CODES = [0] * 30 + [4] * 60 + [-1] * 30
+
+
+def mesa(root, subject, xml=NSRR, kind="nsrr"):
+    files = {
+        f"polysomnography/annotations-rpoints/mesa-sleep-{subject}-rpoint.csv": "RPoint,Start,seconds,epoch,stage\n"
+        + "".join(f"{256 * t:.0f},0,{t},{int(t // 30) + 1},0\n" for t in BEATS),
+        f"polysomnography/annotations-events-{kind}/mesa-sleep-{subject}-{kind}.xml": xml,
+        f"actigraphy/mesa-sleep-{subject}.csv": "mesaid,line,linetime,offwrist,activity,marker\n"
+        + "".join(f"{int(subject)},{i},20:00:00,{int(i == 103)},{i},0\n" for i in range(1, 300)),
+        "overlap/mesa-actigraphy-psg-overlap.csv": "mesaid,line,timeactigraphy,timepsg\n1,100,20:00:00,20:00:00\n",
+    }
+    for name, text in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+
+
+def test_mesa(tmp_path, imported):
+    mesa(tmp_path, "0001")
+    mesa(tmp_path, "0002", PROFUSION.format("".join(f"<SleepStage>{max(c, 9 * (c < 0))}</SleepStage>" for c in CODES)),
+         "profusion")  # fmt: skip
+    mesa(tmp_path, "0003", '<!DOCTYPE x [<!ENTITY a "b">]>' + NSRR.split("?>")[1])
+    done = imported("mesa", tmp_path)
+    assert done.nights == ["0001", "0002"]
+    rows = done.read("heart_rate/0001_heartrate.txt")
+    assert np.allclose(rows[:, 1], 80)
+    assert (np.diff(rows[:, 0]) == 5).all()
+    for subject in done.nights:
+        assert done.read(f"labels/{subject}_labeled_sleep.txt")[:, 1].tolist() == CODES
+    assert not (done.out / "counts").exists()
+    lines = (done.out / "actiwatch" / "0001.csv").read_text().splitlines()
+    assert lines[:5] == ["start,count", "0,100", "30,101", "60,102", "120,104"]  # from the aligned line, worn only
+    assert "wrist counts that no overlap file aligns (1): 0002" in done.said
+    assert "has a document type" in done.said
+
+
+def dreamt(root, name="S002", stages=("P",) * 2 + ("W",) * 60 + ("N2",) * 30 + ("R",) * 29 + ("Missing",)):
+    hz, lines = 64, ["TIMESTAMP,BVP,ACC_X,ACC_Y,ACC_Z,TEMP,EDA,HR,IBI,Sleep_Stage,Obstructive_Apnea"]
+    for i in range(len(stages) * 30 * hz):
+        stage = stages[i // (30 * hz)]
+        heart = "" if stage == "P" else "64.0"
+        lines.append(f"{i / hz + 10:.6f},0.1,0.0,38.0,51.0,33.1,0.2,{heart},,{stage},0")
+    (root / "data_64Hz").mkdir(parents=True, exist_ok=True)
+    (root / "data_64Hz" / f"{name}_whole_df.csv").write_text("\n".join(lines) + "\n")
+
+
+def test_dreamt(tmp_path, imported):
+    dreamt(tmp_path)
+    (tmp_path / "data_64Hz" / "S003_whole_df.csv").write_text("TIMESTAMP,BVP\n1,2\n")
+    done = imported("dreamt", tmp_path)
+    assert done.nights == ["S002"]
+    labels = done.read("labels/S002_labeled_sleep.txt")
+    assert labels[:, 1].tolist() == [0] * 60 + [2] * 30 + [5] * 29 + [-1]  # the night begins after the preparation
+    heart = done.read("heart_rate/S002_heartrate.txt")
+    assert (np.diff(heart[:, 0]) == 1).all()
+    motion = done.read("motion/S002_acceleration.txt")
+    assert np.allclose(np.diff(motion[:, 0]), 1 / 32, atol=1e-5)
+    assert np.isclose(motion[0, 0], -60)
+    assert np.allclose(motion[0, 1:], [0, 38 / 64, 51 / 64], atol=1e-5)
+    assert "nights that cannot be read (1): " in done.said
+    assert "forbid passing it on" in done.said
+
+
+def slpdb(root, name, texts):
+    root.mkdir(exist_ok=True)
+    first = 1000  # samples before the first epoch
+    samples = first + np.arange(len(texts)) * 7500
+    wfdb.wrann(name, "st", samples, ['"'] * len(texts), aux_note=list(texts), fs=250, write_dir=str(root))
+    beats = (BEATS * 250).astype(int) + 10
+    symbols = ["N"] * len(beats)
+    symbols[5] = "+"  # a change of rhythm is no beat
+    wfdb.wrann(name, "ecg", beats, symbols, fs=250, write_dir=str(root))
+
+
+def test_slpdb(tmp_path, imported):
+    texts = ["W"] * 20 + ["1 HA"] * 20 + ["4 X"] * 20 + ["R"] * 20 + ["M"] * 2 + ["2 OA"] * 36
+    for name in ("slp01a", "slp01b", "slp32"):
+        slpdb(tmp_path / "set", name, texts)
+    (tmp_path / "set" / "slp41.st").write_bytes(b"\x01")
+    done = imported("slpdb", tmp_path / "set")
+    assert done.nights == ["slp01a", "slp01b", "slp32"]
+    codes = [0] * 20 + [1] * 20 + [4] * 20 + [5] * 20 + [-1] * 2 + [2] * 36
+    assert done.read("labels/slp01a_labeled_sleep.txt")[:, 1].tolist() == codes
+    assert np.isclose(np.median(done.read("heart_rate/slp01a_heartrate.txt")[:, 1]), 80, atol=0.5)
+    assert (done.out / "wearers.json").read_text().count('"slp01"') == 2
+    assert "nights that cannot be read (1): " in done.said
+    recording = read_recording(done.out, "slp01a")
+    assert set(recording.labels[1]) == {0, 1, 3, 4, -1, 2}
+
+
+@pytest.mark.parametrize("source", ["wearanize", "mesa", "dreamt", "slpdb"])
+def test_a_folder_without_the_set_gets_one_line(tmp_path, imported, mistake, source):
+    (tmp_path / "x").mkdir()
+    assert "expected a folder with" in mistake(imported(source, tmp_path / "x", ends_well=False).result)
