@@ -13,7 +13,7 @@ from export.micro import write_micro
 HERE = Path(__file__).resolve().parent
 LIBRARY = HERE.parents[2] / "apps" / "micro"
 STANDIN = HERE / "standin"
-PYTHONS = sys.executable, HERE.parents[2] / ".venv-older" / "bin" / "python"
+PYTHONS = sys.executable, HERE.parents[2] / ".venv-micro" / "bin" / "python"
 STRICT = ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-fno-exceptions", "-fno-rtti"]
 CORTEX_M4 = ["-mcpu=cortex-m4", "-mthumb", "-Os", "-fno-threadsafe-statics"]
 
