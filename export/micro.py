@@ -65,17 +65,19 @@ def write_micro(
 
 
 def arena_estimate(contents: list[bytes]) -> int:
-    """Bytes of an arena, on a 32-bit machine, that is enough by a margin for models which share it, each running alone.
+    """Bytes of an arena, on a 32-bit machine, that is enough by a margin for models that take turns in it.
 
     Args:
         contents: Of the .tflite files.
 
     Returns:
-        The largest plan for tensors of one of them, and what the runtime keeps of all; a multiple of 16.
+        The most that one of them needs: its plan for tensors and what the runtime keeps of it; a multiple of 16.
     """
-    graphs = [Graph(content) for content in contents]
-    kept = sum(MODEL_BYTES + TENSOR_BYTES * len(graph.shapes) + OPERATION_BYTES * len(graph.steps) for graph in graphs)
-    return -(-(max(arena(graph.lifetimes()) for graph in graphs) + kept) // 16) * 16
+    most = 0
+    for graph in map(Graph, contents):
+        kept = MODEL_BYTES + TENSOR_BYTES * len(graph.shapes) + OPERATION_BYTES * len(graph.steps)
+        most = max(most, arena(graph.lifetimes()) + kept)
+    return -(-most // 16) * 16
 
 
 def _precision(contract, precision):

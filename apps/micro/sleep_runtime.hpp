@@ -36,19 +36,17 @@ class Room {
 
 class Runtime {
  public:
-  // Plan the memory of all calls. They share one arena: each runs alone, and nothing stays in it between two calls.
+  // Try every call once: whether the arena is large enough, and whether the models are those of contract.h.
   Status begin() {
     if (ready_) return Status::ok;
-    tflite::MicroAllocator* allocator = tflite::MicroAllocator::Create(arena_, sizeof(arena_));
-    OpResolver& resolver = resolver_.make();
-    if (allocator == nullptr || !add_operations(resolver)) return Status::arena_too_small;
+    if (!add_operations(resolver_.make())) return Status::wrong_model;
     for (int i = 0; i < kCallCount; ++i) {
-      const Call& each = call(i);
-      const tflite::Model* model = tflite::GetModel(each.model);
-      if (model->version() != TFLITE_SCHEMA_VERSION) return Status::wrong_model;
-      tflite::MicroInterpreter& interpreter = interpreters_[i].make(model, resolver, allocator);
-      if (interpreter.AllocateTensors() != kTfLiteOk) return Status::arena_too_small;
-      if (!fits(each, interpreter)) return Status::wrong_model;
+      tflite::MicroInterpreter* interpreter = nullptr;
+      const Status status = open(call(i), &interpreter);
+      if (status != Status::ok) return status;
+      const std::size_t used = interpreter->arena_used_bytes();
+      if (used > arena_used_bytes_) arena_used_bytes_ = used;
+      interpreter->~MicroInterpreter();
     }
     ready_ = true;
     return Status::ok;
@@ -64,7 +62,8 @@ class Runtime {
 
   bool ready() const { return ready_; }
 
-  std::size_t arena_used_bytes() const { return ready_ ? interpreters_[kCallCount - 1].get().arena_used_bytes() : 0; }
+  // Of the call that needs most.
+  std::size_t arena_used_bytes() const { return arena_used_bytes_; }
 
  private:
   static constexpr int kCallCount = contract::kActivityCallCount + contract::kPlanCallCount;
@@ -72,6 +71,23 @@ class Runtime {
   static const Call& call(int i) {
     if (i < contract::kActivityCallCount) return contract::kActivityCalls[i];
     return contract::kPlanCalls[i - contract::kActivityCallCount];
+  }
+
+  // An interpreter, in the arena, that has planned its memory; the caller destroys it. The calls take turns in the arena,
+  // as most of what a call needs there is what the runtime keeps of each operation: all of them at once would need twice
+  // as much. To plan anew takes less time than the call itself.
+  Status open(const Call& call, tflite::MicroInterpreter** opened) {
+    const tflite::Model* model = tflite::GetModel(call.model);
+    if (model->version() != TFLITE_SCHEMA_VERSION) return Status::wrong_model;
+    tflite::MicroAllocator* allocator = tflite::MicroAllocator::Create(arena_, sizeof(arena_));
+    if (allocator == nullptr) return Status::arena_too_small;
+    tflite::MicroInterpreter& interpreter = interpreter_.make(model, resolver_.get(), allocator);
+    const Status status = interpreter.AllocateTensors() != kTfLiteOk ? Status::arena_too_small
+                          : fits(call, interpreter)                  ? Status::ok
+                                                                     : Status::wrong_model;
+    if (status != Status::ok) interpreter.~MicroInterpreter();
+    *opened = &interpreter;
+    return status;
   }
 
   static bool fits(const Call& call, tflite::MicroInterpreter& interpreter) {
@@ -93,16 +109,19 @@ class Runtime {
   bool run(int first, int last, const Move* moves, int move_count, float* values) {
     for (int i = first; i < last; ++i) {
       const Call& each = call(i);
-      tflite::MicroInterpreter& interpreter = interpreters_[i].get();
+      tflite::MicroInterpreter* interpreter = nullptr;
+      if (open(each, &interpreter) != Status::ok) return false;
       for (int j = 0; j < each.inputs_taken; ++j) {
         const Tensor& tensor = each.inputs[j];
-        std::memcpy(interpreter.input(tensor.position)->data.f, values + tensor.at, sizeof(float) * tensor.size);
+        std::memcpy(interpreter->input(tensor.position)->data.f, values + tensor.at, sizeof(float) * tensor.size);
       }
-      if (interpreter.Invoke() != kTfLiteOk) return false;
-      for (int j = 0; j < each.outputs_taken; ++j) {
+      const bool invoked = interpreter->Invoke() == kTfLiteOk;
+      for (int j = 0; invoked && j < each.outputs_taken; ++j) {
         const Tensor& tensor = each.outputs[j];
-        std::memcpy(values + tensor.at, interpreter.output(tensor.position)->data.f, sizeof(float) * tensor.size);
+        std::memcpy(values + tensor.at, interpreter->output(tensor.position)->data.f, sizeof(float) * tensor.size);
       }
+      interpreter->~MicroInterpreter();
+      if (!invoked) return false;
     }
     for (int i = 0; i < move_count; ++i) {
       std::memcpy(values + moves[i].to, values + moves[i].from, sizeof(float) * moves[i].size);
@@ -112,7 +131,8 @@ class Runtime {
 
   alignas(16) std::uint8_t arena_[WRISTSLEEP_ARENA_BYTES];
   Room<OpResolver> resolver_;
-  Room<tflite::MicroInterpreter> interpreters_[kCallCount];
+  Room<tflite::MicroInterpreter> interpreter_;
+  std::size_t arena_used_bytes_ = 0;
   bool ready_ = false;
 };
 

@@ -1,12 +1,14 @@
 // The stand-in's work: calls are made by a Python process, whose command is in the environment variable INTERPRETERS,
-// words parted by newlines; interpreters.py says how they talk. All models share one arena in the real runtime, so
+// words parted by newlines; interpreters.py says how they talk. All models take turns in one arena in the real runtime, so
 // whatever a call has not just been given, or has just given, is spoilt here.
 #include <unistd.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -105,39 +107,58 @@ struct MicroInterpreter::Sides {
 };
 
 namespace {
-std::vector<MicroInterpreter*> all;
+
+std::vector<MicroInterpreter*> all;  // that are alive
+
+struct Loaded {  // what the Python process said of a model
+  int number;
+  std::vector<std::string> sizes[2], operations;
+};
+std::map<const Model*, Loaded> models;
+
+const Loaded& load(const Model* model) {
+  const auto known = models.find(model);
+  if (known != models.end()) return known->second;
+  start_child();
+  const std::size_t size = size_of_model(model);
+  std::fprintf(to_child, "load %zu\n", size);
+  std::fwrite(model, 1, size, to_child);
+  std::fflush(to_child);
+  Loaded& one = models[model];
+  one.number = loaded++;
+  for (std::vector<std::string>& sizes : one.sizes) sizes = words(line());
+  one.operations = words(line());
+  return one;
 }
+
+}  // namespace
 
 MicroInterpreter::MicroInterpreter(const Model* model, const MicroOpResolver& op_resolver, MicroAllocator*)
     : model_(model), op_resolver_(op_resolver), sides_(new Sides) {
-  for (const MicroInterpreter* each : all) {
-    if (each == this) return;  // made anew in the same place: the stager never destroys one
-  }
   all.push_back(this);
 }
 
-MicroInterpreter::~MicroInterpreter() { delete sides_; }
+MicroInterpreter::~MicroInterpreter() {
+  all.erase(std::find(all.begin(), all.end(), this));
+  delete sides_;
+}
 
 TfLiteStatus MicroInterpreter::AllocateTensors() {
-  start_child();
-  const std::size_t size = size_of_model(model_);
-  std::fprintf(to_child, "load %zu\n", size);
-  std::fwrite(model_, 1, size, to_child);
-  std::fflush(to_child);
+  const Loaded& one = load(model_);
   for (int side = 0; side < 2; ++side) {
-    for (const std::string& count : words(line())) sides_->values[side].emplace_back(std::stoul(count));
+    for (const std::string& count : one.sizes[side]) sides_->values[side].emplace_back(std::stoul(count));
     for (std::vector<float>& tensor : sides_->values[side]) {
       sides_->tensors[side].push_back({kTfLiteFloat32, {tensor.data()}, sizeof(float) * tensor.size()});
     }
     sides_->spoil(side);
   }
-  for (const std::string& operation : words(line())) {
+  for (const std::string& operation : one.operations) {
     if (!op_resolver_.Has(operation.c_str())) {
       std::fprintf(stderr, "no operation %s\n", operation.c_str());
       return kTfLiteError;
     }
   }
-  sides_->number = loaded++;
+  sides_->number = one.number;
   return kTfLiteOk;
 }
 
