@@ -21,7 +21,7 @@ class RunOrCommand(click.Group):
 
 @click.group(cls=RunOrCommand, context_settings={"ignore_unknown_options": True})
 def main() -> None:
-    r"""Bundles: `RUN` rebuilds those of a run folder, `RUN --for PLATFORM` writes what an app ships.
+    """Bundles: `RUN` rebuilds those of a run folder, `RUN --for PLATFORM` writes what an app ships.
 
     \b
     With RUN:
@@ -29,7 +29,7 @@ def main() -> None:
       --precisions     by comma  [all five]
       --out            where the bundles go  [RUN/bundles]
       --for            android, ios, web, python, micro, or any: files of one precision and the platform's library
-    """
+    """  # noqa: D301 (click reads the control character)
 
 
 @main.command(hidden=True)

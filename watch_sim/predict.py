@@ -119,6 +119,7 @@ def predict_nights(
     Raises:
         UserMistake: The run lacks a model, or no night can be used; nothing was written.
     """
+    must_be_a_csv(out)
     folder = RunFolder(run)
     options = folder.options
     bundles = folder.bundle_folders()
@@ -150,6 +151,12 @@ def predict_nights(
     return written
 
 
+def must_be_a_csv(out: Path | None) -> None:
+    """Raises UserMistake where --out is a folder."""
+    if out is not None and Path(out).is_dir():
+        raise UserMistake(f"--out {out}: is a folder; name a CSV file")
+
+
 def predict_with_bundle(
     bundle: Path,
     night: Path,
@@ -172,6 +179,9 @@ def predict_with_bundle(
     Raises:
         UserMistake: The bundle is not whole, or no night can be used; nothing was written.
     """
+    if out is not None and Path(out).resolve() == Path(night).resolve():
+        raise UserMistake(f"--out {out}: is the night itself; name another file")
+    must_be_a_csv(out)
     watch = Watch(bundle, precision, operating_point=operating_point)
     options = watch.options
     if watch.simulated:

@@ -15,7 +15,7 @@ import { readFrom } from "./files.js";
 import { loadLitert } from "./litert.js";
 import { Night } from "./night.js";
 import { segments } from "./segments.js";
-import { sha256 } from "./sha256.js";
+import { plainSha256, sha256 } from "./sha256.js";
 
 export { loadLitert, segments, StagerError };
 
@@ -238,7 +238,8 @@ export class SleepStager {
 
   /** All that is under way, as text, for restore. Save after take: what take has given is not in it. */
   save() {
-    return JSON.stringify({ model: this.#model(), ...this.#night.saved() });
+    const content = JSON.stringify({ model: this.#model(), ...this.#night.saved() });
+    return plainSha256(new TextEncoder().encode(content)) + content;
   }
 
   /**
@@ -247,7 +248,9 @@ export class SleepStager {
    */
   restore(text) {
     try {
-      const saved = JSON.parse(text);
+      const content = text.slice(64);
+      if (plainSha256(new TextEncoder().encode(content)) !== text.slice(0, 64)) throw new Error("damaged");
+      const saved = JSON.parse(content);
       if (JSON.stringify(saved.model) !== JSON.stringify(this.#model())) throw new Error("of another model");
       const night = new Night(this.#contract, this.#plan.states, saved.start);
       night.restore(saved);

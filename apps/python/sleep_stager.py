@@ -481,7 +481,8 @@ class SleepStager:
             [time, {k: np.float32(x).tolist() for k, x in newest.items()}, None if motion is None else motion.tolist()]
             for time, newest, motion in self.pending
         ]
-        return json.dumps(saved).encode()
+        content = json.dumps(saved).encode()
+        return hashlib.sha256(content).hexdigest().encode() + content
 
     def restore(self, saved: bytes) -> None:
         """Go on as if the stager that saved these bytes had never stopped.
@@ -490,7 +491,10 @@ class SleepStager:
             StagerError: Another model saved them, or they are damaged; nothing is changed.
         """
         try:
-            found = json.loads(saved)
+            digest, content = bytes(memoryview(saved)[:64]), bytes(memoryview(saved)[64:])
+            if hashlib.sha256(content).hexdigest().encode() != digest:
+                raise ValueError("damaged")
+            found = json.loads(content)
             if found["model"] != self._model():
                 raise ValueError("of another model")
             restored = self._restored(found)

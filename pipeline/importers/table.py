@@ -86,7 +86,7 @@ def _times(column, name):
     t = parsed.to_numpy("datetime64[us]").astype(np.int64) / 1e6
     t = np.where(parsed.isna(), np.nan, t)
     if np.isnan(t).mean() > 1 / 2:
-        raise UserMistake(f"{name}: time: {text.iloc[0]!r}; expected Unix s or ms, s from the start, or ISO dates")
+        raise UserMistake(f"{name}: time: {text.iloc[0][:40]!r}; expected Unix s or ms, s from the start, or ISO dates")
     if not has_offset.iloc[0]:
         return t, "local", None
     wall = pd.to_datetime(text.str.replace(OFFSET, "", regex=True), errors="coerce", format="ISO8601")

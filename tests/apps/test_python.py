@@ -186,6 +186,20 @@ def test_what_is_no_contract(text, tmp_path):
     assert caught.value.code == "unsupported_contract"
 
 
+def test_a_saved_state_that_was_altered_anywhere_is_refused():
+    stager = SleepStager(FOLDER / "bundles" / "counts")
+    for t in range(0, 90, 5):
+        stager.feed("heart_rate", t, 60)
+    stager.take()
+    saved = stager.save()
+    for i in range(0, len(saved), max(1, len(saved) // 50)):
+        with pytest.raises(StagerError) as error:
+            stager.restore(saved[:i] + bytes([saved[i] ^ 1]) + saved[i + 1 :])
+        assert error.value.code == "wrong_state"
+    stager.restore(saved)
+    assert stager.save() == saved
+
+
 def test_a_pinned_contract_is_taken():
     digest = hashlib.sha256((BUNDLES / "counts" / "contract.json").read_bytes()).hexdigest()
     assert SleepStager(BUNDLES / "counts", contract_sha256=digest.upper()).contract_sha256 == digest

@@ -94,3 +94,15 @@ def test_mistakes_are_one_clear_line(options, message, mistake):
 def test_a_night_shorter_than_a_stride(tmp_path, mistake):
     (tmp_path / "n.csv").write_text("time,heart_rate\n0,60\n5,60\n")
     assert "no usable night of 30 s or more" in mistake(command("--bundle", BUNDLES / "counts", tmp_path / "n.csv"))
+
+
+def test_the_night_itself_is_not_written_over(night, mistake):
+    before = night.read_bytes()
+    assert "is the night itself" in mistake(command("--bundle", BUNDLES / "counts", night, "--out", night))
+    assert night.read_bytes() == before
+
+
+def test_a_folder_is_no_place_for_stages(night, tmp_path, mistake):
+    (tmp_path / "out").mkdir()
+    assert "is a folder" in mistake(command("--bundle", BUNDLES / "counts", night, "--out", tmp_path / "out"))
+    assert {path.name for path in tmp_path.iterdir()} == {"night.csv", "out"}
