@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from export.tflite import tensor_positions
-from pipeline.activity import HZ, ActivityCounter
-from pipeline.align import CHANNELS_OF_SENSOR, Aligner
+from pipeline.activity import HZ
+from pipeline.align import CHANNELS_OF_SENSOR
 from pipeline.constants import CHANNELS
 from pipeline.options import Options
 from tests.apps.micro.building import CORTEX_M4, LIBRARY, STRICT, built, compiled, drive, epochs, includes, text, tool
 from tests.apps.micro.tiny import tiny_bundle
+from tests.apps.reference import aligned, pipeline_grid
 from tests.apps.trouble import trouble
 
 pytestmark = pytest.mark.runtimes
@@ -58,17 +59,6 @@ def given(log, number, bundle, file):
     return {name: np.array([call[i] for call in calls], np.float32) for name, i in positions.items()}
 
 
-def aligned(options, channels, start, fed, end, counted=False):
-    """What pipeline.align makes of events that come one by one: ({channel: [n, values]}, its Aligner)."""
-    aligner = Aligner(options, channels, start, count_motion=counted)
-    closed = []
-    for sensor, t, value in fed:
-        aligner.feed(sensor, t, value)
-        closed.append(aligner.before(t)[1])
-    closed.append(aligner.advance(end)[1])
-    return {name: np.concatenate([windows[name] for windows in closed]) for name in channels}, aligner
-
-
 def restarted(script, rng, times):
     """A script that is stopped and goes on in a new stager, at random."""
     for i in sorted(rng.choice(len(script), times), reverse=True):
@@ -98,21 +88,6 @@ def test_windows_are_those_of_the_pipeline(model, grid, start, tmp_path):
     np.testing.assert_array_equal(memory[0], np.float32([0.5, 0.25, 0]))
     deciding = given(tmp_path, 1, bundle, "decide.tflite")
     np.testing.assert_array_equal(deciding["memory"], memory)  # the old state, though the first call has renewed it
-
-
-def pipeline_grid(monkeypatch, options, start, fed, end, axis):
-    """Values [points] of one axis on the 50 Hz grid, as the pipeline's activity counter has them; NaN is missing."""
-    values, own = np.full(int(HZ * (end - start)) + HZ, np.nan), ActivityCounter._filter
-
-    def noting(counter, x):
-        values[counter.next : counter.next + len(x)] = x
-        return own(counter, x)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(ActivityCounter, "_filter", noting)
-        turned = [(sensor, t, np.roll(x, 2 - axis) if sensor == "motion" else x) for sensor, t, x in fed]
-        aligned(options, ("activity",), start, turned, end, counted=True)
-    return values[: int(HZ * (end - start))]
 
 
 @pytest.mark.parametrize("seconds", [30, 15])

@@ -7,24 +7,14 @@ import pytest
 
 from apps.python.sleep_stager import SleepStager
 from export.contract import Contract
-from pipeline.activity import HZ, ActivityCounter
-from pipeline.align import CHANNELS_OF_SENSOR, Aligner
+from pipeline.activity import HZ
+from pipeline.align import CHANNELS_OF_SENSOR
+from tests.apps.reference import aligned, pipeline_grid
 from tests.apps.trouble import trouble
 from tests.apps.vectors import FOLDER
 
 UNIX = 1.7e9 + 0.25
 BUNDLES = FOLDER / "bundles"
-
-
-def aligned(options, channels, start, fed, end, counted):
-    """What pipeline.align makes of events that come one by one: ({channel: [n, values]}, its Aligner)."""
-    aligner = Aligner(options, channels, start, count_motion=counted)
-    closed = []
-    for sensor, t, value in fed:
-        aligner.feed(sensor, t, value)
-        closed.append(aligner.before(t)[1])
-    closed.append(aligner.advance(end)[1])
-    return {name: np.concatenate([windows[name] for windows in closed]) for name in channels}, aligner
 
 
 def options_of(stager):
@@ -63,21 +53,6 @@ def test_windows_are_those_of_the_pipeline(name, start):
     assert len(calls) == 420 // options.stride
     for channel, windows in expected.items():
         np.testing.assert_array_equal(np.concatenate([call[channel] for call in calls]), windows, err_msg=channel)
-
-
-def pipeline_grid(monkeypatch, options, start, fed, end, axis):
-    """Values [points] of one axis on the 50 Hz grid, as the pipeline's activity counter has them; NaN is missing."""
-    values, own = np.full(int(HZ * (end - start)) + HZ, np.nan), ActivityCounter._filter
-
-    def noting(counter, x):
-        values[counter.next : counter.next + len(x)] = x
-        return own(counter, x)
-
-    with monkeypatch.context() as patched:
-        patched.setattr(ActivityCounter, "_filter", noting)
-        turned = [(sensor, t, np.roll(x, 2 - axis) if sensor == "motion" else x) for sensor, t, x in fed]
-        aligned(options, ("activity",), start, turned, end, counted=True)
-    return values[: int(HZ * (end - start))]
 
 
 @pytest.mark.parametrize(("name", "start"), [("motion", 0.0), ("overlap", -600.0), ("all", UNIX), ("coarse", 0.0)])
