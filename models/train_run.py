@@ -51,7 +51,7 @@ def train_run(
             raise UserMistake(f"no scored window in the {name.replace('_', ' ')} nights; with this --stride perhaps")
     data = features_of_parts(run, parts)
     candidates = parts["validation"] or parts["train"]
-    fullest = sorted(candidates, key=lambda night: (-sum(map(len, night.channels.values())), -len(night)))
+    fullest = sorted(candidates, key=lambda night: (-len(night.channels) * len(night), -len(night)))
     run.write_golden_nights(fullest)
     done(f"{len(run.scaler['mean'])} features")
     rows, points, left_out = [], {}, {}

@@ -41,7 +41,7 @@ class Night:
 
     subject: str
     ends: np.ndarray
-    channels: dict[str, np.ndarray]
+    channels: Mapping[str, np.ndarray]
     stages: np.ndarray
 
     def __len__(self) -> int:
@@ -50,7 +50,9 @@ class Night:
     def values(self, channel: str, options: Options) -> np.ndarray:
         """Values of a channel, [windows, values_per_window] float32, all missing where the night lacks it."""
         empty = (len(self), options.values_per_window(channel))
-        return self.channels.get(channel, np.full(empty, CHANNELS[channel].missing, np.float32))
+        if channel in self.channels:
+            return self.channels[channel]
+        return np.full(empty, CHANNELS[channel].missing, np.float32)
 
 
 class Aligner:

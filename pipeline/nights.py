@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from pipeline.align import Night, align
 from pipeline.checks import SKIPPED, Finding, UnusableNight
 from pipeline.constants import ARTIFACTS, CHANNELS, DEFAULT_CHANNELS
 from pipeline.errors import UserMistake
-from pipeline.files import write_whole
+from pipeline.files import reading, write_whole
 from pipeline.options import Options
 from pipeline.recordings import paths, read_recording, subjects
 
@@ -57,6 +58,11 @@ def load_night(
         (the night, or None where it is unusable; what was wrong with its files).
     """
     cached = cache_path(folder, subject, options, want_labels, require_labels)
+    return _cached_night(cached, folder, subject, options, want_labels, require_labels)
+
+
+def _cached_night(cached, folder, subject, options, want_labels, require_labels):
+    """As `load_night`, which has found out where the night is cached."""
     try:
         return read_night(cached)
     except Exception:  # not there yet, or damaged in any of the ways a zip of arrays can be: made anew below
@@ -96,6 +102,44 @@ def read_night(path: Path) -> tuple[Night | None, list[Finding]]:
     return Night(str(saved["subject"]), saved["ends"], channels, saved["stages"]), findings
 
 
+class StoredChannels(Mapping[str, np.ndarray]):
+    """The channels of a night that `write_night` wrote, each read from the file whenever it is asked for.
+
+    Many nights are held in this way: only their names, times and stages are in memory.
+    """
+
+    def __init__(self, path: Path, names: Collection[str]):
+        """The channels with these names in a file."""
+        self.path, self.names = path, tuple(names)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """[windows, values_per_window] float32; UserMistake where the file is gone or damaged."""
+        if name not in self.names:
+            raise KeyError(name)
+        with reading(self.path), np.load(self.path, allow_pickle=False) as file:
+            return file[f"channel.{name}"]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
+
+
+def stored_night(
+    folder: Path, subject: str, options: Options, require_labels: bool = True
+) -> tuple[Night | None, list[Finding]]:
+    """As `load_night`, but the channels stay in the cache (StoredChannels)."""
+    cached = cache_path(folder, subject, options, require_labels=require_labels)
+    night, findings = _cached_night(cached, folder, subject, options, True, require_labels)
+    if night:
+        night = replace(night, channels=StoredChannels(cached, night.channels))
+    return night, findings
+
+
 def load_nights(
     folder: Path,
     options: Options,
@@ -114,7 +158,8 @@ def load_nights(
         progress: Called with each subject when its night is loaded.
 
     Returns:
-        (nights in the order of subjects, findings of all nights).
+        (nights in the order of subjects, findings of all nights). The channels of a night stay in the cache until they
+        are asked for.
 
     Raises:
         UserMistake: There is no usable night, or a requested subject is not in the folder.
@@ -127,7 +172,7 @@ def load_nights(
     uncached = sum(
         not cache_path(folder, subject, options, require_labels=require_labels).exists() for subject in chosen
     )
-    work = (delayed(load_night)(folder, subject, options, require_labels=require_labels) for subject in chosen)
+    work = (delayed(stored_night)(folder, subject, options, require_labels) for subject in chosen)
     loaded = Parallel(2 if uncached > WORTH_A_CHILD else 1, return_as="generator")(work)
     nights: list[Night] = []
     findings: list[Finding] = []

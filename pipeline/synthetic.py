@@ -14,7 +14,8 @@ import numpy as np
 from joblib import Parallel, delayed
 from scipy.signal import lfilter
 
-from pipeline.constants import EPOCH_S, STAGE_OF_CODE, STAGES
+from pipeline.activity import COUNT_FREE, COUNT_UNIT
+from pipeline.constants import COUNT_S, EPOCH_S, STAGE_OF_CODE, STAGES
 from pipeline.errors import UserMistake
 from pipeline.origin import MARK as ORIGIN_MARK
 from pipeline.origin import SYNTHETIC, write_origin
@@ -165,6 +166,19 @@ def acceleration(rng: np.random.Generator, effort: np.ndarray, hz: float) -> tup
     return (clock + late)[keep], xyz[:, keep]
 
 
+def activity_counts(effort: np.ndarray) -> np.ndarray:
+    """Activity counts as a watch gives them that keeps no motion.
+
+    Args:
+        effort: Of movements, in bins, per second from BEFORE_S before t=0, [n].
+
+    Returns:
+        Begin of the 15 s in s, count: [counts, 2].
+    """
+    bins = np.floor(effort[: len(effort) // COUNT_S * COUNT_S]).reshape(-1, COUNT_S).sum(1)
+    return np.stack([COUNT_S * np.arange(len(bins)) - BEFORE_S, COUNT_UNIT * np.maximum(bins - COUNT_FREE, 0)], 1)
+
+
 def steps(rng: np.random.Generator, stage: np.ndarray) -> np.ndarray:
     """Steps in 10-minute bins of two days before and of the night, t=0 being 22:30.
 
@@ -222,7 +236,9 @@ def _write_night(folder, subject, hours, motion_hz, seed):
     np.savetxt(files["labels"], np.stack([EPOCH_S * number, codes], 1), "%d %d")
     np.savetxt(files["heart_rate"], heart_rate(rng, stage, effort, flaw), "%.5f,%d")
     np.savetxt(files["steps"], steps(rng, stage), "%d,%d")
-    if motion_hz:
+    if not motion_hz:
+        np.savetxt(files["activity"], activity_counts(effort), "%d,%.2f")
+    else:
         sensed = rng.integers(len(effort) // 2, len(effort)) if flaw == "part of the motion" else len(effort)
         write_acceleration(files["motion"], *acceleration(rng, effort[:sensed], motion_hz))
     if flaw == "cut last line":
@@ -239,7 +255,7 @@ def synthesize(
     seed: int = 0,
     progress: Callable[[str], object] = lambda subject: None,
 ) -> None:
-    """Write simulated nights of subjects 1001, 1002, … to heart_rate/, motion/, steps/ and labels/ in a folder.
+    """Write simulated nights of subjects 1001, 1002, … to heart_rate/, motion/ or counts/, steps/ and labels/.
 
     The folder appears whole or not at all, in place of an earlier synthesis, and is marked with its origin. Five
     subjects in eight have one of FLAWS in one file, like published ones; none makes a night useless.
@@ -248,7 +264,7 @@ def synthesize(
         folder: To write to.
         subjects: How many.
         hours: Of the scored night.
-        motion_hz: Nominal samples of acceleration per second; 0 for no motion/.
+        motion_hz: Nominal samples of acceleration per second; 0 for activity counts in place of motion.
         seed: Same seed, same bytes.
         progress: Called with each subject when it is written.
 
@@ -268,7 +284,7 @@ def synthesize(
             dir=folder.parent, prefix=f".{folder.name}.", ignore_cleanup_errors=True
         ) as beside:
             new = Path(beside, "new")
-            for kind in ("heart_rate", "steps", "labels", "motion")[: 4 if motion_hz else 3]:
+            for kind in ("heart_rate", "steps", "labels", "motion" if motion_hz else "counts"):
                 (new / kind).mkdir(parents=True)
             work = (delayed(_write_night)(new, FIRST_ID + i, hours, motion_hz, seed) for i in range(subjects))
             jobs = 2 if subjects * hours * motion_hz > WORTH_A_CHILD else 1

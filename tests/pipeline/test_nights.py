@@ -272,6 +272,23 @@ def test_many_raw_nights_are_read_side_by_side(tmp_path, cache, parsed):
     assert len(parsed) == 6
 
 
+def test_channels_stay_in_the_cache_and_are_read_when_asked_for(tmp_path, cache):
+    write_files(tmp_path / "data", "9", ["heart_rate", "labels"])
+    (night,), _ = load_nights(tmp_path / "data", Options())
+    expected, _ = load_night(tmp_path / "data", "9", Options())
+    again = pickle.loads(pickle.dumps(night))
+    assert len(pickle.dumps(night)) < expected.channels["heart_rate"].nbytes / 4
+    assert [*again.channels] == ["heart_rate"]
+    assert "steps" not in night.channels and len(night.channels) == 1
+    assert np.array_equal(again.values("heart_rate", Options()), expected.channels["heart_rate"])
+    assert (night.values("activity", Options()) == -1).all()  # which it lacks
+    with pytest.raises(KeyError):
+        night.channels["steps"]
+    next(cache.glob("9-*")).write_bytes(b"damaged")
+    with pytest.raises(UserMistake, match=r"9-.*\.npz: damaged"):
+        night.values("heart_rate", Options())
+
+
 def test_nights_without_labels_are_loaded_where_they_are_not_required(tmp_path):
     write_files(tmp_path, "9", ["heart_rate", "labels"])
     write_files(tmp_path, "10", ["heart_rate"])

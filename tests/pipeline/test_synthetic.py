@@ -106,6 +106,16 @@ def test_short_nights_without_motion_are_usable(tmp_path):
     )
 
 
+def test_without_motion_there_are_activity_counts_that_rise_when_awake(tmp_path):
+    synthesize(tmp_path, subjects=2, hours=4, motion_hz=0)
+    for subject in subjects(tmp_path):
+        night = align(read_recording(tmp_path, subject), Options())
+        counts = night.channels["activity"].mean(1)
+        assert set(night.channels) == {"heart_rate", "activity"}
+        assert (night.channels["activity"] >= 0).all()
+        assert counts[night.stages == 0].mean() > 2 * counts[night.stages > 0].mean()
+
+
 def test_an_earlier_synthesis_is_replaced_and_nothing_else(tmp_path):
     target = tmp_path / "nights"
     target.mkdir()
