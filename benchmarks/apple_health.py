@@ -21,7 +21,7 @@ from xml.etree import ElementTree
 import click
 
 from export.latency import ROOT
-from pipeline.command_line import console, option
+from pipeline.command_line import OutputFile, console, option
 from pipeline.files import write_json
 
 MEMORY_MB = 300
@@ -119,7 +119,7 @@ def measured(*arguments: str) -> tuple[float, float]:
 
 @click.command()
 @option("megabytes", type=float, default=1000, show_default=True, help="Size of the export, unpacked.")
-@option("json", "json_file", type=Path, default=None, help="Also write the figures to this file.")
+@option("json", "json_file", type=OutputFile(), default=None, help="Also write the figures to this file.")
 def main(megabytes: float, json_file: Path | None) -> None:
     """Time and peak memory of importing a made export, beside plain iterparse."""
     figures: dict[str, list[tuple[float, float]]] = {"plain": [], "ours": []}

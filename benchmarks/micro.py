@@ -16,7 +16,7 @@ from export.arenas import measured_arenas
 from export.contract import Contract
 from export.cost import cost_of
 from export.report import PUBLISHED
-from pipeline.command_line import option
+from pipeline.command_line import OutputFile, option
 from pipeline.errors import UserMistake
 from pipeline.files import write_json
 from scoring.tables import kilobytes
@@ -110,7 +110,7 @@ def lines(figures: dict) -> Iterator[str]:
 @click.argument("run", metavar="RUN", type=click.Path(path_type=Path, exists=True))
 @option("architecture", default="gru", show_default=True)
 @option("precision", default="int8", show_default=True)
-@option("json", "to", type=Path, default=None, help="Write the figures here.")
+@option("json", "to", type=OutputFile(), default=None, help="Write the figures here.")
 def main(run, architecture, precision, to):
     """What a run's model takes of a microcontroller's RAM and flash."""
     figures = memory(run / "bundles" / architecture, precision)

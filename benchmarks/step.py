@@ -19,7 +19,7 @@ import numpy as np
 from export.cost import cost_of
 from export.latency import ROOT, benchmark
 from export.runner import Runner
-from pipeline.command_line import console, option
+from pipeline.command_line import OutputFile, console, option
 from pipeline.constants import HOUR_S
 from pipeline.files import write_json
 from pipeline.quiet import native_stderr_silenced
@@ -180,7 +180,7 @@ def lines(figures: dict) -> Iterator[str]:
 @click.argument("run", metavar="RUN", type=click.Path(path_type=Path, exists=True))
 @option("architecture", default="gru", show_default=True)
 @option("precision", default="int8", show_default=True)
-@option("json", "to", type=Path, default=None, help="Write the figures here.")
+@option("json", "to", type=OutputFile(), default=None, help="Write the figures here.")
 def main(run: Path, architecture: str, precision: str, to: Path | None) -> None:
     """What a step of a run's model costs, against going over the last hour each epoch."""
     figures = report(run, architecture, precision)

@@ -1,7 +1,6 @@
 """python -m evaluation run | score RUN | saliency RUN | stress FOLDER"""
 
 import json
-import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,8 @@ from evaluation.protocols import PROTOCOLS, plan
 from pipeline.checks import write_findings
 from pipeline.command_line import (
     CommaList,
+    NamedPath,
+    OutputFile,
     console,
     make_folder,
     models_option,
@@ -24,7 +25,7 @@ from pipeline.command_line import (
 )
 from pipeline.constants import PRECISIONS
 from pipeline.errors import UserMistake, one_of
-from pipeline.files import read_json, write_json
+from pipeline.files import read_json, write_json, write_whole
 from pipeline.nights import load_nights
 from pipeline.options import Options
 from pipeline.origin import read_origin
@@ -37,12 +38,12 @@ LEAK = (
     "it says nothing about a new night. It is here to show how large the illusion is."
 )
 
-run_argument = click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+run_argument = click.argument("run", metavar="RUN", type=NamedPath())
 architectures_option = models_option("architectures", "all of the run")
 precisions_option = models_option(
     "precisions", "float32", ("float32",), "; float32 is the Keras model, any other the exported file, run on the watch"
 )
-copy_option = option("json", "copy", type=Path, default=None, help="Write the results here, too.")
+copy_option = option("json", "copy", type=OutputFile(), default=None, help="Write the results here, too.")
 
 
 @click.group()
@@ -88,7 +89,6 @@ def run(
     options = Options(**run_options)
     one_of("--precisions", precisions, PRECISIONS)
     training_seeds = tuple(dict.fromkeys(map(parse_seed, seeds))) if seeds else (options.seed,)
-    must_be_a_file(copy)
     if split_by == "window":
         if protocol != "kfold":
             raise UserMistake("--split_by window: only with --protocol kfold")
@@ -156,17 +156,10 @@ def _flat(settings: dict[str, Any]) -> dict[str, Any]:
     return {**settings, **settings.get("options", {}), "options": None}
 
 
-def must_be_a_file(copy: Path | None) -> None:
-    """Raises UserMistake where --json names a folder."""
-    if copy and copy.is_dir():
-        raise UserMistake(f"--json {copy}: is a folder; name a file")
-
-
 def finish(out: Path, copy: Path | None) -> None:
     """Copy the results to --json and print where the report is."""
     if copy:
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(out / EVALUATION, copy)
+        write_whole(copy, (out / EVALUATION).read_bytes())
     click.echo(str(out / EVALUATION_PAGE))
 
 
@@ -194,7 +187,6 @@ def score(
     trained = TrainedRun(run)
     one_of("--precisions", precisions, PRECISIONS)
     architectures = trained.chosen_architectures(architectures)
-    must_be_a_file(copy)
     out = out or trained.scores(dataset_dir, "+".join(precisions))
     with progress_bar() as bar:
         bar.add_task("scoring", total=None)
@@ -232,14 +224,14 @@ def saliency(run: Path, dataset_dir: Path | None, architectures: tuple[str, ...]
 
 
 @main.command()
-@click.argument("folder", metavar="FOLDER", type=click.Path(path_type=Path))
+@click.argument("folder", metavar="FOLDER", type=NamedPath())
 @option("dataset_dir", type=Path, default=None, help="Recordings with stages. [the held-out ones of the run]")
 @models_option("architectures", "gru, or the first of the run")
 @precisions_option
 @option("stresses", default=None, help="Names of stresses, by comma; the report shows all. [all]")
 @option("seed", type=click.IntRange(0), default=0, show_default=True, help="Of what is drawn at random.")
 @option("jobs", type=click.IntRange(1), default=2, show_default=True, help="Nights at a time.")
-@option("json", "copy", type=Path, default=None, help="Write stress.json here, too.")
+@option("json", "copy", type=OutputFile(), default=None, help="Write stress.json here, too.")
 @option("out", type=Path, default=None, help="The folder. [FOLDER, or FOLDER/stress/<name of dataset_dir>]")
 def stress(
     folder: Path,
@@ -261,7 +253,6 @@ def stress(
     from pipeline.degrade import STRESSES
 
     one_of("--precisions", precisions, PRECISIONS)
-    must_be_a_file(copy)
     names = tuple(STRESSES) if stresses is None else one_of("--stresses", stress_names(stresses), STRESSES)
     name = f"stress/{dataset_dir.resolve().name}" if dataset_dir else ""
     with progress_bar() as bar:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from pipeline.command_line import make_folder, models_option, option, progress_bar
+from pipeline.command_line import NamedPath, OutputFile, make_folder, models_option, option, progress_bar
 from pipeline.constants import ARCHITECTURES, PRECISIONS
 from pipeline.errors import UserMistake, one_of
 from pipeline.run_folder import BUNDLES
@@ -33,7 +33,7 @@ def main() -> None:
 
 
 @main.command(hidden=True)
-@click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+@click.argument("run", metavar="RUN", type=NamedPath())
 @models_option("architectures", "all of the run")
 @models_option("precisions", "all")
 @option("for", "platform", default=None, help="What an app ships: android, ios, web, python, micro or any.")
@@ -86,8 +86,8 @@ def for_platform(source, platform, architectures, precisions, out):
 
 
 @main.command("zip")
-@click.argument("bundle", type=click.Path(path_type=Path))
-@option("out", type=Path, default=None, help="The zip. [BUNDLE.zip, beside the folder]")
+@click.argument("bundle", type=NamedPath())
+@option("out", type=OutputFile(), default=None, help="The zip. [BUNDLE.zip, beside the folder]")
 def zip_bundle(bundle, out):
     """Write a bundle as one file, equal bytes for equal bundles; prints its path and SHA-256."""
     from export.archive import write_zip
@@ -98,7 +98,7 @@ def zip_bundle(bundle, out):
 
 
 @main.command()
-@click.argument("bundle", type=click.Path(path_type=Path))
+@click.argument("bundle", type=NamedPath())
 @models_option("precisions", "all in the bundle")
 def verify(bundle: Path, precisions: tuple[str, ...] | None) -> None:
     """Check a bundle, folder or zip: digests, contract, the activity call, and the golden night within its gates."""

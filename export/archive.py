@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
 from export.bundle import read_bundle
-from export.contract import FILE
+from export.contract import FILE, Contract
 from pipeline.errors import UserMistake
 from pipeline.files import reading, write_whole
+from pipeline.run_folder import RunFolder
 
 EARLIEST = (1980, 1, 1, 0, 0, 0)  # that a zip can tell: the time of every file in it
 MOST_BYTES = 2**27  # of all files of a zip, unpacked
@@ -47,6 +48,29 @@ def write_zip(bundle: Path, path: Path | None = None) -> Path:
 
     write_whole(path, write)
     return path
+
+
+@contextmanager
+def opened_bundles(source: Path) -> Iterator[tuple[dict[str, Path], RunFolder | None]]:
+    """The bundles of a run folder, or a single one, be it a folder or a zip, while the block lasts.
+
+    Yields:
+        ({architecture: folder}, the default one first; the run, or None of a single bundle).
+
+    Raises:
+        UserMistake: It is none of these.
+    """
+    source = Path(source)
+    if not source.exists():
+        raise UserMistake(f"{source}: no such run folder or bundle")
+    if source.is_file() and not zipfile.is_zipfile(source):
+        raise UserMistake(f"{source}: neither a run folder nor a bundle, as folder or zip")
+    if source.is_file() or (source / FILE).is_file():
+        with opened_bundle(source) as folder:
+            yield {Contract.read(folder).architecture: folder}, None
+    else:
+        run = RunFolder(source)
+        yield run.bundle_folders(), run
 
 
 @contextmanager

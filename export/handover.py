@@ -4,16 +4,15 @@ python -m export RUN --for android
 """
 
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from apps.python.sleep_stager import SIMULATED
-from export.archive import opened_bundle
+from export.archive import opened_bundles
 from export.bundle import LABELS, install_bundle, read_bundle
-from export.contract import FILE, Contract
+from export.contract import Contract
 from export.latency import ROOT
 from export.readme import RECOMMENDED, write_readme
 from export.tflite import rewrite, strip_contract
@@ -74,7 +73,9 @@ def hand_over(
         UserMistake: There is no such bundle, precision or library.
     """
     (platform,) = one_of("--for", [platform], PLATFORMS)
-    with source_bundle(source, architecture) as (bundle, run):
+    with opened_bundles(source) as (bundles, run):
+        (made,) = one_of("--architectures", [architecture or next(iter(bundles))], bundles)
+        bundle = bundles[made]
         contract = read_bundle(bundle)
         chosen = precision or (RECOMMENDED if RECOMMENDED in contract.precisions else next(iter(contract.precisions)))
         one_of(f"{bundle}: precision", [chosen], contract.precisions)
@@ -98,20 +99,6 @@ def hand_over(
     if contract.training_data.simulated:
         lines.append(f"warning: {SIMULATED}")
     return folder, lines
-
-
-@contextmanager
-def source_bundle(source: Path, architecture: str | None) -> Iterator[tuple[Path, RunFolder | None]]:
-    """(folder of the bundle, its run if it is of one) of a run folder, a bundle or a zip."""
-    source = Path(source)
-    if source.is_file() or (source / FILE).is_file():
-        with opened_bundle(source) as folder:
-            yield folder, None
-        return
-    run = RunFolder(source)
-    folders = run.bundle_folders()
-    (chosen,) = one_of("--architectures", [architecture or next(iter(folders))], folders)
-    yield folders[chosen], run
 
 
 def write_platform(folder: Path, platform: Platform, bundle: Path, contract: Contract, precision: str) -> None:

@@ -8,14 +8,14 @@ import click
 from pipeline import download as downloading
 from pipeline import synthetic
 from pipeline.checks import Finding, write_findings
-from pipeline.command_line import console, option, progress_bar
+from pipeline.command_line import NamedPath, OutputFile, console, option, progress_bar
 from pipeline.importers.asked import Asked, zone_named
 from pipeline.importers.run import SOURCES, import_nights
 from pipeline.nights import load_night
 from pipeline.options import Options
 from pipeline.recordings import subjects as subjects_of
 
-folder_argument = click.argument("folder", metavar="DIR", type=click.Path(path_type=Path))
+folder_argument = click.argument("folder", metavar="DIR", type=NamedPath())
 
 
 @click.group()
@@ -32,7 +32,7 @@ def download(folder: Path) -> None:
 
 @main.command()
 @folder_argument
-@option("out", type=Path, default=None, help="Also write the findings to this file.")
+@option("out", type=OutputFile(), default=None, help="Also write the findings to this file.")
 def check(folder: Path, out: Path | None) -> None:
     """Check every file in DIR: report what is wrong with it and what training would do about it."""
     usable = 0
@@ -64,8 +64,8 @@ def synthesize(folder: Path, subjects: int, hours: float, motion_hz: float, seed
 
 @main.command("import")
 @click.argument("source", metavar="SOURCE", type=click.Choice([*SOURCES]))
-@click.argument("path", metavar="PATH", type=click.Path(path_type=Path))
-@click.argument("out", metavar="OUT", type=click.Path(path_type=Path))
+@click.argument("path", metavar="PATH", type=NamedPath())
+@click.argument("out", metavar="OUT", type=NamedPath())
 @option("since", type=click.DateTime(["%Y-%m-%d"]), default=None, help="Evening of the first night.")
 @option("zone", default=None, help="The wearer's time zone, such as Europe/Berlin.")
 def import_(source: str, path: Path, out: Path, since: datetime | None, zone: str | None) -> None:

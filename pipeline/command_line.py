@@ -1,5 +1,6 @@
 """What the command lines share."""
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import fields
 from datetime import date
@@ -48,6 +49,44 @@ class CommaList(click.ParamType):
         return tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
 
 
+class NamedPath(click.Path):
+    """A path that the user names; an empty text names none."""
+
+    def __init__(self) -> None:
+        """Give paths as pathlib has them."""
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path; UserMistake where the text is empty."""
+        if value == "":
+            raise UserMistake(f"{_spelt(param)}: empty; name a file or folder")
+        return super().convert(value, param, ctx)
+
+
+class OutputFile(NamedPath):
+    """The path of a file that a command writes: found wrong before the work starts, not after it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The path; UserMistake where no file can be written there."""
+        path = super().convert(value, param, ctx)
+        try:
+            if path.is_dir():
+                raise UserMistake(f"{_spelt(param)} {path}: is a folder; name a file")
+            if path.exists() and not path.is_file():
+                raise UserMistake(f"{_spelt(param)} {path}: is a device or pipe; name a file")
+            there = next(folder for folder in path.absolute().parents if folder.exists())
+            with tempfile.TemporaryFile(dir=there):  # whoever may do all is refused only here
+                pass
+        except OSError as error:
+            raise UserMistake(f"{_spelt(param)} {path}: cannot be written there ({error.strerror})") from None
+        return path
+
+
+def _spelt(param: click.Parameter | None) -> str:
+    """An option as the user spells it, or an argument as the usage does."""
+    return "path" if param is None else param.metavar or param.opts[0]
+
+
 def option(name: str, into: str | None = None, **settings: Any) -> Callable:
     """A click option that is also spelt with dashes; a list of models in the singular, too.
 
@@ -57,7 +96,7 @@ def option(name: str, into: str | None = None, **settings: Any) -> Callable:
         settings: Of click.option.
     """
     if settings.get("type") is Path:
-        settings["type"] = click.Path(path_type=Path)
+        settings["type"] = NamedPath()
     spellings = dict.fromkeys([f"--{name}", f"--{name.replace('_', '-')}", SINGULAR.get(name, f"--{name}")])
     return click.option(*spellings, into or name, **settings)
 

@@ -10,6 +10,8 @@ from typing import Any, BinaryIO
 
 from pipeline.errors import UserMistake
 
+SHOWN = 100  # characters of a file's name in that of the temporary file beside it
+
 
 def write_whole(path: Path | str, content: bytes | str | Callable[[BinaryIO], object]) -> None:
     """Write a file, and its folder if need be; after a failure the file is as it was before.
@@ -17,11 +19,15 @@ def write_whole(path: Path | str, content: bytes | str | Callable[[BinaryIO], ob
     Args:
         path: The file.
         content: Its bytes or text, or a function that writes them to a binary file.
+
+    Raises:
+        UserMistake: It cannot be written: no room, no permission, or a file stands where a folder should be.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    temporary = ""
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:SHOWN]}.")
         with os.fdopen(handle, "wb") as file:
             if callable(content):
                 content(file)
@@ -29,8 +35,11 @@ def write_whole(path: Path | str, content: bytes | str | Callable[[BinaryIO], ob
                 file.write(content.encode() if isinstance(content, str) else content)
         os.chmod(temporary, 0o644)  # mkstemp gives 0600
         os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
+    except BaseException as error:
+        if temporary:
+            os.unlink(temporary)
+        if isinstance(error, OSError):
+            raise UserMistake(f"{path}: cannot be written ({error.strerror or error})") from None
         raise
 
 

@@ -9,6 +9,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 from numpy.typing import ArrayLike
@@ -27,6 +28,7 @@ BLUE, RED, GREY = "#4477aa", "#ee6677", "#bbbbbb"
 PRECISION_COLOURS = {"float32": "#333333", "float16": BLUE, "dynamic": "#228833", "int8": RED, "int16x8": "#aa3377"}
 PART_COLOURS = {"train": GREY, "inner_validation": BLUE, "validation": RED}
 STAGE_COLOURS = ("#f2c14e", "#a8d5e2", "#5aa9d6", "#22577a", "#c8553d")
+DEVICE_LEVELS = ("Wake", "REM", "Sleep", "Light", "Deep")  # from the top
 LEAST_DIFFERENCE = 1e-9  # of probabilities, so that equal ones have a place on a log axis
 CONSTANT_AGREEMENT = dict.fromkeys(("bias_method", "loa_method", "ci_method"), "param")  # whatever the size
 
@@ -175,9 +177,16 @@ def plot_parity(
 
 
 def plot_night(
-    subject: str, epochs: pd.DataFrame, stride: int, path: Path, scored: Sequence[int] | np.ndarray | None = None
+    subject: str,
+    epochs: pd.DataFrame,
+    stride: int,
+    path: Path,
+    scored: Sequence[int] | np.ndarray | None = None,
+    device: Sequence[str] | np.ndarray | None = None,
 ) -> None:
     """A predicted night: its hypnogram over the stage probabilities (hypnodensity), under the scored one if any.
+
+    A device's own hypnogram stands between the two.
 
     Args:
         subject: Whose night it is, for the title.
@@ -185,6 +194,7 @@ def plot_night(
         stride: Seconds from one window to the next.
         path: PNG to write.
         scored: [windows] index into STAGES, -1 unscored.
+        device: [windows] of pipeline.device_stages.NAMES, "" where the device says nothing.
     """
     p = epochs[[*PROBABILITY_COLUMNS]].to_numpy()
     hours = np.arange(len(p)) * stride / HOUR_S
@@ -192,11 +202,15 @@ def plot_night(
     hypnograms = {} if scored is None else {"scored (PSG)": scored}
     unknown = epochs.get("predicted_stage", pd.Series("", epochs.index)) == UNKNOWN
     hypnograms["predicted"] = np.where(unknown, -1, p.argmax(1))
-    figure, axes = plt.subplots(len(hypnograms) + 1, 1, figsize=(11, 2.7 * (len(hypnograms) + 1)))
+    panels = len(hypnograms) + 1 + (device is not None)
+    figure, axes = plt.subplots(panels, 1, figsize=(11, 2.7 * panels))
     for axis, (name, stages) in zip(axes, hypnograms.items(), strict=False):
         if np.greater_equal(stages, 0).any():
             hypnogram(stages, stride).plot_hypnogram(ax=axis, lw=1.2)
         axis.set(xlabel="", ylabel=name, xlim=(0, end))
+    if device is not None:
+        draw_device_stages(axes[-2], device, stride)
+        axes[-2].set(ylabel="the device's own", xlim=(0, end))
     axes[0].set_title(f"night {subject}")
     bottom = axes[-1]
     bottom.stackplot(hours, p.T, labels=STAGES, colors=STAGE_COLOURS)
@@ -204,3 +218,13 @@ def plot_night(
     bottom.legend(ncols=5, loc="upper center", bbox_to_anchor=(0.5, -0.2), frameon=False)
     figure.tight_layout()
     save(figure, path)
+
+
+def draw_device_stages(axis: Axes, stages: Sequence[str] | np.ndarray, stride: int) -> None:
+    """A device's own hypnogram, with its own levels: [windows] of pipeline.device_stages.NAMES, "" for a gap."""
+    levels = [name for name in DEVICE_LEVELS if name != "Sleep" or name in list(stages)]
+    height = dict(zip(levels, range(len(levels), 0, -1), strict=True))
+    heights = [height.get(stage, np.nan) for stage in stages]
+    axis.stairs(heights, np.arange(len(heights) + 1) * stride / HOUR_S, baseline=None, color="black", lw=1.2)
+    axis.set_yticks([*height.values()], levels)
+    axis.set_ylim(0.5, len(levels) + 0.5)

@@ -4,8 +4,9 @@ import pytest
 
 from evaluation.__main__ import run, score, stress
 from export.__main__ import run as rebuild
-from export.__main__ import verify
-from pipeline.command_line import CommaList
+from export.__main__ import verify, zip_bundle
+from pipeline.__main__ import check
+from pipeline.command_line import CommaList, OutputFile
 from train import main as train
 from watch_sim.__main__ import parity, predict
 
@@ -37,3 +38,13 @@ def test_names_with_underscores_may_have_dashes(command, chosen):
     for option in command.params:
         spelt = [name for name in option.opts if name.startswith("--") and "_" in name]
         assert {name.replace("_", "-") for name in spelt} <= {*option.opts}
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [(run, "copy"), (score, "copy"), (stress, "copy"), (parity, "report"), (predict, "out"), (check, "out"),
+     (zip_bundle, "out")],
+)  # fmt: skip
+def test_files_that_commands_write_are_checked_before_the_work(command, name):
+    (option,) = (option for option in command.params if option.name == name)
+    assert isinstance(option.type, OutputFile)

@@ -1,4 +1,4 @@
-"""python -m watch_sim parity RUN | predict RUN | predict --bundle BUNDLE NIGHT | serve RUN"""
+"""python -m watch_sim parity RUN | predict MODEL NIGHTS | serve RUN"""
 
 import sys
 import warnings
@@ -7,11 +7,11 @@ from pathlib import Path
 import click
 
 from apps.python.sleep_stager import SimulatedWarning
-from pipeline.command_line import CommaList, models_option, option, progress_bar
+from pipeline.command_line import CommaList, NamedPath, OutputFile, models_option, option, progress_bar
 from pipeline.constants import ARCHITECTURES, PRECISIONS
 from pipeline.errors import UserMistake, one_of
 
-run_argument = click.argument("run", metavar="RUN", type=click.Path(path_type=Path))
+run_argument = click.argument("run", metavar="RUN", type=NamedPath())
 
 
 @click.group()
@@ -26,7 +26,9 @@ def main() -> None:
 @option("nights", type=CommaList(), default=None, help="Subjects, by comma. [those the run was not trained on]")
 @models_option("architectures", "all of the run")
 @models_option("precisions", "all in the bundles")
-@option("json", "report", type=Path, default=None, help="Write the report here. [RUN/parity_checks/parity_<n>.json]")
+@option(
+    "json", "report", type=OutputFile(), default=None, help="Write the report here. [RUN/parity_checks/parity_<n>.json]"
+)
 def parity(
     run: Path,
     dataset_dir: Path | None,
@@ -58,64 +60,52 @@ def parity(
 
 
 @main.command()
-@click.argument("run", metavar="RUN|NIGHT", required=False, type=click.Path(path_type=Path))
-@option("dataset_dir", type=Path, default=None, help="Recordings; labels are not read.")
-@option(
-    "bundle", type=Path, default=None, help="A bundle, folder or zip, instead of RUN: predict NIGHT, CSV or folder."
-)
+@click.argument("places", metavar="MODEL NIGHTS", nargs=-1, type=NamedPath())
+@option("nights", "chosen", type=CommaList(), default=None, help="Subjects of a data set, by comma. [all]")
 @models_option("architectures", "gru, or the first that has a bundle")
 @models_option("precisions", "int8", ("int8",))
 @option("operating_point", default=None, help="Of the contract's, such as rem. [none]")
-@option("out", type=Path, default=None, help="CSV of all nights. [RUN/predictions/<architecture>.<precision>.csv]")
+@option(
+    "out",
+    type=OutputFile(),
+    default=None,
+    help="CSV of all nights. [RUN/predictions/<architecture>.<precision>.csv; of a bundle <nights>_stages.csv]",
+)
+@option("bundle", type=Path, default=None, help="The same as MODEL.")
+@option("dataset_dir", type=Path, default=None, help="The same as NIGHTS.")
 def predict(
-    run: Path | None,
-    dataset_dir: Path | None,
-    bundle: Path | None,
+    places: tuple[Path, ...],
+    chosen: tuple[str, ...] | None,
     architectures: tuple[str, ...] | None,
     precisions: tuple[str, ...],
     operating_point: str | None,
     out: Path | None,
+    bundle: Path | None,
+    dataset_dir: Path | None,
 ) -> None:
     """Predict the stages of nights: a CSV with a row per window, plots and sleep statistics, for each model.
 
-    With a run: predict RUN --dataset_dir DIR. With a bundle alone: predict --bundle BUNDLE NIGHT, where NIGHT is a CSV
-    with the columns time, heart_rate and activity, or a folder of recordings; the stages are written beside it.
+    MODEL is a run folder, or a bundle as folder or zip. NIGHTS is the folder of a data set (or of an import), any file
+    of one recording in it, or a CSV with the columns time, heart_rate and activity. Labels are not read.
     """
-    from watch_sim.predict import predict_nights
+    from watch_sim.predict import predict as predict_nights
 
     one_of("--precisions", precisions, PRECISIONS)
-    if bundle is not None:
-        if architectures is not None:
-            raise UserMistake("--architectures: a bundle has one; leave it out with --bundle")
-        if (run is None) == (dataset_dir is None):
-            raise UserMistake("--bundle: name one night, a CSV or a folder of recordings, after it")
-        predict_by_bundle(bundle, run or dataset_dir, precisions, operating_point, out)
-        return
-    if run is None or dataset_dir is None:
-        raise UserMistake(f"{'RUN' if run is None else '--dataset_dir'}: missing; or name a --bundle and a night")
+    named = [place for place in (bundle, *places, dataset_dir) if place is not None]
+    if len(named) != 2:
+        there = f": {', '.join(map(str, named))}" if named else ""
+        raise UserMistake(f"expected two places, MODEL and NIGHTS, not {len(named)}{there}")
     with progress_bar() as bar:
-        task = bar.add_task("predicting", total=None)
+        task = bar.add_task("nights", total=None)
         written = predict_nights(
-            run,
-            dataset_dir,
+            *named,
             architectures,
             precisions,
             operating_point,
             out,
-            lambda message: bar.update(task, description=message),
+            chosen,
+            lambda subject, done, total: bar.update(task, description=f"night {subject}", completed=done, total=total),
         )
-    click.echo("\n".join(map(str, written)))
-
-
-def predict_by_bundle(bundle, night, precisions, operating_point, out):
-    """Predict with a bundle, folder or zip."""
-    from export.archive import opened_bundle
-    from watch_sim.predict import predict_with_bundle
-
-    if len(precisions) > 1:
-        raise UserMistake(f"--precisions {','.join(precisions)}: one, with --bundle")
-    with opened_bundle(bundle) as folder:
-        written = predict_with_bundle(folder, night, precisions[0], operating_point, out)
     click.echo("\n".join(map(str, written)))
 
 

@@ -15,6 +15,8 @@ from pipeline.recordings import Recording
 SENSORS = "heart_rate", "activity"
 COLUMNS = ("time", *SENSORS)
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
+LEAST_UNIX_MS = 1e11  # Unix s from the year 5138 on, ms from 1973 on
+IMPORT = "other columns, separators and units are read by python -m pipeline import csv"
 SHOWN = 40  # characters of a field in a message
 
 
@@ -35,8 +37,11 @@ def read_night_csv(path: Path) -> Recording:
     path = Path(path)
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except FileNotFoundError:
+        raise UserMistake(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise UserMistake(f"{path}: cannot be read as text ({error})") from None
+        what = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise UserMistake(f"{path}: cannot be read as text ({what})") from None
     rows = [[field.strip() for field in row] for row in csv.reader(lines)]
     names = [name.lower() for name in (rows[0] if rows else ())]
     _check_names(path, names)
@@ -53,11 +58,14 @@ def read_night_csv(path: Path) -> Recording:
             iso, first = is_iso, time if is_iso or time > LONGEST_NIGHT_S else 0.0
         if is_iso != iso:
             raise _wrong(path, line, "time", fields["time"], "seconds and ISO 8601 are mixed")
+        if not is_iso and time > LEAST_UNIX_MS:
+            raise _wrong(path, line, "time", fields["time"], f"milliseconds? expected seconds; {IMPORT}")
         t = time - first
         if t < last:
             raise _wrong(path, line, "time", fields["time"], "earlier than the line before, or than 0")
         if t > LONGEST_NIGHT_S:
             late = f"more than {LONGEST_NIGHT_S // HOUR_S} hours after the first"
+            late += "" if iso else f"; milliseconds? expected seconds; {IMPORT}"
             raise _wrong(path, line, "time", fields["time"], late)
         last = t
         for sensor in SENSORS:
@@ -73,10 +81,12 @@ def read_night_csv(path: Path) -> Recording:
 
 
 def _check_names(path, names):
+    if len(names) == 1 and (other := next((mark for mark in ";\t" if mark in names[0]), "")):
+        raise UserMistake(f"{path}: line 1: fields are separated by {other!r}; expected commas; {IMPORT}")
     for name in names:
         if name not in COLUMNS:
             expected = ", ".join(COLUMNS)
-            raise UserMistake(f"{path}: line 1: column {name[:SHOWN]!r} is unknown; expected {expected}")
+            raise UserMistake(f"{path}: line 1: column {name[:SHOWN]!r} is unknown; expected {expected}; {IMPORT}")
     if len({*names}) < len(names):
         raise UserMistake(f"{path}: line 1: a column is named twice")
     if "time" not in names or len(names) == 1:

@@ -1,26 +1,31 @@
 """Stages of nights, streamed through the watch: a table, a plot and sleep statistics. No TensorFlow needed."""
 
-from collections.abc import Callable, Iterator, Sequence
+import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 import numpy as np
 import pandas as pd
 
-from apps.python.sleep_stager import SIMULATED
+from apps.python.sleep_stager import SIMULATED, SimulatedWarning
+from export.archive import opened_bundles
 from pipeline.align import extent
 from pipeline.checks import UnusableNight
 from pipeline.command_line import console
 from pipeline.constants import STAGES, UNKNOWN
+from pipeline.device_stages import read_device_stages
 from pipeline.errors import UserMistake, one_of
 from pipeline.files import write_whole
 from pipeline.options import Options
-from pipeline.recordings import Recording, read_recording, subjects
-from pipeline.run_folder import RunFolder
+from pipeline.recordings import Recording
+from pipeline.workers import in_parallel
+from scoring.device_agreement import COLUMN, TITLE, device_agreement
 from scoring.plots import plot_night
 from scoring.predictions import PROBABILITY_COLUMNS, PredictedNight, predictions_table
 from scoring.sleep_statistics import hypnogram, sleep_statistics
-from watch_sim.night_csv import read_night_csv
+from watch_sim.nights import NightPlace, find_nights
 from watch_sim.stream import stream
 from watch_sim.watch import Epoch, Watch
 
@@ -77,159 +82,172 @@ def table_for_people(subject: str, epochs: Sequence[Epoch]) -> pd.DataFrame:
     return table
 
 
-def report_input(subject: str, watch: Watch, epochs: Sequence[Epoch]) -> None:
-    """Print to standard error what seems wrong with a night's input: units, dropped samples, no stage at all."""
+def input_notes(watch: Watch, epochs: Sequence[Epoch]) -> list[str]:
+    """What seems wrong with a night's input or is missing from it: units, dropped samples, sensors, stages."""
     lines = [*watch.findings]
     for sensor, dropped in watch.dropped.items():
         reasons = [f"{count} {reason.replace('_', ' ')}" for reason, count in dropped.items() if count]
         if reasons:
             lines.append(f"{sensor}: samples dropped: {', '.join(reasons)}")
-    if epochs and all(epoch.coverage.unknown for epoch in epochs):
+    if not epochs:
+        return lines
+    never = [name for name, entry in epochs[-1].coverage.sensors.items() if entry.seconds_since is None]
+    if never:
+        lines.append(f"missing all night, though the model takes it: {', '.join(never)}")
+    unknown = sum(epoch.coverage.unknown for epoch in epochs)
+    if unknown == len(epochs):
         lines.append("warning: the stage is unknown all night: too little was sensed")
-    for line in lines:
-        console.print(f"night {subject}: {line}")
+    elif unknown:
+        lines.append(f"the stage is unknown in {unknown} of {len(epochs)} epochs: too little was sensed")
+    return lines
 
 
-def predict_nights(
-    run: Path,
-    dataset_dir: Path,
+class StagedNight(NamedTuple):
+    """What models made of one night.
+
+    Attributes:
+        subject: Whose night it is.
+        tables: The `table_for_people` of each model, with the device's own stages as a column where they are there;
+            empty of a night that cannot be used.
+        notes: What is to be said of the night.
+    """
+
+    subject: str
+    tables: list[pd.DataFrame]
+    notes: list[str]
+
+
+def stage_night(
+    place: NightPlace, models: Sequence[tuple[Path, str]], options: Options, operating_point: str | None = None
+) -> StagedNight:
+    """Stage one night with several models, in this process or a worker's.
+
+    Args:
+        place: Of the night.
+        models: (folder of the bundle, precision) of each.
+        options: Of the run.
+        operating_point: One of the contracts', or None.
+
+    Raises:
+        UserMistake: The night is a CSV that cannot be read.
+    """
+    try:
+        recording = place.read(options)
+    except UnusableNight as unusable:
+        return StagedNight(place.name, [], [*map(str, unusable.findings)])
+    notes = [*map(str, recording.findings)]
+    tables = []
+    with warnings.catch_warnings(action="ignore", category=SimulatedWarning):  # the command says so itself
+        for bundle, precision in models:
+            watch, epochs = stage_recording(bundle, precision, recording, options, operating_point)
+            if epochs:
+                tables.append(table_for_people(recording.subject, epochs))
+    notes += [f"night {place.name}: {line}" for line in input_notes(watch, epochs)]  # the same for every model
+    if tables and place.subject:
+        try:
+            device = read_device_stages(place.path, place.subject, tables[0].t, options.stride)
+        except UserMistake as damaged:
+            notes.append(f"{damaged.message}; left out")
+        else:
+            tables = [table if device is None else table.assign(**{COLUMN: device}) for table in tables]
+    return StagedNight(place.name, tables, notes)
+
+
+def predict(
+    model: Path,
+    nights: Path,
     architectures: Sequence[str] | None = None,
     precisions: Sequence[str] = ("int8",),
     operating_point: str | None = None,
     out: Path | None = None,
-    progress: Callable[[str], None] = lambda message: None,
+    chosen: Sequence[str] | None = None,
+    progress: Callable[[str, int, int], object] = lambda subject, done, total: None,
 ) -> list[Path]:
-    """Predict every usable night of a folder with one or more models of a run.
+    """Stage nights with one or more models.
 
-    Writes of each model a CSV with a row per window, and beside it a plot per night and the sleep statistics of all;
-    a window without a stage counts neither as sleep nor as wake. What is wrong with the input goes to standard error.
+    Writes of each model a CSV with a row per window, and beside it a plot per night, the sleep statistics of all, and
+    how far a device's own stages agree, if there are any; a window without a stage counts neither as sleep nor as wake.
+    What is wrong with the input or missing from it goes to standard error.
 
     Args:
-        run: Folder of the run.
-        dataset_dir: Recordings; labels are not read.
+        model: A run folder, or a bundle as folder or zip.
+        nights: As `watch_sim.nights.find_nights` takes it.
         architectures: Of the run; by default the first that has a bundle.
         precisions: Of the bundles.
         operating_point: One of the contracts', or None.
-        out: The CSV; with several models their names are added to its own. By default in RUN/predictions.
-        progress: Called with what is under way.
+        out: The CSV; with several models their names are added to its own. By default in RUN/predictions of a run, and
+            <nights>_stages.csv beside the nights with a bundle.
+        chosen: Subjects of the data set; None for all.
+        progress: Called with the night that is done, how many are, and of how many.
 
     Returns:
         The paths written.
 
     Raises:
-        UserMistake: The run lacks a model, or no night can be used; nothing was written.
+        UserMistake: The model is not whole, or no night can be used; nothing was written.
     """
-    must_be_a_csv(out)
-    folder = RunFolder(run)
-    options = folder.options
-    bundles = folder.bundle_folders()
-    available = subjects(dataset_dir)
-    if architectures is None:
-        architectures = [next(iter(bundles))]
-    one_of("--architectures", architectures, bundles)
-    if folder.origin.simulated:
-        click.echo(f"{run}: {SIMULATED}")
-    models = [(architecture, precision) for architecture in architectures for precision in precisions]
-    for architecture, precision in models:  # a mistake is found before anything is written
-        Watch(bundles[architecture], precision, operating_point=operating_point)
-    tables = {model: {} for model in models}
-    for recording in readable_recordings(dataset_dir, available, options, progress):
-        for architecture, precision in models:
-            watch, epochs = stage_recording(bundles[architecture], precision, recording, options, operating_point)
-            tables[architecture, precision][recording.subject] = table_for_people(recording.subject, epochs)
-        report_input(recording.subject, watch, epochs)  # the same for every model
+    with opened_bundles(model) as (bundles, run):
+        architectures = one_of("--architectures", architectures or [next(iter(bundles))], bundles)
+        models = [(architecture, precision) for architecture in architectures for precision in precisions]
+        watches = [Watch(bundles[a], p, operating_point=operating_point) for a, p in models]  # mistakes are found now
+        options = run.options if run else watches[0].options
+        places = find_nights(nights, chosen)
+        if run and out is None:
+            files = [run.predictions(*names, operating_point) for names in models]
+        else:
+            file = out or default_output(nights, places)
+            parts = [names if len(models) > 1 else () for names in models]
+            files = [file.with_name(".".join([file.stem, *names]) + file.suffix) for names in parts]
+        for file in files:
+            if file.resolve() in [read.resolve() for place in places for read in place.files()]:
+                raise UserMistake(f"--out {file}: is the night itself; name another file")
+        if any(watch.simulated for watch in watches):
+            click.echo(f"{model}: {SIMULATED}")
+        tables: list[dict[str, pd.DataFrame]] = [{} for _ in models]
+        work = [(place, [(bundles[a], p) for a, p in models], options, operating_point) for place in places]
+        for i, night in enumerate(in_parallel(stage_night, work), 1):
+            if night.notes:
+                console.print(*night.notes, sep="\n")
+            for of_model, table in zip(tables, night.tables, strict=False):
+                of_model[night.subject] = table
+            progress(night.subject, i, len(places))
+    if not tables[0]:
+        raise UserMistake(f"{nights}: no usable night of {options.stride} s or more")
     written = []
-    for (architecture, precision), nights in tables.items():
-        if not nights:
-            raise UserMistake(f"{dataset_dir}: no usable night")
-        path = Path(out or folder.predictions(architecture, precision, operating_point))
-        if out and len(models) > 1:
-            path = path.with_name(f"{path.stem}.{architecture}.{precision}{path.suffix}")
+    for names, file, of_model in zip(models, files, tables, strict=True):
         if len(models) > 1:
-            click.echo(f"{architecture} {precision}")
-        written += write_nights(path, nights, options.stride)
+            click.echo(" ".join(names))
+        written += write_nights(file, of_model, options.stride)
     return written
 
 
-def must_be_a_csv(out: Path | None) -> None:
-    """Raises UserMistake where --out is a folder."""
-    if out is not None and Path(out).is_dir():
-        raise UserMistake(f"--out {out}: is a folder; name a CSV file")
-
-
-def predict_with_bundle(
-    bundle: Path,
-    night: Path,
-    precision: str = "int8",
-    operating_point: str | None = None,
-    out: Path | None = None,
-) -> list[Path]:
-    """Predict a night, or a folder of nights, with a bundle alone.
-
-    Args:
-        bundle: Folder of one model.
-        night: A CSV as `watch_sim.night_csv` reads it, or a folder of recordings.
-        precision: Of the bundle's.
-        operating_point: One of the contract's, or None.
-        out: The CSV; by default <night>_stages.csv beside the night.
-
-    Returns:
-        The paths written, as of `predict_nights`.
-
-    Raises:
-        UserMistake: The bundle is not whole, or no night can be used; nothing was written.
-    """
-    if out is not None and Path(out).resolve() == Path(night).resolve():
-        raise UserMistake(f"--out {out}: is the night itself; name another file")
-    must_be_a_csv(out)
-    watch = Watch(bundle, precision, operating_point=operating_point)
-    options = watch.options
-    if watch.simulated:
-        click.echo(f"{bundle}: {SIMULATED}")
-    night = Path(night)
-    if night.is_dir():
-        recordings = readable_recordings(night, subjects(night), options, lambda message: None)
-    else:
-        recordings = iter([read_night_csv(night)])
-    tables = {}
-    for recording in recordings:
-        watch, epochs = stage_recording(bundle, precision, recording, options, operating_point)
-        report_input(recording.subject, watch, epochs)
-        if epochs:
-            tables[recording.subject] = table_for_people(recording.subject, epochs)
-    if not tables:
-        raise UserMistake(f"{night}: no usable night of {options.stride} s or more")
-    resolved = night.resolve()
-    return write_nights(Path(out or resolved.with_name(f"{resolved.stem}_stages.csv")), tables, options.stride)
-
-
-def readable_recordings(
-    dataset_dir: Path, chosen: Sequence[str], options: Options, progress: Callable[[str], None]
-) -> Iterator[Recording]:
-    """The recordings that can be used, one in memory at a time; findings go to standard error."""
-    for subject in chosen:
-        progress(f"night {subject}")
-        try:
-            recording = read_recording(dataset_dir, subject, options.negative_times, want_labels=False)
-        except UnusableNight as unusable:
-            console.print(*map(str, unusable.findings), sep="\n")
-            continue
-        if recording.findings:
-            console.print(*map(str, recording.findings), sep="\n")
-        yield recording
+def default_output(nights: Path, places: Sequence[NightPlace]) -> Path:
+    """Where the stages of nights go that a bundle predicts: beside the data set, or the CSV."""
+    resolved = Path(nights).resolve()
+    if resolved.is_file() and places[0].subject:
+        folder, subject = places[0].path.resolve(), places[0].subject
+        return folder.with_name(f"{folder.name}_{subject}_stages.csv")
+    return resolved.with_name(f"{resolved.stem}_stages.csv")
 
 
 def write_nights(path: Path, nights: dict[str, pd.DataFrame], stride: int) -> list[Path]:
     """Write the predictions {subject: table} of one model, with plots and sleep statistics; returns the paths."""
-    plots = []
-    sleep = {}
-    for subject, table in nights.items():
-        plots.append(path.with_name(f"{path.stem}_{subject}.png"))
-        plot_night(subject, table, stride, plots[-1])
-        sleep[subject] = hypnogram([STAGES.index(s) if s in STAGES else -1 for s in table.predicted_stage], stride)
+    plots = {subject: path.with_name(f"{path.stem}_{subject}.png") for subject in nights}
+    for _ in in_parallel(plot_night, ((s, t, stride, plots[s], None, t.get(COLUMN)) for s, t in nights.items())):
+        pass
+    sleep = {
+        subject: hypnogram([STAGES.index(s) if s in STAGES else -1 for s in table.predicted_stage], stride)
+        for subject, table in nights.items()
+    }
     write_whole(path, pd.concat(nights.values()).to_csv(index=False, float_format="%.9g"))
     statistics_path = path.with_name(f"{path.stem}_statistics.csv")
     sleep_table = sleep_statistics(sleep).round(2).rename_axis("subject")
     write_whole(statistics_path, sleep_table.to_csv())
     click.echo(sleep_table[[name for name in PRINTED if name in sleep_table]].to_string())
-    return [path, statistics_path, *plots]
+    written = [path, statistics_path]
+    if beside := {s: (table.predicted_stage, table[COLUMN]) for s, table in nights.items() if COLUMN in table}:
+        table = device_agreement(beside).round(3)
+        written.append(path.with_name(f"{path.stem}_device_agreement.csv"))
+        write_whole(written[-1], table.to_csv())
+        click.echo(f"\n{TITLE}\n{table.to_string()}\n")
+    return [*written, *plots.values()]

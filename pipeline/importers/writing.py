@@ -20,7 +20,6 @@ from pipeline.synthetic import write_acceleration
 
 CONVERTER = "Wristsleep import 1"  # the number goes up when the same export would give other nights
 WEARERS = "wearers.json"  # {night: wearer}, where a wearer may have several nights
-STAGE_NAMES = ("Wake", "Light", "Deep", "REM", "Sleep")  # of devices; Sleep where they do not say which
 CHANNEL_OF = {"heart_rate": "heart_rate", "motion": "motion_x", "steps": "steps", "activity": "activity"}
 SENSED = ("heart_rate", "motion", "activity")  # sensors that make a night usable
 
@@ -34,7 +33,7 @@ class DeviceStage:
     Attributes:
         start: s from the start of the night (or Unix s, before the night is cut).
         end: s, likewise.
-        stage: One of STAGE_NAMES.
+        stage: One of pipeline.device_stages.NAMES.
         said: As the device says it.
     """
 

@@ -2,13 +2,23 @@
 
 from dataclasses import fields
 from datetime import date
+from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
 from pipeline import command_line
-from pipeline.command_line import HELP, CommaList, make_folder, must_be_new, new_folder, option, options_of_run
+from pipeline.command_line import (
+    HELP,
+    CommaList,
+    OutputFile,
+    make_folder,
+    must_be_new,
+    new_folder,
+    option,
+    options_of_run,
+)
 from pipeline.errors import UserMistake
 from pipeline.options import Options
 
@@ -58,6 +68,38 @@ def test_new_folders_of_a_day_are_numbered_and_created(tmp_path, monkeypatch):
         day / "evaluation_1",
     ]
     assert all(folder.is_dir() for folder in (day / "run_1", day / "run_2", day / "evaluation_1"))
+
+
+@click.command()
+@option("out", type=OutputFile(), default=None)
+@option("from_dir", type=Path, default=None)
+def writing(out, from_dir):
+    click.echo(f"works with {out} and {from_dir}")
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("", "--out: empty; name a file or folder"),
+        (".", "--out .: is a folder; name a file"),
+        ("/dev/null", "--out /dev/null: is a device or pipe; name a file"),
+        ("file/x.csv", "--out file/x.csv: cannot be written there (Not a directory)"),
+        ("/proc/x/y.csv", "--out /proc/x/y.csv: cannot be written there ("),
+        ("n" * 300, "cannot be written there (File name too long)"),
+    ],
+)
+def test_a_file_that_cannot_be_written_is_found_before_the_work(tmp_path, monkeypatch, mistake, path, message):
+    monkeypatch.chdir(tmp_path)
+    Path("file").touch()
+    assert message in mistake(CliRunner().invoke(writing, ["--out", path]))
+    assert [*tmp_path.iterdir()] == [tmp_path / "file"]
+
+
+def test_a_file_that_can_be_written_is_not_made_yet(tmp_path, mistake):
+    done = CliRunner().invoke(writing, ["--out", str(tmp_path / "new" / "x.csv"), "--from-dir", str(tmp_path)])
+    assert done.stdout == f"works with {tmp_path / 'new' / 'x.csv'} and {tmp_path}\n"
+    assert not [*tmp_path.iterdir()]
+    assert "--from_dir: empty" in mistake(CliRunner().invoke(writing, ["--from_dir", ""]))
 
 
 def test_a_folder_is_created_or_the_mistake_named(tmp_path):

@@ -1,6 +1,8 @@
 """Files that appear whole or not at all, and messages for those that cannot be read."""
 
+import errno
 import json
+import os
 import zipfile
 
 import numpy as np
@@ -32,6 +34,20 @@ def test_after_a_failure_the_file_is_as_it_was(tmp_path, error):
         with pytest.raises(error):
             write_whole(path, fail)
         assert [entry.read_bytes() for entry in tmp_path.iterdir()] == ([before] if before else [])
+
+
+def test_what_cannot_be_written_is_one_line_that_names_the_file(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserMistake, match=f"^{tmp_path}/file/x: cannot be written \\("):
+        write_whole(tmp_path / "file" / "x", "text")
+
+    def full(file):
+        file.write(b"half")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with pytest.raises(UserMistake, match=rf"^{tmp_path}/file: cannot be written \(No space left on device\)$"):
+        write_whole(tmp_path / "file", full)
+    assert [entry.read_bytes() for entry in tmp_path.iterdir()] == [b""]
 
 
 @pytest.mark.parametrize("value", [{"a": [1, 2.5, None], "κ": "ü"}, [], "text", 0])

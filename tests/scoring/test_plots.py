@@ -107,6 +107,24 @@ def test_a_stage_that_is_unknown_is_not_drawn(hypnograms, figures, tmp_path):
     assert [axis.has_data() for axis in figures["b.png"].axes] == [False, True]
 
 
+def test_a_devices_own_hypnogram_stands_below_ours(hypnograms, figures, tmp_path):
+    epochs = pd.DataFrame(np.eye(5)[[N2] * 4], columns=PROBABILITY_COLUMNS)
+    for device, names in (
+        (["Wake", "Light", "", "Deep"], "Wake REM Light Deep"),
+        (["Sleep"] * 4, "Wake REM Sleep Light Deep"),
+    ):
+        plots.plot_night("1", epochs, 30, tmp_path / "a.png", device=pd.Series(device))
+        axes = figures["a.png"].axes
+        assert [axis.get_ylabel() for axis in axes] == ["predicted", "the device's own", "stage probability"]
+        labels = [label.get_text() for label in axes[1].get_yticklabels()]
+        assert labels == names.split()
+        heights, edges, _ = axes[1].patches[0].get_data()
+        place = dict(zip(axes[1].get_yticks(), labels, strict=True))
+        assert [place.get(height, "") for height in heights] == device
+        np.testing.assert_allclose(edges, np.arange(5) / 120)
+    assert all(axis.get_xlim() == (0, 1 / 30) for axis in axes)
+
+
 def test_a_night_shows_its_probabilities_stacked(figures, tmp_path):
     p = np.random.default_rng(0).dirichlet(np.ones(5), 6)
     plots.plot_night("1", pd.DataFrame(p, columns=PROBABILITY_COLUMNS), 30, tmp_path / "a.png")

@@ -61,7 +61,10 @@ def test_a_byte_order_mark_and_quotes(read):
         ("time,heart_rate\n5,60\n2026-01-31T23:10:00,60\n", "line 3, time: '2026-01-31T23:10:00': seconds and ISO"),
         ("time,heart_rate\n5,60\n4,60\n", "line 3, time: '4': earlier than the line before"),
         ("time,heart_rate\n-1,60\n", "line 2, time: '-1': earlier than the line before, or than 0"),
-        ("time,heart_rate\n0,60\n90000,60\n", "line 3, time: '90000': more than 24 hours after the first"),
+        ("time,heart_rate\n0,60\n90000,60\n", "line 3, time: '90000': more than 24 hours after the first; milli"),
+        ("time,heart_rate\n1767999600000,60\n", "line 2, time: '1767999600000': milliseconds? expected seconds"),
+        ("time;heart_rate\n0;60\n", "line 1: fields are separated by ';'; expected commas; other columns, separators"),
+        ("time\theart_rate\n0\t60\n", "line 1: fields are separated by '\\t'; expected commas"),
         ("time,heart_rate\n0,\n30,0\n", "holds no valid value of heart_rate or activity"),
     ],
 )
@@ -73,7 +76,7 @@ def test_mistakes_name_file_line_and_field(read, tmp_path, text, message):
 
 def test_what_is_no_text(tmp_path):
     (tmp_path / "mine.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UserMistake, match=r"mine\.csv: cannot be read as text"):
+    with pytest.raises(UserMistake, match=r"mine\.csv: cannot be read as text \(not UTF-8\)"):
         read_night_csv(tmp_path / "mine.csv")
-    with pytest.raises(UserMistake, match=r"none\.csv: cannot be read as text"):
+    with pytest.raises(UserMistake, match=r"none\.csv: no such file$"):
         read_night_csv(tmp_path / "none.csv")

@@ -19,7 +19,7 @@ from pipeline.options import Options
 from pipeline.recordings import paths, read_recording
 from scoring.predictions import read_predictions
 from watch_sim.__main__ import main
-from watch_sim.predict import report_input
+from watch_sim.predict import input_notes
 
 P = [f"p_{stage.lower()}" for stage in STAGES]
 SENSORS = ("heart_rate", "activity")
@@ -169,9 +169,10 @@ def test_an_unusable_night_is_named_and_left_out(run, night_of, tmp_path):
 def test_repairs_are_listed_as_in_every_report(run, night_of, tmp_path):
     done = command(run, "--dataset_dir", night_of("1002", "heart_rate"), "--precision", "float32")
     assert done.exit_code == 0, done.output
-    (line,) = done.stderr.strip().splitlines()
-    assert line.startswith("heart_rate/1002_heartrate.txt: ")
-    assert line.endswith("repeats another line; row dropped")
+    repaired, missing = done.stderr.strip().splitlines()
+    assert repaired.startswith("heart_rate/1002_heartrate.txt: ")
+    assert repaired.endswith("repeats another line; row dropped")
+    assert missing == "night 1002: missing all night, though the model takes it: activity"
 
 
 @pytest.fixture
@@ -188,7 +189,8 @@ def on_a_table(tmp_path):
 def test_a_night_without_a_stage_is_warned_of(run, on_a_table, tmp_path):
     done = command(run, "--dataset_dir", on_a_table, "--precision", "float32", "--out", tmp_path / "out.csv")
     assert done.exit_code == 0, done.output
-    (line,) = done.stderr.strip().splitlines()
+    missing, line = done.stderr.strip().splitlines()
+    assert missing == "night 7: missing all night, though the model takes it: heart_rate"
     assert line == "night 7: warning: the stage is unknown all night: too little was sensed"
     table = pd.read_csv(tmp_path / "out.csv")
     check(table, run, on_a_table, "7")
@@ -198,14 +200,13 @@ def test_a_night_without_a_stage_is_warned_of(run, on_a_table, tmp_path):
     assert (tmp_path / "out_7.png").exists()
 
 
-def test_findings_and_dropped_samples_are_a_line_each(capsys):
+def test_findings_and_dropped_samples_are_a_line_each():
     dropped = {"motion": {"wrong_unit": 9, "late": 0}, "heart_rate": {"late": 2, "out_of_range": 1}}
     watch = SimpleNamespace(findings=["motion: it seems to be in m/s²"], dropped=dropped | {"steps": {"late": 0}})
-    report_input("7", watch, [])
-    assert capsys.readouterr().err.splitlines() == [
-        "night 7: motion: it seems to be in m/s²",
-        "night 7: motion: samples dropped: 9 wrong unit",
-        "night 7: heart_rate: samples dropped: 2 late, 1 out of range",
+    assert input_notes(watch, []) == [
+        "motion: it seems to be in m/s²",
+        "motion: samples dropped: 9 wrong unit",
+        "heart_rate: samples dropped: 2 late, 1 out of range",
     ]
 
 
@@ -222,7 +223,7 @@ def test_tensorflow_is_not_needed(run, night_of, run_python, tmp_path):
     done = run_python("-c", f"{code} + ['--precision', 'float32', '--out', {str(tmp_path / 'out.csv')!r}])")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out.csv").exists()
-    assert not done.stderr.strip()
+    assert done.stderr.strip() == "night 1001: missing all night, though the model takes it: activity"
 
 
 MISTAKES = {

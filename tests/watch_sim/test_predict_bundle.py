@@ -1,6 +1,7 @@
-"""python -m watch_sim predict --bundle BUNDLE NIGHT: no run needed."""
+"""python -m watch_sim predict BUNDLE NIGHTS: no run needed."""
 
 import shutil
+import zipfile
 
 import numpy as np
 import pandas as pd
@@ -62,27 +63,114 @@ def test_a_zip_another_precision_and_an_operating_point(night, tmp_path):
     np.testing.assert_allclose(pd.read_csv(tmp_path / "out" / "x.csv")[P], weighed, rtol=1e-5)
 
 
-def test_a_folder_of_recordings(synthetic, tmp_path):
-    folder = tmp_path / "data"
+@pytest.fixture
+def data(synthetic, tmp_path):
+    """A data set of two nights without labels."""
     for subject, kind in (("1001", "heart_rate"), ("1004", "motion")):
-        path = paths(folder, subject)[kind]
+        path = paths(tmp_path / "data", subject)[kind]
         path.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(paths(synthetic, subject)[kind], path)
-    done = command("--bundle", BUNDLES / "all", folder)
+    return tmp_path / "data"
+
+
+def test_a_folder_of_recordings(data, tmp_path):
+    done = command("--bundle", BUNDLES / "all", data)
     assert done.exit_code == 0, done.output
     assert {*pd.read_csv(tmp_path / "data_stages.csv").subject} == {1001, 1004}
     assert SIMULATED in done.stdout
 
 
+def test_one_night_of_a_data_set_by_its_id_or_by_its_file(data, tmp_path):
+    assert command(BUNDLES / "all", data, "--nights", "1004", "--out", tmp_path / "id.csv").exit_code == 0
+    file = paths(data, "1004")["motion"]
+    done = command(BUNDLES / "all", file)
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "id.csv").read_bytes() == (tmp_path / "data_1004_stages.csv").read_bytes()
+    assert {*pd.read_csv(tmp_path / "id.csv").subject} == {1004}
+
+
+def test_the_old_spelling_is_the_same(night, tmp_path):
+    for i, arguments in enumerate(([BUNDLES / "counts", night], ["--bundle", BUNDLES / "counts", night])):
+        assert command(*arguments, "--out", tmp_path / f"{i}.csv").exit_code == 0
+    assert (tmp_path / "0.csv").read_bytes() == (tmp_path / "1.csv").read_bytes()
+
+
+def test_two_precisions_are_a_file_each(night, tmp_path):
+    done = command(BUNDLES / "counts", night, "--precisions", "int8,float32", "--out", tmp_path / "x.csv")
+    assert done.exit_code == 0, done.output
+    assert {path.name for path in tmp_path.glob("x.*[!s].csv")} == {"x.gru.int8.csv", "x.gru.float32.csv"}
+
+
+def with_device_stages(data, subject, text):
+    (data / "device_stages").mkdir(exist_ok=True)
+    (data / "device_stages" / f"{subject}.csv").write_text("start,end,stage,said\n" + text)
+
+
+def test_a_devices_own_stages_are_laid_beside(data, tmp_path):
+    """Ours are as they are without them."""
+    assert command(BUNDLES / "all", data, "--out", tmp_path / "without.csv").exit_code == 0
+    with_device_stages(data, "1001", "0,600,Wake,Awake\n600,1800,Light,AsleepCore\n2400,3000,Sleep,Asleep\n")
+    done = command(BUNDLES / "all", data, "--out", tmp_path / "with.csv")
+    assert done.exit_code == 0, done.output
+    before, after = (pd.read_csv(tmp_path / f"{name}.csv") for name in ("without", "with"))
+    pd.testing.assert_frame_equal(after.drop(columns="device_stage"), before)
+    own = after[after.subject == 1001].device_stage
+    assert list(own[:101]) == ["Wake"] * 20 + ["Light"] * 40 + [np.nan] * 20 + ["Sleep"] * 20 + [np.nan]
+    assert after[after.subject == 1004].device_stage.isna().all()
+    table = pd.read_csv(tmp_path / "with_device_agreement.csv", index_col="subject")
+    both = after.predicted_stage != "Unknown"
+    assert table.loc[1001, "epochs"] == (both & own.isin(["Wake", "Light"])).sum() > 40
+    assert "not accuracy" in done.stdout and "with_device_agreement.csv" in done.stdout
+    assert not (tmp_path / "without_device_agreement.csv").exists()
+
+
+def test_damaged_device_stages_cost_nothing_else(data, tmp_path):
+    with_device_stages(data, "1001", "0,600,N2,core\n")
+    done = command(BUNDLES / "all", data, "--nights", "1001", "--out", tmp_path / "x.csv")
+    assert done.exit_code == 0, done.output
+    assert "1001.csv: line 2: expected times in s and one of Wake, Light, Deep, REM, Sleep; left out" in done.stderr
+    assert "device_stage" not in pd.read_csv(tmp_path / "x.csv")
+
+
+EXPORTS = {
+    "export.xml": "apple-health",
+    "apple/export.xml": "apple-health",
+    "takeout/heart_rate-2026-01-31.json": "fitbit",
+    "garmin/1.fit": "garmin",
+    "1.FIT": "garmin",
+    "sensors/log.csv": "csv",
+    "log.tsv": "csv",
+    "mesa/mesa-sleep-0001-rpoint.csv": "mesa",
+}
+
+
+@pytest.mark.parametrize(("file", "source"), EXPORTS.items())
+@pytest.mark.parametrize("zipped", [False, True])
+def test_an_export_gets_the_command_that_imports_it(tmp_path, mistake, file, source, zipped):
+    path = tmp_path / "x" / file
+    path.parent.mkdir(parents=True)
+    path.write_text("x")
+    place = tmp_path / "x" / file.split("/")[0]
+    if zipped:
+        place = tmp_path / "export.zip"
+        with zipfile.ZipFile(place, "w") as archive:
+            archive.write(path, file)
+    message = mistake(command(BUNDLES / "counts", place))
+    assert f"make a data set of it first: python -m pipeline import {source} {place} NIGHTS" in message
+    assert message.endswith("--zone Europe/Berlin") == (source == "fitbit")
+
+
 MISTAKES = {
-    "no bundle": (["--bundle", "/nowhere", "night.csv"], "/nowhere/contract.json: missing"),
-    "no night": (["--bundle", BUNDLES / "counts"], "name one night, a CSV or a folder"),
-    "no such night": (["--bundle", BUNDLES / "counts", "none.csv"], "none.csv: cannot be read"),
-    "two precisions": (["--bundle", BUNDLES / "counts", "n.csv", "--precisions", "int8,float32"], "one, with --bundle"),
+    "no bundle": (["--bundle", "/nowhere", "night.csv"], "/nowhere: no such run folder or bundle"),
+    "no night": (["--bundle", BUNDLES / "counts"], "expected two places, MODEL and NIGHTS, not 1"),
+    "no such night": ([BUNDLES / "counts", "none.csv"], "none.csv: no such file or folder"),
     "no such precision": (["--bundle", BUNDLES / "counts", "n.csv", "--precision", "float16"], "choose from int8"),
-    "an architecture": (["--bundle", BUNDLES / "counts", "n.csv", "--architectures", "gru"], "a bundle has one"),
-    "nothing": ([], "RUN: missing"),
-    "a run alone": (["run"], "--dataset_dir: missing"),
+    "an architecture": (["--bundle", BUNDLES / "counts", "n.csv", "--architectures", "rnn"], "choose from gru"),
+    "nothing": ([], "expected two places, MODEL and NIGHTS, not 0"),
+    "three places": (["run", "a.csv", "--dataset_dir", "b"], "not 3: run, a.csv, b"),
+    "the night first": (["night.csv", BUNDLES / "counts"], "night.csv: no such run folder or bundle"),
+    "no model": ([__file__, "night.csv"], "neither a run folder nor a bundle, as folder or zip"),
+    "nights of a file": ([BUNDLES / "counts", __file__, "--nights", "1"], "--nights 1: only with a data set"),
 }
 
 

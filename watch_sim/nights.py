@@ -1,0 +1,80 @@
+"""Nights to predict, wherever they are: a data set's, a single recording of one, or a CSV of one's own."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from pipeline.errors import UserMistake, one_of
+from pipeline.importers.recognise import import_hint
+from pipeline.options import Options
+from pipeline.recordings import LABELS, LAYOUTS, Recording, paths, read_recording, subjects
+from watch_sim.night_csv import read_night_csv
+
+
+class NightPlace(NamedTuple):
+    """Where a night is.
+
+    Attributes:
+        path: Folder of the data set, or a CSV.
+        subject: Id of the recording in the data set; "" of a CSV.
+    """
+
+    path: Path
+    subject: str
+
+    @property
+    def name(self) -> str:
+        """What the night is called."""
+        return self.subject or self.path.stem
+
+    def read(self, options: Options) -> Recording:
+        """The recording, without labels.
+
+        Raises:
+            UnusableNight: A recording of a data set cannot be used.
+            UserMistake: A CSV cannot.
+        """
+        if not self.subject:
+            return read_night_csv(self.path)
+        return read_recording(self.path, self.subject, options.negative_times, want_labels=False)
+
+    def files(self) -> list[Path]:
+        """The files that it may be read from."""
+        return [*paths(self.path, self.subject).values()] if self.subject else [self.path]
+
+
+def find_nights(path: Path, chosen: Sequence[str] | None = None) -> list[NightPlace]:
+    """The nights at a path.
+
+    Args:
+        path: Folder of a data set (an import's is one), any file of a recording in one, or a CSV.
+        chosen: Subjects of the data set; None for all.
+
+    Raises:
+        UserMistake: There is none; says how to import what is there instead, if that is known.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise UserMistake(f"{path}: no such file or folder; expected a data set, a recording of one, or a CSV")
+    if path.is_dir():
+        return [NightPlace(path, subject) for subject in _subjects(path, chosen)]
+    if chosen is not None:
+        raise UserMistake(f"--nights {','.join(chosen)}: only with a data set, and {path} is a file")
+    folder = path.resolve().parent
+    for layout in (*LAYOUTS.values(), LABELS):
+        if folder.name == layout.folder and path.name.endswith(layout.suffix):
+            (subject,) = one_of(str(path), [path.name.removesuffix(layout.suffix)], subjects(folder.parent))
+            return [NightPlace(folder.parent, subject)]
+    if path.suffix.lower() != ".csv" and (hint := import_hint(path)):
+        raise UserMistake(f"{path}: an export; make a data set of it first: {hint}")
+    return [NightPlace(path, "")]
+
+
+def _subjects(folder, chosen):
+    try:
+        names = subjects(folder)
+    except UserMistake as mistake:
+        if hint := import_hint(folder):
+            raise UserMistake(f"{folder}: holds no recordings; make a data set of it first: {hint}") from None
+        raise mistake from None
+    return names if chosen is None else one_of("--nights", chosen, names)
