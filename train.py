@@ -1,6 +1,5 @@
 """One command: nights -> four trained models -> TFLite bundles -> parity verdict, in one run folder."""
 
-import os
 import sys
 import time
 import warnings
@@ -12,7 +11,16 @@ import click
 
 from apps.python.sleep_stager import SimulatedWarning
 from pipeline.align import Night
-from pipeline.command_line import console, make_folder, must_be_new, new_folder, option, options_of_run, progress_bar
+from pipeline.command_line import (
+    console,
+    make_folder,
+    must_be_new,
+    new_folder,
+    option,
+    options_of_run,
+    parallel,
+    progress_bar,
+)
 from pipeline.constants import ARTIFACTS, PRECISIONS
 from pipeline.degrade import CADENCE
 from pipeline.errors import UserMistake
@@ -22,6 +30,7 @@ from pipeline.recordings import subjects
 from pipeline.run_folder import RunFolder, begun, stopped_runs
 from pipeline.splits import nights_by_part, split_subjects
 from pipeline.synthetic import synthesize
+from pipeline.workers import workers
 from scoring.predictions import walch_valid
 
 if TYPE_CHECKING:
@@ -38,6 +47,7 @@ COST = {"night": 1, "epoch": 1, "file": 5, "parity": 1}  # s, roughly: the share
 @option("out", type=Path, default=None, help="The run folder. [artifacts/<date>/run_<n>]")
 @option("resume", is_flag=True, help="Go on with the stopped run in --out, or else with the newest one.")
 @click.pass_context
+@parallel
 def main(context: click.Context, dataset_dir: Path | None, out: Path | None, resume: bool, **fields: Any) -> None:
     """Train, export and check models of sleep stages; ends with the path of the run folder."""
     warnings.simplefilter("ignore", SimulatedWarning)  # the parity report says so
@@ -145,7 +155,7 @@ def train_and_check(out: Path, nights: Sequence[Night], doing: Callable, done: C
     run = TrainedRun(out)
     parts = nights_by_part(nights, run.splits)
     run.write_validation_sample((parts["validation"] or parts["train"])[0])
-    train_run(run, parts, doing, done, jobs=os.cpu_count() or 1)
+    train_run(run, parts, doing, done)
     plot_accuracies(run.accuracies(), run.accuracies_plot)
     build_bundles(run, run.options.architectures, run.bundles, lambda what: doing(what, COST["file"]))
     done("exported")
@@ -196,7 +206,8 @@ def stress(run):
     from export.card import MAIN_STRESSES
 
     names = [*CADENCE.values(), *MAIN_STRESSES]
-    write_report(run.path, stress_test(run.path, architectures=run.options.architectures, stresses=names))
+    with workers(1):  # few nights: they are done before another process has started TensorFlow
+        write_report(run.path, stress_test(run.path, architectures=run.options.architectures, stresses=names))
 
 
 if __name__ == "__main__":

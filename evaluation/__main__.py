@@ -21,6 +21,7 @@ from pipeline.command_line import (
     new_folder,
     option,
     options_of_run,
+    parallel,
     progress_bar,
 )
 from pipeline.constants import PRECISIONS
@@ -62,11 +63,11 @@ def main() -> None:
 @option(
     "split_by", type=click.Choice(["subject", "window"]), default="subject", help="window: a leak, to show its size."
 )
-@option("jobs", type=click.IntRange(1), default=2, show_default=True, help="Folds at a time.")
 @copy_option
 @option("out", type=Path, default=None, help="The folder. [artifacts/<date>/evaluation_<n>]")
 @option("resume", is_flag=True, help="Go on with the stopped evaluation in --out.")
 @options_of_run
+@parallel
 def run(
     dataset_dir: Path,
     protocol: str,
@@ -76,7 +77,6 @@ def run(
     precisions: tuple[str, ...],
     ensemble: bool,
     split_by: str,
-    jobs: int,
     copy: Path | None,
     out: Path | None,
     resume: bool,
@@ -110,7 +110,7 @@ def run(
         bar.update(task, description=f"{len(work)} trainings", total=len(work))
         windows = folds if split_by == "window" else None
         try:
-            run_folds(out, dataset_dir.resolve(), work, options, precisions, windows, jobs, lambda: bar.advance(task))
+            run_folds(out, dataset_dir.resolve(), work, options, precisions, windows, lambda: bar.advance(task))
         except KeyboardInterrupt:
             console.print(f"stopped; to go on, add --resume --out {out} to the same command")
             sys.exit(130)
@@ -230,9 +230,9 @@ def saliency(run: Path, dataset_dir: Path | None, architectures: tuple[str, ...]
 @precisions_option
 @option("stresses", default=None, help="Names of stresses, by comma; the report shows all. [all]")
 @option("seed", type=click.IntRange(0), default=0, show_default=True, help="Of what is drawn at random.")
-@option("jobs", type=click.IntRange(1), default=2, show_default=True, help="Nights at a time.")
 @option("json", "copy", type=OutputFile(), default=None, help="Write stress.json here, too.")
 @option("out", type=Path, default=None, help="The folder. [FOLDER, or FOLDER/stress/<name of dataset_dir>]")
+@parallel
 def stress(
     folder: Path,
     dataset_dir: Path | None,
@@ -240,7 +240,6 @@ def stress(
     precisions: tuple[str, ...],
     stresses: str | None,
     seed: int,
-    jobs: int,
     copy: Path | None,
     out: Path | None,
 ) -> None:
@@ -262,7 +261,7 @@ def stress(
             bar.update(task, completed=done, total=total)
 
         try:
-            document = stress_test(folder, dataset_dir, architectures, precisions, names, seed, jobs, progress)
+            document = stress_test(folder, dataset_dir, architectures, precisions, names, seed, progress)
         except KeyboardInterrupt:
             console.print("stopped; nothing was written")
             sys.exit(130)

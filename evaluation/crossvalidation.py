@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from joblib import Parallel, delayed
 
 from evaluation.protocols import Fold, by_window
 from models.trained_run import TrainedRun
@@ -18,6 +17,7 @@ from pipeline.options import Options
 from pipeline.recordings import read_recording
 from pipeline.run_folder import PREDICTIONS, RunFolder, fold_folder, held_out_predictions, predictions_of
 from pipeline.splits import nights_by_part
+from pipeline.workers import TENSORFLOW_THREADS, in_parallel
 from scoring.predictions import (
     PROBABILITY_COLUMNS,
     PredictedNight,
@@ -93,8 +93,7 @@ def run_fold(
     Raises:
         UserMistake: The training has diverged, or the folder was begun with other nights.
     """
-    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
-        os.environ[name] = "1"  # folds, not operations, run in parallel
+    os.environ.update(dict.fromkeys(TENSORFLOW_THREADS, "1"))  # with one job, too: the same bytes with any number
     missing = [
         (architecture, precision)
         for architecture in options.architectures
@@ -138,18 +137,14 @@ def run_folds(
     options: Options,
     precisions: Sequence[str],
     windows: int | None = None,
-    jobs: int = 2,
     progress: Callable[[], object] = lambda: None,
 ) -> None:
-    """Run all folds, `jobs` at a time, in the folders <out>/folds/<name>; complete ones are not run again.
+    """Run all folds in the folders <out>/folds/<name>, by the `workers` of the context; complete ones not again.
 
     Other arguments are those of `run_fold`; progress is called after each fold.
     """
-    work = (
-        delayed(run_fold)(fold_folder(out, fold.name), dataset_dir, fold, options, precisions, windows)
-        for fold in folds
-    )
-    for _ in Parallel(jobs, batch_size=1, return_as="generator_unordered")(work):
+    work = ((fold_folder(out, fold.name), dataset_dir, fold, options, precisions, windows) for fold in folds)
+    for _ in in_parallel(run_fold, work, ordered=False):
         progress()
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 
 from pipeline.align import CHANNELS_OF_SENSOR, Aligner, Night, align, channels_of, extent
 from pipeline.checks import UnusableNight
@@ -21,6 +20,7 @@ from pipeline.options import Options
 from pipeline.origin import read_origin
 from pipeline.recordings import Recording, paths, read_recording, subjects
 from pipeline.run_folder import DEFAULT_ARCHITECTURE, RunFolder, fold_folders
+from pipeline.workers import in_parallel
 from scoring.metrics import DRAWS, TAIL, VIEWS, agreement, confusion, plain
 from scoring.predictions import PredictedNight
 
@@ -166,10 +166,9 @@ def stress_test(
     precisions: Sequence[str] = ("float32",),
     stresses: Sequence[str] = tuple(STRESSES),
     seed: int = 0,
-    jobs: int = 1,
     progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> dict[str, Any]:
-    """Figures of a run, or of all folds of an evaluation, under every stress.
+    """Figures of a run, or of all folds of an evaluation, under every stress, by the `workers` of the context.
 
     Args:
         folder: A run folder, or the folder of an evaluation: its folds are pooled, its seeds averaged.
@@ -179,7 +178,6 @@ def stress_test(
         stresses: Names of STRESSES; AS_RECORDED is always among them, and OF_RAW_MOTION where no night has raw motion
             never.
         seed: Of what is drawn at random.
-        jobs: Nights at a time, each in a process of its own.
         progress: Called with the nights that are done and all of them.
 
     Returns:
@@ -202,7 +200,7 @@ def stress_test(
     raw_motion = has_raw_motion(runs, dataset_dir)
     if not raw_motion:
         stresses = [stress for stress in stresses if stress not in OF_RAW_MOTION]
-    counted = _count_nights(runs, dataset_dir, models, stresses, seed, jobs, progress)
+    counted = _count_nights(runs, dataset_dir, models, stresses, seed, progress)
     scored = {key: [counts for counts in repeats if counts] for key, repeats in counted.items()}
     tested = list(dict.fromkeys(subject for (_, subject), repeats in scored.items() if repeats))
     if not tested:
@@ -244,22 +242,16 @@ def _count_nights(
     models: Sequence[Model],
     stresses: Sequence[str],
     seed: int,
-    jobs: int,
     progress: Callable[[int, int], object],
 ) -> dict[tuple[int, str], list[dict]]:
     """{(seed of the training, subject): what `count_night` gives, once per repeat} of all held-out nights."""
     work = [(run, subject) for run in runs for subject in held_out_subjects(run, dataset_dir)]
-    calls = (
-        delayed(count_night)(run.path, dataset_dir or run.dataset_dir, subject, models, stresses, seed)
-        for run, subject in work
-    )
+    calls = ((run.path, dataset_dir or run.dataset_dir, subject, models, stresses, seed) for run, subject in work)
     counted: dict[tuple[int, str], list[dict]] = {}
     progress(0, len(work))
-    for i, (run, subject), counts in zip(
-        range(len(work)), work, Parallel(jobs, batch_size=1, return_as="generator")(calls), strict=True
-    ):
+    for done, ((run, subject), counts) in enumerate(zip(work, in_parallel(count_night, calls), strict=True), 1):
         counted.setdefault((run.options.seed, subject), []).append(counts)
-        progress(i + 1, len(work))
+        progress(done, len(work))
     return counted
 
 

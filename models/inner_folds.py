@@ -4,19 +4,18 @@ It chooses operating points on all training subjects rather than a few, and, whe
 number of training epochs and the figures that the model card quotes.
 """
 
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import keras
 import numpy as np
-from joblib import Parallel, delayed
 
 from models.forms import padded
 from models.training import first_late_epoch, train_network
 from pipeline.files import write_whole
 from pipeline.options import Options
 from pipeline.run_folder import inner_fold
+from pipeline.workers import in_parallel
 from scoring.metrics import kappa
 
 Variants = Sequence[tuple[np.ndarray, np.ndarray]]  # features [windows, F] and stages [windows], the night itself first
@@ -71,22 +70,15 @@ def predict_fold(
     return predicted
 
 
-def _predict_in_child(*args):
-    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
-        os.environ[name] = "1"  # folds, not operations, run in parallel
-    return predict_fold(*args)
-
-
 def predict_out_of_fold(
     architecture: str,
     nights: Sequence[Variants],
     options: Options,
     partial: Path,
     choose_epoch: bool = False,
-    jobs: int = 1,
     progress: Callable[[], None] = lambda: None,
 ) -> tuple[int, list[np.ndarray]]:
-    """Predict every training night by a network that was not trained on it.
+    """Predict every training night by a network that was not trained on it, by the `workers` of the context.
 
     Args:
         architecture: Of the networks.
@@ -94,17 +86,15 @@ def predict_out_of_fold(
         options: Of the run; inner_folds networks are trained.
         partial: Where folds are kept until the run is complete.
         choose_epoch: Whether to choose the late epoch of the best kappa over all nights together; else it is the last.
-        jobs: Folds at a time.
         progress: Called after each fold.
 
     Returns:
         The epoch, from 1, and its probabilities [windows, 5] of each night.
     """
     folds = fold_members(len(nights), options)
-    call = predict_fold if jobs == 1 else _predict_in_child
-    work = (delayed(call)(architecture, nights, members, options, partial) for members in folds)
+    work = ((architecture, nights, members, options, partial) for members in folds)
     by_night: dict[int, np.ndarray] = {}  # night -> [late epochs, windows, 5]
-    for members, predicted in zip(folds, Parallel(jobs, return_as="generator")(work), strict=True):
+    for members, predicted in zip(folds, in_parallel(predict_fold, work), strict=True):
         by_night |= {int(i): predicted[:, k, : len(nights[i][0][1])] for k, i in enumerate(members)}
         progress()
     stages = np.concatenate([nights[i][0][1] for i in range(len(nights))])

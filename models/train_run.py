@@ -29,7 +29,6 @@ def train_run(
     parts: Mapping[str, Sequence[Night]],
     doing: Doing = lambda what, cost=0: None,
     done: Done = lambda what: None,
-    jobs: int = 1,
 ) -> None:
     """Fit sensing and train every network of a run. Writes all that export, parity and evaluation start from.
 
@@ -41,7 +40,6 @@ def train_run(
             trained on.
         doing: Called as doing(what, cost) with the work that is under way, and its cost (s, roughly) once it is done.
         done: Called as done(what) when a stage of the work is done.
-        jobs: Inner folds trained at a time.
 
     Raises:
         UserMistake: A part has no scored window.
@@ -56,7 +54,7 @@ def train_run(
     done(f"{len(run.scaler['mean'])} features")
     rows, points, left_out = [], {}, {}
     for architecture in run.options.architectures:
-        epochs, stages, probabilities = choose_by_folds(run, architecture, parts, data, jobs, doing, done)
+        epochs, stages, probabilities = choose_by_folds(run, architecture, parts, data, doing, done)
         rows.append(train_architecture(run, architecture, data, doing, done, epochs))
         if probabilities is None:
             features, stages = zip(*data["inner_validation"], strict=True)
@@ -69,7 +67,7 @@ def train_run(
     run.draw_calibration([variants[0][0] for variants in data["train"]])
 
 
-def choose_by_folds(run: TrainedRun, architecture: str, parts, data, jobs: int, doing: Doing, done: Done):
+def choose_by_folds(run: TrainedRun, architecture: str, parts, data, doing: Doing, done: Done):
     """What inner cross-validation says of an architecture; its predictions are kept in the run.
 
     Returns:
@@ -87,7 +85,6 @@ def choose_by_folds(run: TrainedRun, architecture: str, parts, data, jobs: int, 
         run.options,
         run.partial(architecture),
         choose_epoch=not parts["validation"],
-        jobs=jobs,
         progress=lambda: doing(f"{architecture}: inner folds", run.options.epochs),
     )
     predicted = [

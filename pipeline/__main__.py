@@ -8,12 +8,13 @@ import click
 from pipeline import download as downloading
 from pipeline import synthetic
 from pipeline.checks import Finding, write_findings
-from pipeline.command_line import NamedPath, OutputFile, console, option, progress_bar
+from pipeline.command_line import NamedPath, OutputFile, console, option, parallel, progress_bar
 from pipeline.importers.asked import Asked, zone_named
 from pipeline.importers.run import SOURCES, import_nights
-from pipeline.nights import load_night
+from pipeline.nights import WORTH_A_CHILD, load_night
 from pipeline.options import Options
 from pipeline.recordings import subjects as subjects_of
+from pipeline.workers import in_parallel
 
 folder_argument = click.argument("folder", metavar="DIR", type=NamedPath())
 
@@ -33,12 +34,13 @@ def download(folder: Path) -> None:
 @main.command()
 @folder_argument
 @option("out", type=OutputFile(), default=None, help="Also write the findings to this file.")
+@parallel
 def check(folder: Path, out: Path | None) -> None:
     """Check every file in DIR: report what is wrong with it and what training would do about it."""
     usable = 0
     findings: list[Finding] = []
-    for subject in subjects_of(folder):
-        night, findings_of_night = load_night(folder, subject, Options(), require_labels=False)
+    work = [(folder, subject, Options(), True, False) for subject in subjects_of(folder)]
+    for night, findings_of_night in in_parallel(load_night, work, worth_a_child=len(work) > WORTH_A_CHILD):
         usable += night is not None
         findings += findings_of_night
         for finding in findings_of_night:
@@ -54,6 +56,7 @@ def check(folder: Path, out: Path | None) -> None:
 @option("hours", type=float, default=8.0, show_default=True)
 @option("motion_hz", type=float, default=50, show_default=True)
 @option("seed", type=int, default=0, show_default=True)
+@parallel
 def synthesize(folder: Path, subjects: int, hours: float, motion_hz: float, seed: int) -> None:
     """Write synthetic nights into DIR in the published layout: for trying things out, never for a claim of accuracy."""
     with progress_bar() as bar:

@@ -1,5 +1,6 @@
 """What the command lines share."""
 
+import functools
 import tempfile
 from collections.abc import Callable
 from dataclasses import fields
@@ -14,6 +15,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from pipeline.constants import ARTIFACTS
 from pipeline.errors import UserMistake
 from pipeline.options import Options
+from pipeline.workers import ALL_CORES, workers
 
 console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
@@ -111,6 +113,18 @@ def models_option(name: str, shown: str, default: tuple[str, ...] | None = None,
         about: Further help.
     """
     return option(name, type=CommaList(), default=default, help=f"By comma{about}. [{shown}]")
+
+
+def parallel(command: Callable) -> Callable:
+    """Decorate a command with --jobs: its work `in_parallel` is done by as many processes."""
+
+    @option("jobs", type=click.IntRange(1), default=None, help="Processes at a time, of up to 1 GB each. [all cores]")
+    @functools.wraps(command)
+    def with_workers(*args: Any, jobs: int | None, **values: Any) -> Any:
+        with workers(jobs or ALL_CORES):
+            return command(*args, **values)
+
+    return with_workers
 
 
 def progress_bar() -> Progress:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from joblib import Parallel, delayed
 
 from pipeline.align import Night, align
 from pipeline.checks import SKIPPED, Finding, UnusableNight
@@ -17,9 +16,10 @@ from pipeline.errors import UserMistake
 from pipeline.files import reading, write_whole
 from pipeline.options import Options
 from pipeline.recordings import paths, read_recording, subjects
+from pipeline.workers import in_parallel
 
 CACHE = ARTIFACTS / "cache"
-WORTH_A_CHILD = 4  # nights to align; for more, a second process is worth the seconds that it takes to start
+WORTH_A_CHILD = 4  # nights to align; for more, another process is worth the seconds that it takes to start
 _CODE = b"".join(
     (Path(__file__).parent / f"{m}.py").read_bytes()
     for m in ("activity", "align", "checks", "constants", "guard", "options", "recordings")
@@ -43,7 +43,7 @@ def cache_path(
 
 
 def load_night(
-    folder: Path, subject: str, options: Options, *, want_labels: bool = True, require_labels: bool = True
+    folder: Path, subject: str, options: Options, want_labels: bool = True, require_labels: bool = True
 ) -> tuple[Night | None, list[Finding]]:
     """The windows of one subject's night, from the cache where they are in it.
 
@@ -172,8 +172,8 @@ def load_nights(
     uncached = sum(
         not cache_path(folder, subject, options, require_labels=require_labels).exists() for subject in chosen
     )
-    work = (delayed(stored_night)(folder, subject, options, require_labels) for subject in chosen)
-    loaded = Parallel(2 if uncached > WORTH_A_CHILD else 1, return_as="generator")(work)
+    work = ((folder, subject, options, require_labels) for subject in chosen)
+    loaded = in_parallel(stored_night, work, worth_a_child=uncached > WORTH_A_CHILD)
     nights: list[Night] = []
     findings: list[Finding] = []
     for subject, (night, findings_of_night) in zip(chosen, loaded, strict=True):

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from joblib import Parallel, delayed
 from scipy.signal import lfilter
 
 from pipeline.activity import COUNT_FREE, COUNT_UNIT
@@ -20,13 +19,14 @@ from pipeline.errors import UserMistake
 from pipeline.origin import MARK as ORIGIN_MARK
 from pipeline.origin import SYNTHETIC, write_origin
 from pipeline.recordings import paths
+from pipeline.workers import in_parallel
 
 MARK = "SYNTHETIC.txt"  # for readers, and the list of the files that a later synthesis may replace
 NOTICE = "The nights in this folder are SIMULATED, not recorded: for trying things out, never for a claim of accuracy."
 BEFORE_S = 1500  # s sensed before t=0
 AFTER_S = 60  # s sensed after the last epoch
 FIRST_ID = 1001
-WORTH_A_CHILD = 1000  # subjects x hours x Hz; for more, a second process is worth the seconds that it takes to start
+WORTH_A_CHILD = 1000  # subjects x hours x Hz; for more, another process is worth the seconds that it takes to start
 RANGES = {"subjects": (1, 8999), "hours": (0.6, 16), "motion_hz": (10, 100), "seed": (0, 2**32)}
 FLAWS = ("", "repeats", "unsorted", "part of the motion", "impossible value", "cut last line", "", "")
 
@@ -286,9 +286,9 @@ def synthesize(
             new = Path(beside, "new")
             for kind in ("heart_rate", "steps", "labels", "motion" if motion_hz else "counts"):
                 (new / kind).mkdir(parents=True)
-            work = (delayed(_write_night)(new, FIRST_ID + i, hours, motion_hz, seed) for i in range(subjects))
-            jobs = 2 if subjects * hours * motion_hz > WORTH_A_CHILD else 1
-            for subject in Parallel(jobs, return_as="generator")(work):
+            work = ((new, FIRST_ID + i, hours, motion_hz, seed) for i in range(subjects))
+            worth_a_child = subjects * hours * motion_hz > WORTH_A_CHILD
+            for subject in in_parallel(_write_night, work, worth_a_child=worth_a_child):
                 progress(subject)
             names = sorted(path.relative_to(new).as_posix() for path in new.rglob("*.txt"))
             write_origin(new, SYNTHETIC)

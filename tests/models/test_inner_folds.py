@@ -12,6 +12,7 @@ from models.inner_folds import fold_members, predict_fold, predict_out_of_fold
 from models.training import first_late_epoch
 from pipeline.options import Options
 from pipeline.run_folder import inner_fold
+from pipeline.workers import workers
 
 OPTIONS = Options(batch_size=2, hidden_dim=4, epochs=4, lr=3e-2, inner_folds=2)  # of which 3 and 4 are late
 LENGTHS = (30, 22, 30, 26, 30)  # windows
@@ -128,7 +129,8 @@ def test_a_stopped_cross_validation_goes_on_as_if_never_stopped(kept, tmp_path, 
 
 
 def test_two_folds_at_a_time_give_the_same(kept, tmp_path):
-    epoch, probabilities = predict_out_of_fold("rnn", drawn_nights(), OPTIONS, tmp_path, jobs=2)
+    with workers(2):
+        epoch, probabilities = predict_out_of_fold("rnn", drawn_nights(), OPTIONS, tmp_path)
     assert epoch == kept[1]
     for one, two in zip(probabilities, kept[2], strict=True):
         assert np.allclose(one, two, atol=1e-5)

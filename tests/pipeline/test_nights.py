@@ -263,7 +263,7 @@ def test_nights_of_a_folder_in_the_order_of_subjects(tmp_path):
 def test_many_raw_nights_are_read_side_by_side(tmp_path, cache, parsed):
     for subject in range(1, 7):
         write_files(tmp_path / "data", str(subject), ["heart_rate", "labels"])
-    with parallel_config(backend="threading"):  # other processes would not see this test's cache
+    with parallel_config(backend="threading", n_jobs=2):  # other processes would not see this test's cache
         nights, _ = load_nights(tmp_path / "data", Options())
     assert [night.subject for night in nights] == list("123456")
     assert sorted(parsed) == list("123456")
