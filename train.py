@@ -12,6 +12,7 @@ import click
 from apps.python.sleep_stager import SimulatedWarning
 from pipeline.align import Night
 from pipeline.command_line import (
+    Folders,
     console,
     make_folder,
     must_be_new,
@@ -22,6 +23,7 @@ from pipeline.command_line import (
     progress_bar,
 )
 from pipeline.constants import ARTIFACTS, PRECISIONS
+from pipeline.data_sets import Data, people, sets_of
 from pipeline.degrade import CADENCE
 from pipeline.errors import UserMistake
 from pipeline.nights import load_nights
@@ -42,13 +44,18 @@ COST = {"night": 1, "epoch": 1, "file": 5, "parity": 1}  # s, roughly: the share
 
 
 @click.command()
-@option("dataset_dir", type=Path, default=None, help="Recordings in the sleep-accel layout. [synthetic nights]")
+@option(
+    "dataset_dir",
+    type=Folders(),
+    default=None,
+    help="Recordings in the sleep-accel layout; several sets by comma. [synthetic nights]",
+)
 @options_of_run
 @option("out", type=Path, default=None, help="The run folder. [artifacts/<date>/run_<n>]")
 @option("resume", is_flag=True, help="Go on with the stopped run in --out, or else with the newest one.")
 @click.pass_context
 @parallel
-def main(context: click.Context, dataset_dir: Path | None, out: Path | None, resume: bool, **fields: Any) -> None:
+def main(context: click.Context, dataset_dir: Data | None, out: Path | None, resume: bool, **fields: Any) -> None:
     """Train, export and check models of sleep stages; ends with the path of the run folder."""
     warnings.simplefilter("ignore", SimulatedWarning)  # the parity report says so
     options = Options(**fields)
@@ -92,9 +99,9 @@ def newest_stopped_run() -> Path:
 
 
 def settings_of_stopped_run(
-    out: Path, options: Options, explicit: Sequence[str], dataset_dir: Path | None
-) -> tuple[Options, Path]:
-    """(Options, data set) of a stopped run. explicit: names of options on the command line, which must agree."""
+    out: Path, options: Options, explicit: Sequence[str], dataset_dir: Data | None
+) -> tuple[Options, Data]:
+    """(Options, data) of a stopped run. explicit: names of options on the command line, which must agree."""
     if not begun(out):
         raise UserMistake(f"--resume: {out}: no run to go on with")
     run = RunFolder(out)
@@ -109,7 +116,7 @@ def settings_of_stopped_run(
     return asked, run.dataset_dir
 
 
-def run_all(out: Path, dataset_dir: Path, recorded: Sequence[str], options: Options) -> bool:
+def run_all(out: Path, dataset_dir: Data, recorded: Sequence[str], options: Options) -> bool:
     """Everything from nights to verdict, into the folder `out`; what a stopped run finished is not done again.
 
     recorded: the data set's subjects. Returns whether all parity gates hold.
@@ -136,7 +143,8 @@ def run_all(out: Path, dataset_dir: Path, recorded: Sequence[str], options: Opti
             dataset_dir, options, progress=lambda subject: doing(f"reading night {subject}", COST["night"])
         )
         walch_valid(dataset_dir, nights)  # a mistake in that file is found now, not after the training
-        splits = split_subjects([night.subject for night in nights], options)
+        usable = [night.subject for night in nights]
+        splits = split_subjects(usable, options, people(dataset_dir, usable), sets_of(dataset_dir, usable))
         run = RunFolder.create(out, nights, splits, options, dataset_dir)
         run.write_findings(findings)
         done(f"{len(nights)} usable nights, {len(findings)} findings; channels {', '.join(run.channels)}")
@@ -189,12 +197,16 @@ def evaluate(run: "TrainedRun", nights: Sequence[Night]) -> None:
             "no subject was held out: figures are of inner cross-validation, of models trained on fewer nights"
         )
     write_tables(run.path, results)
-    entries = report(run.path, protocol, results, run.options.stride)["results"]
+    sets = sets_of(run.dataset_dir, [night.subject for night in results[0].nights])
+    entries = report(run.path, protocol, results, run.options.stride, sets)["results"]
     for entry in entries[: len(run.options.architectures)]:  # others are at operating points
         scores = entry["scored"]["all"]["5"]
         text = f"κ {scores['kappa']:.2f}, accuracy {scores['accuracy']:.2f}"
         floor = f"(largest class alone {scores['majority_accuracy']:.2f})"
         console.print(f"{entry['architecture']} on subjects not trained on, 5 stages: {text} {floor}")
+        for name, of_set in entry.get("sets", {}).items():
+            kappa = of_set["scored"]["5"]["kappa"]
+            console.print(f"  of these {of_set['nights']} of {name}: κ {'-' if kappa is None else f'{kappa:.2f}'}")
 
 
 def stress(run):

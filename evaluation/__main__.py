@@ -12,6 +12,7 @@ from evaluation.protocols import PROTOCOLS, plan
 from pipeline.checks import write_findings
 from pipeline.command_line import (
     CommaList,
+    Folders,
     NamedPath,
     OutputFile,
     console,
@@ -25,6 +26,7 @@ from pipeline.command_line import (
     progress_bar,
 )
 from pipeline.constants import PRECISIONS
+from pipeline.data_sets import Data, data_as_json, people, sets_of
 from pipeline.errors import UserMistake, one_of
 from pipeline.files import read_json, write_json, write_whole
 from pipeline.nights import load_nights
@@ -53,7 +55,9 @@ def main() -> None:
 
 
 @main.command()
-@option("dataset_dir", type=Path, required=True, help="Recordings in the sleep-accel layout.")
+@option(
+    "dataset_dir", type=Folders(), required=True, help="Recordings in the sleep-accel layout; several sets by comma."
+)
 @option("protocol", type=click.Choice(PROTOCOLS), default="kfold", show_default=True)
 @option("repeats", type=click.IntRange(1), default=6, show_default=True, help="Random splits, for holdout.")
 @option("folds", type=click.IntRange(2), default=10, show_default=True, help="For kfold.")
@@ -69,7 +73,7 @@ def main() -> None:
 @options_of_run
 @parallel
 def run(
-    dataset_dir: Path,
+    dataset_dir: Data,
     protocol: str,
     repeats: int,
     folds: int,
@@ -97,13 +101,17 @@ def run(
     settings: dict[str, Any] = {"name": protocol, "split_by": split_by, "seeds": list(training_seeds)}
     settings |= {"precisions": list(precisions)}
     settings |= {"repeats": repeats} if protocol == "holdout" else {"folds": folds} if protocol == "kfold" else {}
-    settings |= {"ensemble": ensemble, "dataset_dir": str(dataset_dir.resolve()), "options": options.as_dict()}
+    settings |= {"ensemble": ensemble, "dataset_dir": data_as_json(dataset_dir.resolve())}
+    settings["options"] = options.as_dict()
     with progress_bar() as bar:
         task = bar.add_task("reading nights", total=None)
         nights, findings = load_nights(dataset_dir, options)
         console.print(f"{len(nights)} usable nights, {len(findings)} findings")
         walch_valid(dataset_dir, nights)  # a fault in it is reported now, not after hours
-        work = plan(protocol, [night.subject for night in nights], options, repeats, folds, training_seeds)
+        usable = [night.subject for night in nights]
+        sets = sets_of(dataset_dir, usable)
+        persons = people(dataset_dir, usable)
+        work = plan(protocol, usable, options, repeats, folds, training_seeds, persons, sets)
         settings |= {"held_out": [fold.splits["validation"] for fold in work]}
         out = open_evaluation(out, settings, resume)
         write_findings(out / FINDINGS, findings)
@@ -117,7 +125,7 @@ def run(
         bar.update(task, description="report")
         results = collect_results(out, dataset_dir, work, options, precisions, ensemble)
         write_tables(out, results)
-        report(out, settings | {"simulated": read_origin(dataset_dir).simulated}, results, options.stride)
+        report(out, settings | {"simulated": read_origin(dataset_dir).simulated}, results, options.stride, sets)
     finish(out, copy)
 
 
@@ -165,14 +173,14 @@ def finish(out: Path, copy: Path | None) -> None:
 
 @main.command()
 @run_argument
-@option("dataset_dir", type=Path, required=True, help="Recordings with stages.")
+@option("dataset_dir", type=Folders(), required=True, help="Recordings with stages; several sets by comma.")
 @architectures_option
 @precisions_option
 @copy_option
 @option("out", type=Path, default=None, help="The folder. [RUN/scores/<name of dataset_dir>.<precisions, by +>]")
 def score(
     run: Path,
-    dataset_dir: Path,
+    dataset_dir: Data,
     architectures: tuple[str, ...] | None,
     precisions: tuple[str, ...],
     copy: Path | None,
@@ -193,24 +201,24 @@ def score(
         make_folder(out)
         unseen = trained.unseen_subjects(dataset_dir)
         if left_out := sorted({*subjects(dataset_dir)} - {*unseen}):
-            console.print(f"left out, as the run was trained on nights of these ids: {', '.join(left_out)}")
+            console.print(f"left out, as the run was trained on nights of these ids or persons: {', '.join(left_out)}")
         nights, findings = load_nights(dataset_dir, trained.options, unseen)
         if findings:
             console.print(*map(str, findings), sep="\n")
         results = score_run(trained, dataset_dir, nights, architectures, precisions)
-        protocol = {"name": "score", "run": str(trained.path), "dataset_dir": str(dataset_dir.resolve())}
+        protocol = {"name": "score", "run": str(trained.path), "dataset_dir": data_as_json(dataset_dir.resolve())}
         write_tables(out, results)
         protocol["simulated"] = trained.origin.simulated or read_origin(dataset_dir).simulated
-        report(out, protocol, results, trained.options.stride)
+        report(out, protocol, results, trained.options.stride, sets_of(dataset_dir, unseen))
     finish(out, copy)
 
 
 @main.command()
 @run_argument
-@option("dataset_dir", type=Path, default=None, help="Recordings. [those of the run]")
+@option("dataset_dir", type=Folders(), default=None, help="Recordings. [those of the run]")
 @architectures_option
 @option("out", type=Path, default=None, help="The folder. [RUN]")
-def saliency(run: Path, dataset_dir: Path | None, architectures: tuple[str, ...] | None, out: Path | None) -> None:
+def saliency(run: Path, dataset_dir: Data | None, architectures: tuple[str, ...] | None, out: Path | None) -> None:
     """Which inputs, and from how many minutes back, drive each stage: saliency.json and a plot per architecture."""
     if out:
         make_folder(out)
@@ -225,7 +233,7 @@ def saliency(run: Path, dataset_dir: Path | None, architectures: tuple[str, ...]
 
 @main.command()
 @click.argument("folder", metavar="FOLDER", type=NamedPath())
-@option("dataset_dir", type=Path, default=None, help="Recordings with stages. [the held-out ones of the run]")
+@option("dataset_dir", type=Folders(), default=None, help="Recordings with stages. [the held-out ones of the run]")
 @models_option("architectures", "gru, or the first of the run")
 @precisions_option
 @option("stresses", default=None, help="Names of stresses, by comma; the report shows all. [all]")
@@ -235,7 +243,7 @@ def saliency(run: Path, dataset_dir: Path | None, architectures: tuple[str, ...]
 @parallel
 def stress(
     folder: Path,
-    dataset_dir: Path | None,
+    dataset_dir: Data | None,
     architectures: tuple[str, ...] | None,
     precisions: tuple[str, ...],
     stresses: str | None,

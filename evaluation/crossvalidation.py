@@ -11,6 +11,7 @@ from evaluation.protocols import Fold, by_window
 from models.trained_run import TrainedRun
 from pipeline.align import Night
 from pipeline.coverage import unknown_windows
+from pipeline.data_sets import Data
 from pipeline.errors import UserMistake
 from pipeline.nights import load_nights
 from pipeline.options import Options
@@ -34,7 +35,7 @@ ENSEMBLE = "ensemble"
 
 
 def model_probabilities(
-    run: TrainedRun, architecture: str, precision: str, nights: Sequence[Night], dataset_dir: Path
+    run: TrainedRun, architecture: str, precision: str, nights: Sequence[Night], dataset_dir: Data
 ) -> list[np.ndarray]:
     """Probabilities of a model of a run.
 
@@ -44,7 +45,7 @@ def model_probabilities(
         precision: float32 is the full Keras model; any other is the exported file, run on the watch that each night's
             recording is streamed through.
         nights: Of pipeline.align.
-        dataset_dir: Folder of their recordings.
+        dataset_dir: Folder of their recordings, or several sets.
 
     Returns:
         [windows, 5] of each night.
@@ -64,7 +65,7 @@ def predicted_night(run: RunFolder, night: Night, probabilities: np.ndarray) -> 
 
 
 def predict_result(
-    run: TrainedRun, architecture: str, precision: str, repeat: int, nights: Sequence[Night], dataset_dir: Path
+    run: TrainedRun, architecture: str, precision: str, repeat: int, nights: Sequence[Night], dataset_dir: Data
 ) -> Result:
     """The Result of a model of a run at the default operating point; arguments as `model_probabilities` has them."""
     probabilities = model_probabilities(run, architecture, precision, nights, dataset_dir)
@@ -74,7 +75,7 @@ def predict_result(
 
 def run_fold(
     folder: Path,
-    dataset_dir: Path,
+    dataset_dir: Data,
     fold: Fold,
     options: Options,
     precisions: Sequence[str],
@@ -84,7 +85,7 @@ def run_fold(
 
     Args:
         folder: Of the fold.
-        dataset_dir: Folder of the recordings.
+        dataset_dir: Folder of the recordings, or several sets.
         fold: Which subjects are trained on and held out.
         options: Options of the run; the fold has a seed of its own.
         precisions: Of PRECISIONS, to be predicted with.
@@ -132,7 +133,7 @@ def _train_and_export(run: TrainedRun, part: dict[str, list[Night]], exported: S
 
 def run_folds(
     out: Path,
-    dataset_dir: Path,
+    dataset_dir: Data,
     folds: Sequence[Fold],
     options: Options,
     precisions: Sequence[str],
@@ -150,7 +151,7 @@ def run_folds(
 
 def collect_results(
     out: Path,
-    dataset_dir: Path,
+    dataset_dir: Data,
     folds: Sequence[Fold],
     options: Options,
     precisions: Sequence[str],
@@ -160,7 +161,7 @@ def collect_results(
 
     Args:
         out: Folder of the evaluation.
-        dataset_dir: Folder of the recordings.
+        dataset_dir: Folder of the recordings, or several sets.
         folds: All of the protocol.
         options: Options of the runs.
         precisions: Of PRECISIONS.
@@ -248,7 +249,7 @@ def merge_by_subject(nights: Sequence[PredictedNight], valid: dict[str, np.ndarr
 
 def score(
     run: TrainedRun,
-    dataset_dir: Path,
+    dataset_dir: Data,
     nights: Sequence[Night],
     architectures: Sequence[str],
     precisions: Sequence[str],
@@ -257,7 +258,7 @@ def score(
 
     Args:
         run: The run.
-        dataset_dir: Folder of the recordings.
+        dataset_dir: Folder of the recordings, or several sets.
         nights: Of pipeline.align, that the run was not trained on.
         architectures: Of the run.
         precisions: Of PRECISIONS.

@@ -1,9 +1,9 @@
-"""Who is trained on and who is scored: holdout, k-fold and leave-one-subject-out, always by subject.
+"""Who is trained on and who is scored: holdout, k-fold, leave-one-person-out and leave-one-set-out; always by person.
 
 `by_window` is the leak that much of the literature has, kept to show how large its illusion is.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -11,9 +11,9 @@ import numpy as np
 from pipeline.align import Night
 from pipeline.errors import UserMistake
 from pipeline.options import Options
-from pipeline.splits import INNER_SHARE, parts_in_order, split_subjects
+from pipeline.splits import INNER_SHARE, NOBODY, parts_in_order, persons_in_order, split_subjects
 
-PROTOCOLS = ("holdout", "kfold", "loso")
+PROTOCOLS = ("holdout", "kfold", "loso", "sets")
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,14 @@ class Fold:
 
 
 def plan(
-    protocol: str, subjects: Sequence[str], options: Options, repeats: int, folds: int, seeds: Sequence[int]
+    protocol: str,
+    subjects: Sequence[str],
+    options: Options,
+    repeats: int,
+    folds: int,
+    seeds: Sequence[int],
+    people: Mapping[str, str] = NOBODY,
+    sets: Mapping[str, str] = NOBODY,
 ) -> list[Fold]:
     """Plan all folds of a protocol, in order.
 
@@ -50,23 +57,47 @@ def plan(
         repeats: For holdout.
         folds: For kfold.
         seeds: Of the trainings, each over the same splits (a fold's hparams.json has that seed, not the split's).
+        people: {subject: person}, as far as they differ: no person is in two parts.
+        sets: {subject: data set}, where there are several.
 
     Raises:
-        UserMistake: There are too few subjects.
+        UserMistake: There are too few subjects, or sets.
     """
+    persons = persons_in_order(subjects, options.seed, people, sets)
     if protocol == "holdout":
-        parts = [(i, 0, split_subjects(subjects, replace(options, seed=options.seed + i))) for i in range(repeats)]
+        seeded = [replace(options, seed=options.seed + i) for i in range(repeats)]
+        parts = [(i, 0, split_subjects(subjects, one, people, sets)) for i, one in enumerate(seeded)]
+    elif protocol == "sets":
+        parts = [(0, i, split) for i, split in enumerate(_by_set(persons, sets))]
     else:
-        folds = len(subjects) if protocol == "loso" else folds
-        if not 2 <= folds <= len(subjects) or len(subjects) - -(-len(subjects) // folds) < 2:
-            nights = f"{len(subjects)} usable nights: each must leave 2 subjects to train on"
+        n = len(persons)
+        folds = n if protocol == "loso" else folds
+        if not 2 <= folds <= n or n - -(-n // folds) < 2:
+            of_persons = f" of {n} persons" if n < len(subjects) else ""
+            nights = f"{len(subjects)} usable nights{of_persons}: each must leave 2 subjects to train on"
             raise UserMistake(f"--protocol {protocol}, {folds} folds of {nights}")
-        order = np.random.default_rng(options.seed).permutation(sorted(subjects))
-        blocks = np.array_split(order, folds)
+        blocks = [[persons[k] for k in block] for block in np.array_split(np.arange(n), folds)]
         # the rest starts with the block after: each subject takes its turn at inner validation
-        rest = [np.concatenate([*blocks[i + 1 :], *blocks[:i]]) for i in range(folds)]
+        rest = [[person for block in (*blocks[i + 1 :], *blocks[:i]) for person in block] for i in range(folds)]
         parts = [(0, i, parts_in_order(blocks[i], rest[i])) for i in range(folds)]
     return [Fold(repeat, number, seed, splits) for seed in seeds for repeat, number, splits in parts]
+
+
+def _by_set(persons: Sequence[Sequence[str]], sets: Mapping[str, str]) -> list[dict[str, list[str]]]:
+    """Splits that hold each set out in turn. Whoever is in it is not trained on: nights of theirs in other sets are in
+    no part.
+    """
+    names = sorted({*sets.values()})
+    if len(names) < 2:
+        raise UserMistake("--protocol sets: holds out one data set after the other; name several: --dataset_dir A,B")
+    splits = []
+    for name in names:
+        held_out = [[subject for subject in person if sets[subject] == name] for person in persons]
+        rest = [person for person, inside in zip(persons, held_out, strict=True) if not inside]
+        if len(rest) < 2:
+            raise UserMistake(f"--protocol sets: without {name} there are {len(rest)} subjects; 2 are needed to train")
+        splits.append(parts_in_order(held_out, rest))
+    return splits
 
 
 def by_window(nights: Sequence[Night], fold: Fold, folds: int, options: Options) -> dict[str, list[Night]]:

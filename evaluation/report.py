@@ -1,6 +1,6 @@
 """What an evaluation reports: evaluation.json, report.md and plots, of models on nights that were held out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +38,16 @@ from scoring.predictions import PredictedNight, Result, predictions_table
 from scoring.sleep_statistics import bland_altman, error_matrix, hypnograms, sleep_table, whole_epochs
 
 SPREAD = ("accuracy", "kappa", "macro_f1")
+NO_SETS: Mapping[str, str] = {}
 
 
-def report(folder: Path, protocol: dict, results: Sequence[Result], seconds: int = EPOCH_S) -> dict:
+def report(
+    folder: Path,
+    protocol: dict,
+    results: Sequence[Result],
+    seconds: int = EPOCH_S,
+    sets: Mapping[str, str] = NO_SETS,
+) -> dict:
     """Write evaluation.json, report.md and its plots into a folder.
 
     Nights without a scored epoch are left out. NaN is written as null.
@@ -50,6 +57,7 @@ def report(folder: Path, protocol: dict, results: Sequence[Result], seconds: int
         protocol: In plain JSON types, how the nights came to be held out.
         results: The first is the main one, which is drawn in full.
         seconds: Of a stride.
+        sets: {subject: data set}, where there are several.
 
     Returns:
         The content of evaluation.json.
@@ -65,7 +73,7 @@ def report(folder: Path, protocol: dict, results: Sequence[Result], seconds: int
             name = f"{result.architecture} {result.precision}"
             raise UserMistake(f"{name}: none of {len(result.nights)} night(s) has a scored epoch")
         entry = {key: value for key, value in vars(result).items() if key != "nights"}
-        entries.append(entry | figures(nights, seconds))
+        entries.append(entry | figures(nights, seconds) | figures_by_set(nights, sets))
     spread = summary(entries, [confusions(nights, "5") for nights in scored_nights])
     document = plain({"protocol": protocol, "results": entries, "summary": spread})
     captions = draw(folder, results, scored_nights, entries[0], seconds)
@@ -113,6 +121,19 @@ def figures(nights: Sequence[PredictedNight], seconds: int) -> dict[str, Any]:
             "error_matrix": error_matrix(scored, predicted),
         },
     }
+
+
+def figures_by_set(nights: Sequence[PredictedNight], sets: Mapping[str, str]) -> dict[str, Any]:
+    """{"sets": {name: {"nights", "epochs", "scored": `pooled_scores` of all scored epochs}}} of each data set.
+
+    {} where there is one. Arguments as `figures` and `report` have them.
+    """
+    entries = {}
+    for name in sorted({*sets.values()}):
+        if members := [night for night in nights if sets[night.subject] == name]:
+            epochs = int(sum((night.stages >= 0).sum() for night in members))
+            entries[name] = {"nights": len(members), "epochs": epochs, "scored": pooled_scores(members, "all")}
+    return {"sets": entries} if entries else {}
 
 
 def epoch_sets(nights: Sequence[PredictedNight]) -> dict[str, Sequence[PredictedNight]]:

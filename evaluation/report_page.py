@@ -12,6 +12,7 @@ from scoring.sleep_statistics import UNITS
 from scoring.tables import markdown_table, number
 
 TEMPLATES = Path(__file__).parent / "templates"
+FIGURES = ("accuracy", "kappa", "macro_f1")
 
 
 def report_page(document: Mapping[str, Any], plots: Mapping[str, str]) -> str:
@@ -30,6 +31,7 @@ def report_page(document: Mapping[str, Any], plots: Mapping[str, str]) -> str:
         simulated=protocol.get("simulated", False),
         protocol={name: value for name, value in protocol.items() if not isinstance(value, dict | list)},
         results=_results_table(results),
+        sets=_sets_table(results),
         unknown=main.get("unknown_share"),
         spread=_spread_table(several),
         repeats=_repeats_table([group for group in several if group["consistent"] is not None]),
@@ -58,11 +60,25 @@ def _results_table(results: Sequence[Mapping[str, Any]]) -> str:
         five, valid = entry["scored"]["all"]["5"], entry["scored"].get("walch_valid", {}).get("5", {})
         model = [_model_name(entry), entry["seed"], entry["repeat"], len(entry["subjects"]), entry["epochs"]["all"]]
         spread = five["per_subject"]
-        pooled = [_interval(five[name], spread[name]["interval"]) for name in ("accuracy", "kappa", "macro_f1")]
+        pooled = [_interval(five[name], spread[name]["interval"]) for name in FIGURES]
         rem = [number(five[name]["REM"], 2) for name in ("recall", "precision")]
         rows.append([*model, number(five["majority_accuracy"]), *pooled, number(valid.get("kappa")), *rem])
     head = ["model", "seed", "repeat", "nights", "epochs", "largest class", "accuracy", "κ", "macro F1"]
     return markdown_table([*head, "κ, valid epochs", "REM recall", "REM precision"], rows)
+
+
+def _sets_table(results: Sequence[Mapping[str, Any]]) -> str:
+    """Figures of each data set; "" where there is one."""
+    rows = []
+    for entry in results:
+        for name, of_set in entry.get("sets", {}).items():
+            five = of_set["scored"]["5"]
+            spread = five["per_subject"]
+            pooled = [_interval(five[figure], spread[figure]["interval"]) for figure in FIGURES]
+            model = [_model_name(entry), entry["seed"], entry["repeat"], name, of_set["nights"], of_set["epochs"]]
+            rows.append([*model, number(five["majority_accuracy"]), *pooled])
+    head = ["model", "seed", "repeat", "data set", "nights", "epochs", "largest class", "accuracy", "κ", "macro F1"]
+    return markdown_table(head, rows) if rows else ""
 
 
 def _spread_table(summary: Sequence[Mapping[str, Any]]) -> str:
@@ -70,8 +86,7 @@ def _spread_table(summary: Sequence[Mapping[str, Any]]) -> str:
         return f"{number(spread['mean'])} ± {number(spread['sd'])} ({number(spread['min'])} to {number(spread['max'])})"
 
     rows = [
-        [_model_name(group), group["results"], view]
-        + [cell(group[view][name]) for name in ("accuracy", "kappa", "macro_f1")]
+        [_model_name(group), group["results"], view] + [cell(group[view][name]) for name in FIGURES]
         for group in summary
         for view in VIEWS
     ]

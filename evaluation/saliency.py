@@ -15,6 +15,7 @@ from evaluation.saliency_plot import plot_saliency, timed_curves
 from models.trained_run import TrainedRun
 from pipeline.align import Night
 from pipeline.constants import CHANNELS, EPOCH_S, STAGES
+from pipeline.data_sets import Data
 from pipeline.files import write_json
 from pipeline.nights import load_nights
 from pipeline.run_folder import SALIENCY, saliency_plot
@@ -181,7 +182,7 @@ def saliency(
 
 def saliency_of_run(
     run_folder: Path,
-    dataset_dir: Path | None = None,
+    dataset_dir: Data | None = None,
     architectures: Sequence[str] | None = None,
     out: Path | None = None,
     progress: Callable[[str], object] = lambda message: None,
@@ -202,7 +203,7 @@ def saliency_of_run(
         UserMistake: The run lacks an architecture, or no night is left.
     """
     run = TrainedRun(run_folder)
-    folder = Path(dataset_dir or run.dataset_dir)
+    folder = dataset_dir or run.dataset_dir
     out = Path(out or run.path)
     architectures = run.chosen_architectures(architectures)
     nights, _ = load_nights(folder, run.options, run.unseen_subjects(folder))

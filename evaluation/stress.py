@@ -14,6 +14,7 @@ import numpy as np
 from pipeline.align import CHANNELS_OF_SENSOR, Aligner, Night, align, channels_of, extent
 from pipeline.checks import UnusableNight
 from pipeline.constants import STAGES
+from pipeline.data_sets import Data, data_as_json
 from pipeline.degrade import AS_RECORDED, CADENCE, CADENCE_OF_COUNTS, OF_RAW_MOTION, STRESSES, degraded
 from pipeline.errors import UserMistake, one_of
 from pipeline.options import Options
@@ -62,7 +63,7 @@ def chosen_architectures(run: RunFolder, requested: Sequence[str] | None) -> tup
     return run.chosen_architectures(requested or (default,))
 
 
-def held_out_subjects(run: RunFolder, dataset_dir: Path | None) -> list[str]:
+def held_out_subjects(run: RunFolder, dataset_dir: Data | None) -> list[str]:
     """Subjects that a run is tested on: its own held-out ones, or all of another folder that it was not trained on.
 
     Raises:
@@ -118,7 +119,7 @@ def _realigned(recording: Recording, changed: Recording, clean: Night, options: 
 
 
 def count_night(
-    folder: Path, dataset_dir: Path, subject: str, models: Sequence[Model], stresses: Sequence[str], seed: int
+    folder: Path, dataset_dir: Data, subject: str, models: Sequence[Model], stresses: Sequence[str], seed: int
 ) -> dict[tuple[Model, str], NightCounts]:
     """Counts of one held-out night under every stress; one night at a time is in memory.
 
@@ -161,7 +162,7 @@ def count_night(
 
 def stress_test(
     folder: Path,
-    dataset_dir: Path | None = None,
+    dataset_dir: Data | None = None,
     architectures: Sequence[str] | None = None,
     precisions: Sequence[str] = ("float32",),
     stresses: Sequence[str] = tuple(STRESSES),
@@ -216,7 +217,7 @@ def stress_test(
     epochs = pooled(models[0], AS_RECORDED).confusions["5"][0].sum()
     document = {
         "folder": str(folder),
-        "dataset_dir": str(dataset_dir or runs[0].dataset_dir),
+        "dataset_dir": data_as_json(dataset_dir or runs[0].dataset_dir),
         "simulated": bool(dataset_dir and read_origin(dataset_dir).simulated) or any(r.origin.simulated for r in runs),
         "trainings": trainings,
         "nights": tested,
@@ -228,7 +229,7 @@ def stress_test(
     return plain(document)
 
 
-def has_raw_motion(runs: Sequence[RunFolder], dataset_dir: Path | None) -> bool:
+def has_raw_motion(runs: Sequence[RunFolder], dataset_dir: Data | None) -> bool:
     """Whether any night that is tested has raw motion."""
     tested = (
         (dataset_dir or run.dataset_dir, subject) for run in runs for subject in held_out_subjects(run, dataset_dir)
@@ -238,7 +239,7 @@ def has_raw_motion(runs: Sequence[RunFolder], dataset_dir: Path | None) -> bool:
 
 def _count_nights(
     runs: Sequence[RunFolder],
-    dataset_dir: Path | None,
+    dataset_dir: Data | None,
     models: Sequence[Model],
     stresses: Sequence[str],
     seed: int,

@@ -37,10 +37,23 @@ class PredictLateEpochs(keras.callbacks.Callback):
             self.predicted.append(self.model.predict_on_batch(self.batch).astype(np.float32))
 
 
-def fold_members(nights: int, options: Options) -> list[np.ndarray]:
-    """Which nights each inner fold holds out, by the run's seed; every night once."""
-    order = np.random.default_rng([options.seed, nights]).permutation(nights)
-    return np.array_split(order, min(options.inner_folds, nights))
+def fold_members(nights: int, options: Options, people: Sequence[str] | None = None) -> list[np.ndarray]:
+    """Which nights each inner fold holds out, by the run's seed; every night once, those of a person together.
+
+    Args:
+        nights: How many.
+        options: Of the run.
+        people: Whose each night is, [nights]; by default another's each.
+
+    Returns:
+        Indices of the nights of each fold.
+    """
+    whose = np.array(people or range(nights))
+    by_person = [np.flatnonzero(whose == person) for person in dict.fromkeys(whose.tolist())]
+    n = len(by_person)
+    order = np.random.default_rng([options.seed, n]).permutation(n)
+    blocks = np.array_split(order, min(options.inner_folds, n))
+    return [np.concatenate([by_person[i] for i in block]) for block in blocks]
 
 
 def predict_fold(
@@ -77,6 +90,7 @@ def predict_out_of_fold(
     partial: Path,
     choose_epoch: bool = False,
     progress: Callable[[], None] = lambda: None,
+    people: Sequence[str] | None = None,
 ) -> tuple[int, list[np.ndarray]]:
     """Predict every training night by a network that was not trained on it, by the `workers` of the context.
 
@@ -87,11 +101,12 @@ def predict_out_of_fold(
         partial: Where folds are kept until the run is complete.
         choose_epoch: Whether to choose the late epoch of the best kappa over all nights together; else it is the last.
         progress: Called after each fold.
+        people: Whose each night is; by default another's each.
 
     Returns:
         The epoch, from 1, and its probabilities [windows, 5] of each night.
     """
-    folds = fold_members(len(nights), options)
+    folds = fold_members(len(nights), options, people)
     work = ((architecture, nights, members, options, partial) for members in folds)
     by_night: dict[int, np.ndarray] = {}  # night -> [late epochs, windows, 5]
     for members, predicted in zip(folds, in_parallel(predict_fold, work), strict=True):

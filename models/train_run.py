@@ -13,8 +13,10 @@ from models.training import train_network
 from pipeline.align import Night
 from pipeline.augment import night_variants
 from pipeline.coverage import unknown_windows
+from pipeline.data_sets import sets_of
 from pipeline.errors import UserMistake
 from pipeline.files import read_json, write_json
+from pipeline.modality_dropout import channel_choices, only_channels
 from scoring.metrics import scores
 from scoring.predictions import PredictedNight, Result, write_predictions
 
@@ -86,6 +88,7 @@ def choose_by_folds(run: TrainedRun, architecture: str, parts, data, doing: Doin
         run.partial(architecture),
         choose_epoch=not parts["validation"],
         progress=lambda: doing(f"{architecture}: inner folds", run.options.epochs),
+        people=[run.people.get(night.subject, night.subject) for night in nights],
     )
     predicted = [
         PredictedNight(
@@ -113,23 +116,33 @@ def features_of_parts(run: TrainedRun, parts: Mapping[str, Sequence[Night]]) -> 
 
     Returns:
         {"train" and, for inner folds, "inner_variants": per night a list of (features [windows, F], stages [windows]),
-        itself as often as AS_RECORDED asks and then its variants; "inner_validation" and "validation": per night one
-        such pair}.
+        itself as often as AS_RECORDED asks and then its variants, all of them also without the channels that another
+        data set lacks (pipeline.modality_dropout); "inner_validation" and "validation": per night one such pair}.
     """
     sensing = Sensing(run.options, run.channels)
     options = run.options
     varied = [*parts["train"], *(parts["inner_validation"] if options.inner_folds else ())]
     variants = [night_variants(night, options, [options.seed, i], options.variants) for i, night in enumerate(varied)]
+    sets = sets_of(run.dataset_dir, [night.subject for night in varied])
+    choices = channel_choices(varied, sets, run.channels, [night.subject for night in parts["train"]])
+    variants = [  # the last choice, with fewest of the channels, first
+        [only_channels(variant, shown[-1 - k % len(shown)]) for k, variant in enumerate(group)]
+        for group, shown in zip(variants, choices, strict=True)
+    ]
+    lacking = [[only_channels(n, names) for names in shown[1:]] for n, shown in zip(varied, choices, strict=True)]
     nights = [*parts["train"], *parts["inner_validation"], *parts["validation"]]
-    every = [*nights, *(variant for group in variants for variant in group)]
+    every = [*nights, *(night for groups in (variants, lacking) for group in groups for night in group)]
     values, available = sensing.measure_nights(every)  # in one go: nothing passes from night to night
     n_train = len(parts["train"])
     sensing.fit(values[:n_train], available[:n_train])
     run.write_scaler(sensing.feature_names, sensing.scaler)
     pairs = list(zip(sensing.scale_nights(values, available), [night.stages for night in every], strict=True))
     originals, rest = pairs[: len(nights)], iter(pairs[len(nights) :])
+    groups = [[next(rest) for _ in group] for group in variants]
+    recorded = [[originals[i], *(next(rest) for _ in group)] for i, group in enumerate(lacking)]
     copies = max(1, round(options.variants * AS_RECORDED / (1 - AS_RECORDED)))
-    groups = [[originals[i]] * copies + [next(rest) for _ in group] for i, group in enumerate(variants)]
+    # as recorded, each choice of channels as often as the next
+    groups = [one * -(-copies // len(one)) + group for one, group in zip(recorded, groups, strict=True)]
     n_inner = n_train + len(parts["inner_validation"])
     return {
         "train": groups[:n_train],

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from pipeline.constants import ARTIFACTS
+from pipeline.data_sets import DataSets, data_of
 from pipeline.errors import UserMistake
 from pipeline.options import Options
 from pipeline.workers import ALL_CORES, workers
@@ -87,6 +88,14 @@ class OutputFile(NamedPath):
 def _spelt(param: click.Parameter | None) -> str:
     """An option as the user spells it, or an argument as the usage does."""
     return "path" if param is None else param.metavar or param.opts[0]
+
+
+class Folders(NamedPath):
+    """A folder of recordings, or several data sets by comma."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The folder, or the DataSets, that a text names; UserMistake as for `DataSets.of`."""
+        return value if isinstance(value, DataSets) else data_of(str(super().convert(value, param, ctx)))
 
 
 def option(name: str, into: str | None = None, **settings: Any) -> Callable:

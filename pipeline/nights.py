@@ -12,10 +12,11 @@ import numpy as np
 from pipeline.align import Night, align
 from pipeline.checks import SKIPPED, Finding, UnusableNight
 from pipeline.constants import ARTIFACTS, CHANNELS, DEFAULT_CHANNELS
+from pipeline.data_sets import Data, DataSets, located
 from pipeline.errors import UserMistake
 from pipeline.files import reading, write_whole
 from pipeline.options import Options
-from pipeline.recordings import paths, read_recording, subjects
+from pipeline.recordings import in_set, paths, read_recording, subjects
 from pipeline.workers import in_parallel
 
 CACHE = ARTIFACTS / "cache"
@@ -27,12 +28,13 @@ _CODE = b"".join(
 
 
 def cache_path(
-    folder: Path, subject: str, options: Options, want_labels: bool = True, require_labels: bool = True
+    folder: Data, subject: str, options: Options, want_labels: bool = True, require_labels: bool = True
 ) -> Path:
     """Where a night is cached: the name changes with any byte of its files, the options that shape it, or the code.
 
     Args: as `load_night`.
     """
+    folder, subject = located(folder, subject)
     shape = (options.alignment, options.motion_magnitude, options.channels, want_labels, require_labels)
     digest = hashlib.blake2b(_CODE + repr(shape).encode(), digest_size=16)
     for name, path in paths(folder, subject).items():
@@ -43,12 +45,12 @@ def cache_path(
 
 
 def load_night(
-    folder: Path, subject: str, options: Options, want_labels: bool = True, require_labels: bool = True
+    folder: Data, subject: str, options: Options, want_labels: bool = True, require_labels: bool = True
 ) -> tuple[Night | None, list[Finding]]:
     """The windows of one subject's night, from the cache where they are in it.
 
     Args:
-        folder: Of the data set.
+        folder: Of the data set, or several sets.
         subject: Id.
         options: Of the run.
         want_labels: Whether to read the scored stages; without them every window is unscored.
@@ -63,6 +65,9 @@ def load_night(
 
 def _cached_night(cached, folder, subject, options, want_labels, require_labels):
     """As `load_night`, which has found out where the night is cached."""
+    if isinstance(folder, DataSets):
+        night, findings = _cached_night(cached, *located(folder, subject), options, want_labels, require_labels)
+        return night and replace(night, subject=subject), in_set(folder.set_of(subject), findings)
     try:
         return read_night(cached)
     except Exception:  # not there yet, or damaged in any of the ways a zip of arrays can be: made anew below
@@ -130,7 +135,7 @@ class StoredChannels(Mapping[str, np.ndarray]):
 
 
 def stored_night(
-    folder: Path, subject: str, options: Options, require_labels: bool = True
+    folder: Data, subject: str, options: Options, require_labels: bool = True
 ) -> tuple[Night | None, list[Finding]]:
     """As `load_night`, but the channels stay in the cache (StoredChannels)."""
     cached = cache_path(folder, subject, options, require_labels=require_labels)
@@ -141,17 +146,17 @@ def stored_night(
 
 
 def load_nights(
-    folder: Path,
+    folder: Data,
     options: Options,
     requested: Collection[str] | None = None,
     *,
     require_labels: bool = True,
     progress: Callable[[str], object] = lambda subject: None,
 ) -> tuple[list[Night], list[Finding]]:
-    """The usable nights of a folder.
+    """The usable nights of a folder, or of several sets.
 
     Args:
-        folder: Of the data set.
+        folder: Of the data set, or several sets.
         options: Of the run.
         requested: Subjects to load; all by default.
         require_labels: Whether a night without scored stages is unusable.
@@ -162,7 +167,7 @@ def load_nights(
         are asked for.
 
     Raises:
-        UserMistake: There is no usable night, or a requested subject is not in the folder.
+        UserMistake: There is no usable night, in one of several sets, or a requested subject is not in the folder.
     """
     available = subjects(folder)
     absent = sorted(set(requested or ()) - set(available))
@@ -176,13 +181,16 @@ def load_nights(
     loaded = in_parallel(stored_night, work, worth_a_child=uncached > WORTH_A_CHILD)
     nights: list[Night] = []
     findings: list[Finding] = []
+    tried: dict[Path, list[tuple[bool, list[Finding]]]] = {}  # of each folder its nights: usable, and what was wrong
     for subject, (night, findings_of_night) in zip(chosen, loaded, strict=True):
         findings += findings_of_night
         nights += [night] if night else []
+        tried.setdefault(located(folder, subject)[0], []).append((night is not None, findings_of_night))
         progress(subject)
-    if not nights:
-        reason = f": {findings[-1]}" if findings else ""
-        raise UserMistake(f"{folder}: no usable night among {len(chosen)}{reason}")
+    for place, outcomes in tried.items():
+        if not any(usable for usable, _ in outcomes):
+            last = [finding for _, some in outcomes for finding in some][-1:]
+            raise UserMistake(f"{place}: no usable night among {len(outcomes)}" + "".join(f": {f}" for f in last))
     return nights, findings
 
 

@@ -1,8 +1,10 @@
 """Where a data set comes from: a mark that whoever makes the data set leaves in it, and that runs carry on."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pipeline.data_sets import Data, DataSets
 from pipeline.errors import UserMistake
 from pipeline.files import read_json, write_json
 
@@ -66,18 +68,45 @@ def write_origin(folder: Path, origin: Origin) -> None:
     write_json(Path(folder) / MARK, origin.as_dict())
 
 
-def read_origin(folder: Path) -> Origin:
+def read_origins(data: Data) -> dict[str, Origin]:
+    """{name: origin} of several sets, {} of a single folder; UserMistake as for `read_origin`."""
+    return {name: read_origin(path) for name, path in data.folders.items()} if isinstance(data, DataSets) else {}
+
+
+def combined(origins: Sequence[Origin]) -> Origin:
+    """What several data sets are together: simulated if any of them is; of each its licence and what to quote."""
+
+    def joined(texts, separator):
+        return separator.join(dict.fromkeys(text for text in texts if text))
+
+    named = [origin for origin in origins if not origin.unknown]
+    names = [f"{origin.name} {origin.version}".strip() for origin in named]
+    if names and len(named) < len(origins):
+        names.append("nights of unknown origin")
+    return Origin(
+        joined(names, " and ") or UNKNOWN.name,
+        licence=joined((f"{o.name}: {o.licence}" for o in named if o.licence), "; "),
+        attribution=joined((origin.attribution for origin in named), " "),
+        simulated=any(origin.simulated for origin in origins),
+        zone=joined((origin.zone for origin in origins), "; "),
+        converter=joined((origin.converter for origin in origins), "; "),
+    )
+
+
+def read_origin(folder: Data) -> Origin:
     """The origin of a data set.
 
     Args:
-        folder: Of the data set.
+        folder: Of the data set, or several sets.
 
     Returns:
-        What its mark says; UNKNOWN where it has none.
+        What its mark says; UNKNOWN where it has none. Of several sets what `combined` makes of theirs.
 
     Raises:
         UserMistake: The mark cannot be read.
     """
+    if isinstance(folder, DataSets):
+        return combined([*read_origins(folder).values()])
     path = Path(folder) / MARK
     if path.exists():
         return parse_origin(read_json(path), path)

@@ -2,7 +2,8 @@
 
 import csv
 from array import array
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ import pandas as pd
 
 from pipeline.checks import ROW_DROPPED, SCORING, SKIPPED, Finding, UnusableNight, failures, lines_text, repair
 from pipeline.constants import COUNT_S, EPOCH_S, LEAD_S, LEAST_OVERLAP_S, LONGEST_NIGHT_S, STAGE_OF_CODE
+from pipeline.data_sets import Data, DataSets, located
 from pipeline.errors import UserMistake
 from pipeline.guard import FIRST_S, LEAST_SAMPLES, motion_unit_finding
 
@@ -82,15 +84,17 @@ class Recording:
     findings: list[Finding] = field(default_factory=list)
 
 
-def subjects(folder: Path) -> list[str]:
-    """Ids with at least one sensor file, in numerical order.
+def subjects(folder: Data) -> list[str]:
+    """Ids with at least one sensor file, in numerical order; of several sets `<set>.<id>`, set by set.
 
     Args:
-        folder: Of the data set.
+        folder: Of the data set, or several sets.
 
     Raises:
         UserMistake: There is no such folder, or no recording in it.
     """
+    if isinstance(folder, DataSets):
+        return [f"{name}.{subject}" for name, path in folder.folders.items() for subject in subjects(path)]
     folder = Path(folder)
     if not folder.is_dir():
         raise UserMistake(f"{folder}: {'not a folder' if folder.exists() else 'no such folder'}")
@@ -105,16 +109,22 @@ def subjects(folder: Path) -> list[str]:
     return sorted(names, key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name))
 
 
-def paths(folder: Path, subject: str) -> dict[str, Path]:
+def paths(folder: Data, subject: str) -> dict[str, Path]:
     """{sensor or "labels": where the subject's file belongs}."""
+    folder, subject = located(folder, subject)
     return {name: Path(folder) / layout.name(subject) for name, layout in {**LAYOUTS, "labels": LABELS}.items()}
 
 
-def read_recording(folder: Path, subject: str, negative_times: bool = False, want_labels: bool = True) -> Recording:
+def in_set(name: str, findings: Sequence[Finding]) -> list[Finding]:
+    """Findings with their files under the name of a set."""
+    return [replace(finding, file=f"{name}/{finding.file}") for finding in findings]
+
+
+def read_recording(folder: Data, subject: str, negative_times: bool = False, want_labels: bool = True) -> Recording:
     """The recording of one subject, checked and repaired.
 
     Args:
-        folder: Of the data set.
+        folder: Of the data set, or several sets.
         subject: Id.
         negative_times: Whether to take values of the last LEAD_S before t=0, too. Earlier ones are left out: heart
             rate and steps of days before are usual.
@@ -127,6 +137,8 @@ def read_recording(folder: Path, subject: str, negative_times: bool = False, wan
         UnusableNight: With all findings of the night: a file that is there cannot be used, or less than
             LEAST_OVERLAP_S of scored epochs (without labels: of any time) hold heart rate, motion or activity.
     """
+    if isinstance(folder, DataSets):
+        return _of_set(folder, subject, negative_times, want_labels)
     night = Recording(subject)
     try:
         for sensor, layout in LAYOUTS.items():
@@ -149,6 +161,15 @@ def read_recording(folder: Path, subject: str, negative_times: bool = False, wan
     except UnusableNight as unusable:
         raise UnusableNight(*night.findings, *unusable.args) from None
     return night
+
+
+def _of_set(sets, subject, negative_times, want_labels):
+    """`read_recording` of a subject of one of several sets, which its findings name."""
+    try:
+        night = read_recording(*located(sets, subject), negative_times, want_labels)
+    except UnusableNight as unusable:
+        raise UnusableNight(*in_set(sets.set_of(subject), unusable.findings)) from None
+    return replace(night, subject=subject, findings=in_set(sets.set_of(subject), night.findings))
 
 
 def _check_unit(sensor, t, values, subject):

@@ -13,11 +13,12 @@ import pandas as pd
 from pipeline.align import Night
 from pipeline.checks import Finding, write_findings
 from pipeline.constants import ARCHITECTURES
+from pipeline.data_sets import Data, data_as_json, data_from_json, identities, people
 from pipeline.errors import UserMistake, one_of
 from pipeline.files import read_json, reading, write_json, write_whole
 from pipeline.nights import channels_used, read_night, write_night
 from pipeline.options import Options
-from pipeline.origin import SYNTHETIC, UNKNOWN, parse_origin, read_origin
+from pipeline.origin import SYNTHETIC, UNKNOWN, combined, parse_origin, read_origin, read_origins
 from pipeline.recordings import subjects
 from pipeline.versions import commit, package_versions
 
@@ -61,8 +62,10 @@ class RunFolder:
         requested_options: Options of the run as they were asked for.
         options: The same with the channels that the models take, by name.
         channels: Names of the channels that the models take, in order.
-        dataset_dir: Folder of the recordings it was trained on.
-        origin: Where these come from.
+        dataset_dir: Folder of the recordings it was trained on, or several sets.
+        origin: Where these come from; of several sets, what they are together.
+        origins: {set: where its nights come from}; {} of a single folder.
+        people: {subject: person}, as far as they differ.
     """
 
     def __init__(self, path: Path):
@@ -84,12 +87,15 @@ class RunFolder:
         self.channels: tuple[str, ...] = tuple(self.hparams["channels"])
         self.requested_options = Options.of(self.hparams["options"])
         self.options = replace(self.requested_options, channels=self.channels)
-        self.dataset_dir = Path(self.hparams["dataset_dir"])
+        with reading(file):
+            self.dataset_dir = data_from_json(self.hparams["dataset_dir"])
         self.origin = parse_origin(self.hparams.get("origin", UNKNOWN.as_dict()), file)
+        self.origins = {name: parse_origin(mark, file) for name, mark in self.hparams.get("origins", {}).items()}
+        self.people: dict[str, str] = self.hparams.get("people", {})
 
     @classmethod
     def create(
-        cls, path: Path, nights: Sequence[Night], splits: dict[str, list[str]], options: Options, dataset_dir: Path
+        cls, path: Path, nights: Sequence[Night], splits: dict[str, list[str]], options: Options, dataset_dir: Data
     ) -> "RunFolder":
         """Write down what a run is made of: hparams.json, splits.json and the folder of what is under way.
 
@@ -98,7 +104,7 @@ class RunFolder:
             nights: All nights that can be used.
             splits: {"train", "inner_validation", "validation"} -> subjects.
             options: Options of the run.
-            dataset_dir: Folder of the recordings.
+            dataset_dir: Folder of the recordings, or several sets.
 
         Raises:
             UserMistake: No training night has a requested channel; or the folder was begun with another split: nights
@@ -106,19 +112,25 @@ class RunFolder:
         """
         path = Path(path)
         channels = channels_used([night for night in nights if night.subject in splits["train"]], options)
-        origin = read_origin(dataset_dir)
+        origins = read_origins(dataset_dir)
+        origin = combined([*origins.values()]) if origins else read_origin(dataset_dir)
+        persons = people(dataset_dir, [night.subject for night in nights])
         if (path / SPLITS).exists() and read_json(path / SPLITS) != splits:
             raise UserMistake(f"{path}: was begun with other nights or another split; start anew")
         hparams = {
             "options": options.as_dict(),
-            "dataset_dir": str(dataset_dir),
+            "dataset_dir": data_as_json(dataset_dir),
             "channels": channels,
             "origin": origin.as_dict(),
-            "synthetic": origin.name == SYNTHETIC.name,
+            "synthetic": SYNTHETIC.name in {origin.name, *(one.name for one in origins.values())},
             "seed": options.seed,
             "versions": package_versions(),
             "commit": commit(),
         }
+        if origins:
+            hparams["origins"] = {name: one.as_dict() for name, one in origins.items()}
+        if several := {subject: person for subject, person in persons.items() if person != subject}:
+            hparams["people"] = several
         write_json(path / SPLITS, splits)
         (path / PARTIAL).mkdir(exist_ok=True)
         write_json(path / HPARAMS, hparams)
@@ -141,16 +153,23 @@ class RunFolder:
         """Whether no subject was held out."""
         return not self.splits["validation"]
 
-    def parity_subjects(self, folder: Path) -> list[str]:
+    def parity_subjects(self, folder: Data) -> list[str]:
         """Subjects to compare the exported files on: unseen ones, or those of the golden nights where all were seen."""
-        if self.all_trained_on and Path(folder).resolve() == self.dataset_dir.resolve():
+        if self.all_trained_on and folder.resolve() == self.dataset_dir.resolve():
             return [night.subject for night in self.golden_nights()]
         return self.unseen_subjects(folder, "; name some with --nights")
 
-    def unseen_subjects(self, folder: Path, hint: str = "") -> list[str]:
-        """Subjects of a data set that the run was not trained on; UserMistake, with the hint, where there is none."""
-        seen = {*self.splits["train"], *self.splits["inner_validation"]}
-        unseen = [subject for subject in subjects(folder) if subject not in seen]
+    def unseen_subjects(self, folder: Data, hint: str = "") -> list[str]:
+        """Subjects of a data set, or of several, of whom the run was trained on no night.
+
+        Raises:
+            UserMistake: There is none; with the hint.
+        """
+        trained_on = [*self.splits["train"], *self.splits["inner_validation"]]
+        persons = {subject: self.people.get(subject, subject) for subject in trained_on}
+        seen = set().union(*identities(self.dataset_dir, persons, folder).values())
+        given = identities(folder, people(folder, subjects(folder)), self.dataset_dir)
+        unseen = [subject for subject, names in given.items() if not names & seen]
         if not unseen:
             raise UserMistake(f"{folder}: the run was trained on every night in it{hint}")
         return unseen
@@ -342,7 +361,7 @@ class RunFolder:
         """Where `predict` writes by default. names: architecture, precision and operating point, if any."""
         return predictions_of(self.path, *filter(None, names))
 
-    def scores(self, dataset_dir: Path, precision: str) -> Path:
+    def scores(self, dataset_dir: Data, precision: str) -> Path:
         """The folder where `score` writes by default."""
         return self.path / "scores" / f"{dataset_dir.resolve().name}.{precision}"
 

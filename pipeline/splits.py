@@ -1,4 +1,4 @@
-"""Divides the subjects of a run: trained on, inner validation, held out. No subject is ever in two parts."""
+"""Divides the nights of a run by person: trained on, inner validation, held out. No person is ever in two parts."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,51 +8,82 @@ from pipeline.align import Night
 from pipeline.errors import UserMistake
 from pipeline.options import Options
 
-INNER_SHARE = 0.15  # of the subjects that are not held out: inner validation
-LEAST_SUBJECTS = 3  # one for each part
-Subjects = Sequence[str] | np.ndarray
+INNER_SHARE = 0.15  # of the persons that are not held out: inner validation
+LEAST_SUBJECTS = 3  # persons, one for each part
+NOBODY: Mapping[str, str] = {}
 
 
-def split_subjects(subjects: Sequence[str], options: Options) -> dict[str, list[str]]:
-    """Split subjects at random by options.seed; the order in which they come does not matter.
+def persons_in_order(
+    subjects: Sequence[str], seed: int, people: Mapping[str, str] = NOBODY, sets: Mapping[str, str] = NOBODY
+) -> list[list[str]]:
+    """The subjects of each person, the persons in random order; the order in which subjects come does not matter.
+
+    Args:
+        subjects: Ids of the subjects with a usable night.
+        seed: Of the order.
+        people: {subject: person}; a subject that is not in it is a person of its own.
+        sets: {subject: data set}. Each set is spread evenly over the order: any stretch of it has its share of each.
+    """
+    nights: dict[str, list[str]] = {}
+    for subject in sorted(subjects):
+        nights.setdefault(people.get(subject, subject), []).append(subject)
+    rng = np.random.default_rng(seed)
+    order: list[str] = rng.permutation(sorted(nights)).tolist()
+    set_of = {person: sets.get(nights[person][0], "") for person in order}
+    if len(names := sorted({*set_of.values()})) > 1:
+        place: dict[str, float] = {}
+        for name in names:
+            members, start = [person for person in order if set_of[person] == name], rng.random()
+            place |= {person: (start + i) / len(members) for i, person in enumerate(members)}
+        order.sort(key=place.__getitem__)
+    return [nights[person] for person in order]
+
+
+def split_subjects(
+    subjects: Sequence[str], options: Options, people: Mapping[str, str] = NOBODY, sets: Mapping[str, str] = NOBODY
+) -> dict[str, list[str]]:
+    """Split subjects by person at random by options.seed; the order in which they come does not matter.
 
     Args:
         subjects: Ids of the subjects with a usable night.
         options: Of the run; train_split and seed count here.
+        people: As `persons_in_order` takes it.
+        sets: Likewise.
 
     Returns:
-        {"validation", "inner_validation", "train"} -> subjects. `validation` (max(1, n/10 rounded half up) at a
-        train_split of 0.9) is only ever scored; `inner_validation`, taken from the rest, is not trained on
+        {"validation", "inner_validation", "train"} -> subjects. `validation` (of n persons max(1, n/10 rounded half up)
+        at a train_split of 0.9) is only ever scored; `inner_validation`, taken from the rest, is not trained on
         and scored after every epoch.
         Both are empty at a train_split of 1.
 
     Raises:
-        UserMistake: There are fewer than LEAST_SUBJECTS.
+        UserMistake: There are fewer than LEAST_SUBJECTS persons.
     """
-    if len(subjects) < LEAST_SUBJECTS:
+    order = persons_in_order(subjects, options.seed, people, sets)
+    if len(order) < LEAST_SUBJECTS:
         needed = f"at least {LEAST_SUBJECTS} subjects are needed to train and assess"
-        raise UserMistake(f"{len(subjects)} usable night(s): {needed}")
+        persons = f" of {len(order)} person(s)" if len(order) < len(subjects) else ""
+        raise UserMistake(f"{len(subjects)} usable night(s){persons}: {needed}")
     if options.train_split == 1:
         return {"validation": [], "inner_validation": [], "train": sorted(map(str, subjects))}
-    order = np.random.default_rng(options.seed).permutation(sorted(subjects))
     share = len(order) * (1 - options.train_split)
     held_out = min(max(1, int(share + 0.5 + 1e-9)), len(order) - 2)  # 1e-9: 25 x (1 - 0.9) is 2.4999999999999996
     return parts_in_order(order[:held_out], order[held_out:])
 
 
-def parts_in_order(held_out: Subjects, rest: Subjects) -> dict[str, list[str]]:
-    """A split of subjects that are already in random order.
+def parts_in_order(held_out: Sequence[Sequence[str]], rest: Sequence[Sequence[str]]) -> dict[str, list[str]]:
+    """A split of persons that are already in random order.
 
     Args:
-        held_out: The validation subjects.
-        rest: The others; the first INNER_SHARE of them become inner validation subjects.
+        held_out: The subjects of each person to be held out.
+        rest: Of each of the others; the first INNER_SHARE of the persons go to inner validation.
 
     Returns:
         As `split_subjects`, each part sorted.
     """
     inner = max(1, int(len(rest) * INNER_SHARE + 0.5))
     parts = {"validation": held_out, "inner_validation": rest[:inner], "train": rest[inner:]}
-    return {name: sorted(map(str, part)) for name, part in parts.items()}
+    return {name: sorted(subject for person in part for subject in person) for name, part in parts.items()}
 
 
 def nights_by_part(nights: Sequence[Night], splits: Mapping[str, Sequence[str]]) -> dict[str, list[Night]]:

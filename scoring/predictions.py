@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from pipeline.align import Night
 from pipeline.constants import EPOCH_S, STAGES, UNKNOWN
+from pipeline.data_sets import Data, DataSets, located
 from pipeline.errors import UserMistake
 from pipeline.files import write_whole
 
@@ -147,11 +148,11 @@ def weigh_night(night: PredictedNight, weights: ArrayLike) -> PredictedNight:
     return replace(night, probabilities=weigh(night.probabilities, weights))
 
 
-def walch_valid(folder: Path, nights: Iterable[Night]) -> dict[str, np.ndarray]:
+def walch_valid(folder: Data, nights: Iterable[Night]) -> dict[str, np.ndarray]:
     """Read the authors' mask of epochs with both signals.
 
     Args:
-        folder: Of recordings, whose epochs.csv has the mask.
+        folder: Of recordings, whose epochs.csv has the mask; or several sets.
         nights: Of pipeline.align.
 
     Returns:
@@ -161,6 +162,14 @@ def walch_valid(folder: Path, nights: Iterable[Night]) -> dict[str, np.ndarray]:
     Raises:
         UserMistake: The file cannot be read or lacks a column.
     """
+    if isinstance(folder, DataSets):
+        nights = [*nights]
+        covered: dict[str, np.ndarray] = {}
+        for name, place in folder.folders.items():
+            members = [night for night in nights if folder.set_of(night.subject) == name]
+            there = walch_valid(place, [replace(night, subject=located(folder, night.subject)[1]) for night in members])
+            covered |= {f"{name}.{subject}": mask for subject, mask in there.items()}
+        return covered
     path = Path(folder) / "epochs.csv"
     if not path.exists():
         return {}
@@ -168,8 +177,8 @@ def walch_valid(folder: Path, nights: Iterable[Night]) -> dict[str, np.ndarray]:
     t = _numbers(path, table, "t", -np.inf, np.inf, "is no time in seconds")
     _refuse(path, table, "walch_valid", ~table.walch_valid.isin(["0", "1"]), "is neither 0 nor 1")
     valid_times = {subject: set(times) for subject, times in t[table.walch_valid == "1"].groupby(table.subject)}
-    covered = [night for night in nights if (table.subject == night.subject).any()]
-    return {n.subject: np.isin(n.ends - EPOCH_S, list(valid_times.get(n.subject, ()))) for n in covered}
+    masked = [night for night in nights if (table.subject == night.subject).any()]
+    return {n.subject: np.isin(n.ends - EPOCH_S, list(valid_times.get(n.subject, ()))) for n in masked}
 
 
 def _read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:

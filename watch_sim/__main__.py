@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 
 from apps.python.sleep_stager import SimulatedWarning
-from pipeline.command_line import CommaList, NamedPath, OutputFile, models_option, option, progress_bar
+from pipeline.command_line import CommaList, Folders, NamedPath, OutputFile, models_option, option, progress_bar
 from pipeline.constants import ARCHITECTURES, PRECISIONS
+from pipeline.data_sets import Data
 from pipeline.errors import UserMistake, one_of
 
 run_argument = click.argument("run", metavar="RUN", type=NamedPath())
@@ -22,7 +23,7 @@ def main() -> None:
 
 @main.command()
 @run_argument
-@option("dataset_dir", type=Path, default=None, help="Recordings to compare on. [those of the run]")
+@option("dataset_dir", type=Folders(), default=None, help="Recordings to compare on. [those of the run]")
 @option("nights", type=CommaList(), default=None, help="Subjects, by comma. [those the run was not trained on]")
 @models_option("architectures", "all of the run")
 @models_option("precisions", "all in the bundles")
@@ -31,7 +32,7 @@ def main() -> None:
 )
 def parity(
     run: Path,
-    dataset_dir: Path | None,
+    dataset_dir: Data | None,
     nights: tuple[str, ...] | None,
     architectures: tuple[str, ...] | None,
     precisions: tuple[str, ...] | None,
@@ -72,7 +73,7 @@ def parity(
     help="CSV of all nights. [RUN/predictions/<architecture>.<precision>.csv; of a bundle <nights>_stages.csv]",
 )
 @option("bundle", type=Path, default=None, help="The same as MODEL.")
-@option("dataset_dir", type=Path, default=None, help="The same as NIGHTS.")
+@option("dataset_dir", type=Folders(), default=None, help="The same as NIGHTS; or several sets, by comma.")
 def predict(
     places: tuple[Path, ...],
     chosen: tuple[str, ...] | None,
@@ -81,7 +82,7 @@ def predict(
     operating_point: str | None,
     out: Path | None,
     bundle: Path | None,
-    dataset_dir: Path | None,
+    dataset_dir: Data | None,
 ) -> None:
     """Predict the stages of nights: a CSV with a row per window, plots and sleep statistics, for each model.
 
@@ -111,10 +112,10 @@ def predict(
 
 @main.command()
 @run_argument
-@option("dataset_dir", type=Path, default=None, help="Recordings to play. [those of the run]")
+@option("dataset_dir", type=Folders(), default=None, help="Recordings to play. [those of the run]")
 @option("host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @option("port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any that is free.")
-def serve(run: Path, dataset_dir: Path | None, host: str, port: int) -> None:
+def serve(run: Path, dataset_dir: Data | None, host: str, port: int) -> None:
     """Serve a page that plays nights in the browser through the exported files, and an API for programs."""
     from watch_sim.service.app import serve
 

@@ -1,9 +1,11 @@
 """Nights to predict, wherever they are: a data set's, a single recording of one, or a CSV of one's own."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from pipeline.data_sets import Data, DataSets, located
 from pipeline.errors import UserMistake, one_of
 from pipeline.importers.recognise import import_hint
 from pipeline.options import Options
@@ -17,15 +19,17 @@ class NightPlace(NamedTuple):
     Attributes:
         path: Folder of the data set, or a CSV.
         subject: Id of the recording in the data set; "" of a CSV.
+        among_sets: `<set>.<id>`, where there are several; else "".
     """
 
     path: Path
     subject: str
+    among_sets: str = ""
 
     @property
     def name(self) -> str:
         """What the night is called."""
-        return self.subject or self.path.stem
+        return self.among_sets or self.subject or self.path.stem
 
     def read(self, options: Options) -> Recording:
         """The recording, without labels.
@@ -36,23 +40,27 @@ class NightPlace(NamedTuple):
         """
         if not self.subject:
             return read_night_csv(self.path)
-        return read_recording(self.path, self.subject, options.negative_times, want_labels=False)
+        recording = read_recording(self.path, self.subject, options.negative_times, want_labels=False)
+        return replace(recording, subject=self.name)
 
     def files(self) -> list[Path]:
         """The files that it may be read from."""
         return [*paths(self.path, self.subject).values()] if self.subject else [self.path]
 
 
-def find_nights(path: Path, chosen: Sequence[str] | None = None) -> list[NightPlace]:
+def find_nights(path: Data, chosen: Sequence[str] | None = None) -> list[NightPlace]:
     """The nights at a path.
 
     Args:
-        path: Folder of a data set (an import's is one), any file of a recording in one, or a CSV.
+        path: Folder of a data set (an import's is one) or several sets, any file of a recording in one, or a CSV.
         chosen: Subjects of the data set; None for all.
 
     Raises:
         UserMistake: There is none; says how to import what is there instead, if that is known.
     """
+    if isinstance(path, DataSets):
+        names = subjects(path) if chosen is None else one_of("--nights", chosen, subjects(path))
+        return [NightPlace(*located(path, name), name) for name in names]
     path = Path(path)
     if not path.exists():
         raise UserMistake(f"{path}: no such file or folder; expected a data set, a recording of one, or a CSV")

@@ -21,6 +21,7 @@ from models.trained_run import TrainedRun
 from pipeline.align import Aligner, Night, extent
 from pipeline.constants import UNKNOWN
 from pipeline.coverage import unknown_windows
+from pipeline.data_sets import Data
 from pipeline.nights import load_nights
 from pipeline.options import Options
 from pipeline.recordings import read_recording
@@ -133,7 +134,7 @@ def check_step(network, features: Nights, reference: Nights, nights: Sequence[Ni
 
 def check(
     run: TrainedRun,
-    dataset_dir: Path | None = None,
+    dataset_dir: Data | None = None,
     subjects: Sequence[str] | None = None,
     architectures: Sequence[str] | None = None,
     precisions: Sequence[str] | None = None,
@@ -155,7 +156,7 @@ def check(
     Raises:
         UserMistake: A model, a night or a file of the run is missing or damaged.
     """
-    dataset_dir = Path(dataset_dir or run.dataset_dir)
+    dataset_dir = dataset_dir or run.dataset_dir
     architectures = run.chosen_architectures(architectures)
     bundles = {name: run.bundle(name) for name in architectures}
     models = [(name, p) for name, bundle in bundles.items() for p in precisions or read_bundle(bundle).precisions]
@@ -186,7 +187,7 @@ def check(
 
 
 def run_files(
-    run: TrainedRun, dataset_dir: Path, nights: Sequence[Night], models: Sequence[Model], progress: Callable
+    run: TrainedRun, dataset_dir: Data, nights: Sequence[Night], models: Sequence[Model], progress: Callable
 ) -> tuple[dict[Model, Nights], dict[Model, Nights], dict | None]:
     """Run the exported files in both ways, on the pipeline's windows (rung 3) and on sensor events (rung 4).
 

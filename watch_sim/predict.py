@@ -15,6 +15,7 @@ from pipeline.align import extent
 from pipeline.checks import UnusableNight
 from pipeline.command_line import console
 from pipeline.constants import STAGES, UNKNOWN
+from pipeline.data_sets import Data, DataSets
 from pipeline.device_stages import read_device_stages
 from pipeline.errors import UserMistake, one_of
 from pipeline.files import write_whole
@@ -155,7 +156,7 @@ def stage_night(
 
 def predict(
     model: Path,
-    nights: Path,
+    nights: Data,
     architectures: Sequence[str] | None = None,
     precisions: Sequence[str] = ("int8",),
     operating_point: str | None = None,
@@ -221,8 +222,10 @@ def predict(
     return written
 
 
-def default_output(nights: Path, places: Sequence[NightPlace]) -> Path:
+def default_output(nights: Data, places: Sequence[NightPlace]) -> Path:
     """Where the stages of nights go that a bundle predicts: beside the data set, or the CSV."""
+    if isinstance(nights, DataSets):
+        return places[0].path.with_name(f"{nights.name}_stages.csv")
     resolved = Path(nights).resolve()
     if resolved.is_file() and places[0].subject:
         folder, subject = places[0].path.resolve(), places[0].subject

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.constants import CHANNELS, COUNT_S, EPOCH_S, LEAST_OVERLAP_S, MINUTE_S
+from pipeline.data_sets import WEARERS
 from pipeline.device_stages import COLUMNS, FOLDER
 from pipeline.errors import UserMistake
 from pipeline.files import write_json
@@ -19,7 +20,6 @@ from pipeline.recordings import LAYOUTS, SPACING_TOLERANCE, paths
 from pipeline.synthetic import write_acceleration
 
 CONVERTER = "Wristsleep import 1"  # the number goes up when the same export would give other nights
-WEARERS = "wearers.json"  # {night: wearer}, where a wearer may have several nights
 CHANNEL_OF = {"heart_rate": "heart_rate", "motion": "motion_x", "steps": "steps", "activity": "activity"}
 SENSED = ("heart_rate", "motion", "activity")  # sensors that make a night usable
 

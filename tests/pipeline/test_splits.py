@@ -62,7 +62,7 @@ def test_all_subjects_may_be_trained_on(n):
 @pytest.mark.parametrize(("rest", "inner"), [(2, 1), (9, 1), (10, 2), (22, 3), (23, 3), (24, 4)])
 def test_a_share_of_the_rest_in_its_order_becomes_inner_validation(rest, inner):
     subjects = [str(i) for i in range(rest, 0, -1)]
-    parts = parts_in_order(["x", "b"], subjects)
+    parts = parts_in_order([["x"], ["b"]], [[subject] for subject in subjects])
     assert parts == {
         "validation": ["b", "x"],
         "inner_validation": sorted(subjects[:inner]),

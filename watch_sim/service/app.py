@@ -21,6 +21,7 @@ from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from pipeline.align import CHANNELS_OF_SENSOR
 from pipeline.constants import CHANNELS, GRACE_S, LONGEST_NIGHT_S, STAGES
+from pipeline.data_sets import Data
 from pipeline.errors import UserMistake
 from scoring.sleep_statistics import UNITS, hypnogram, sleep_table
 from watch_sim.service import night_files
@@ -39,7 +40,7 @@ CONTENT_POLICY = (  # the browser fetches from this server, or not at all
 )
 
 
-def create_app(run: Path, dataset_dir: Path | None = None, hosts: Sequence[str] = ("*",)) -> FastAPI:
+def create_app(run: Path, dataset_dir: Data | None = None, hosts: Sequence[str] = ("*",)) -> FastAPI:
     """The app of a run folder.
 
     Args:
@@ -229,7 +230,7 @@ def as_json(answer: Answer) -> dict:
     return {"epochs": epochs, "dropped": answer.dropped, "findings": answer.findings}
 
 
-def serve(run: Path, dataset_dir: Path | None, host: str, port: int) -> None:
+def serve(run: Path, dataset_dir: Data | None, host: str, port: int) -> None:
     """Serve a run until interrupted.
 
     Args:

@@ -12,6 +12,7 @@ from export.bundle import read_bundle
 from export.contract_parts import ChannelEntry, OperatingPoint
 from pipeline.constants import LONGEST_NIGHT_S, STAGES
 from pipeline.coverage import Coverage, coverage_of_night
+from pipeline.data_sets import Data
 from pipeline.nights import load_night
 from pipeline.recordings import Recording, paths, subjects
 from pipeline.run_folder import RunFolder
@@ -35,7 +36,7 @@ class ServedRun:
         busy: Held while a model is loaded or a night read, which turns standard error away for a moment.
     """
 
-    def __init__(self, run: Path, dataset_dir: Path | None = None):
+    def __init__(self, run: Path, dataset_dir: Data | None = None):
         """Open a run.
 
         Args:
@@ -50,7 +51,7 @@ class ServedRun:
         self.parts = self.run.part_of_subject
         self.folders = self.run.bundle_folders()
         self.contracts = {name: read_bundle(folder) for name, folder in self.folders.items()}
-        self.dataset_dir = Path(dataset_dir or self.run.dataset_dir)
+        self.dataset_dir = dataset_dir or self.run.dataset_dir
         self.subjects = subjects(self.dataset_dir)
         self.contract = next(iter(self.contracts.values()))
         self.busy = threading.Lock()
