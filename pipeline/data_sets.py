@@ -151,13 +151,13 @@ def _in_set(person: str, name: str, names: Sequence[str] | Mapping[str, Path]) -
 
 
 def identities(data: Data, persons: Mapping[str, str], other: Data) -> dict[str, set[str]]:
-    """Names by which nights can be compared with those of other data: of the night and of the person.
+    """Names by which nights can be compared with those of other data: of the night, and of the person.
 
     Args:
         data: The folder or folders.
         persons: {subject: person}, as `people` returns it.
-        other: What they are compared with. Folders in both have the name that they have there; where both are a single
-            folder, equal ids are equal, too, as the folder may be a copy.
+        other: What they are compared with. A folder that they call by two names has the first of these in both; where
+            both are a single folder, equal ids are equal, too, as the folder may be a copy.
 
     Returns:
         {subject: names}.
@@ -165,7 +165,7 @@ def identities(data: Data, persons: Mapping[str, str], other: Data) -> dict[str,
     theirs = other.folders if isinstance(other, DataSets) else {other.resolve().name: other}
     own = data.folders if isinstance(data, DataSets) else {data.resolve().name: data}
     at = {folder.resolve(): name for name, folder in theirs.items()}
-    called = {name: at.get(folder.resolve(), name) for name, folder in own.items()}
+    called = {name: min(name, at.get(folder.resolve(), name)) for name, folder in own.items()}
 
     def among_sets(text):
         if not isinstance(data, DataSets):

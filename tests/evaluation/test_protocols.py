@@ -88,3 +88,48 @@ def test_by_window_takes_the_inner_share_of_what_is_not_held_out():
     scored = {name: (nights[0].stages >= 0).sum() for name, nights in parts.items()}
     assert scored["validation"] == 5000
     assert scored["inner_validation"] / 15_000 == pytest.approx(INNER_SHARE, abs=0.01)
+
+
+def in_sets(protocol, nights, folds=3, seeds=(0,)):
+    """Folds over nights {subject `<set>.<id>`: person}."""
+    sets = {subject: subject.split(".")[0] for subject in nights}
+    return plan(protocol, [*nights], Options(), 2, folds, seeds, nights, sets)
+
+
+NIGHTS = {f"{name}.{i}": f"{name}.p{i // 2}" for name, n in (("a", 8), ("b", 6), ("c", 3)) for i in range(n)}
+
+
+@pytest.mark.parametrize("protocol", ["holdout", "kfold", "loso", "sets"])
+def test_no_person_is_in_two_parts(protocol):
+    nights = NIGHTS | {"c.2": "a.p0"}  # in two sets
+    for fold in in_sets(protocol, nights):
+        persons = [{nights[s] for s in members} for members in fold.splits.values()]
+        assert all(persons)
+        assert sum(map(len, persons)) == len(set().union(*persons))
+
+
+def test_loso_holds_each_person_out_with_all_nights():
+    held_out = [fold.splits["validation"] for fold in in_sets("loso", NIGHTS)]
+    assert sorted(held_out) == [
+        ["a.0", "a.1"], ["a.2", "a.3"], ["a.4", "a.5"], ["a.6", "a.7"], ["b.0", "b.1"], ["b.2", "b.3"],
+        ["b.4", "b.5"], ["c.0", "c.1"], ["c.2"],
+    ]  # fmt: skip
+
+
+def test_each_set_is_held_out_in_turn_and_whoever_is_in_it_not_trained_on():
+    nights = NIGHTS | {"c.2": "a.p0"}
+    folds = in_sets("sets", nights, seeds=(0, 5))
+    assert [fold.number for fold in folds] == [0, 1, 2] * 2
+    for fold, name in zip(folds, "abcabc", strict=True):
+        assert fold.splits["validation"] == sorted(s for s in nights if s[0] == name)
+        rest = {*fold.splits["train"], *fold.splits["inner_validation"]}
+        expected = {s for s in nights if s[0] != name}
+        assert rest == expected - {"a": {"c.2"}, "b": set(), "c": {"a.0", "a.1"}}[name]
+
+
+def test_one_set_cannot_be_held_out():
+    for sets in ({}, dict.fromkeys(named(5), "a")):
+        with pytest.raises(UserMistake, match="--protocol sets: holds out one data set after the other; name several"):
+            plan("sets", named(5), Options(), 1, 2, (0,), sets=sets)
+    with pytest.raises(UserMistake, match="without a there are 1 subjects; 2 are needed"):
+        in_sets("sets", {"a.1": "a.1", "a.2": "a.2", "b.1": "b.1", "b.2": "b.1"})

@@ -172,3 +172,14 @@ def test_the_epoch_is_the_late_one_of_the_best_kappa_over_all_nights_together(tm
 
 def test_where_nights_are_held_out_the_last_epoch_is_taken(kept):
     assert kept[1] == OPTIONS.epochs
+
+
+def test_nights_of_a_person_are_in_one_fold():
+    people = ["a", "b", "a", "c", "d", "b", "a"]
+    folds = fold_members(len(people), Options(inner_folds=3), people)
+    assert sorted(np.concatenate(folds)) == [*range(len(people))]
+    persons = [{people[i] for i in fold} for fold in folds]
+    assert sorted(map(len, persons)) == [1, 1, 2]
+    assert set().union(*persons) == {*people}
+    same = fold_members(7, Options(), [*"tuvwxyz"])
+    assert all(np.array_equal(a, b) for a, b in zip(same, fold_members(7, Options()), strict=True))

@@ -4,8 +4,20 @@ import json
 
 import pytest
 
+from pipeline.data_sets import DataSets
 from pipeline.errors import UserMistake
-from pipeline.origin import MARK, SLEEP_ACCEL, SURROGATE, SYNTHETIC, UNKNOWN, Origin, read_origin, write_origin
+from pipeline.origin import (
+    MARK,
+    SLEEP_ACCEL,
+    SURROGATE,
+    SYNTHETIC,
+    UNKNOWN,
+    Origin,
+    combined,
+    read_origin,
+    read_origins,
+    write_origin,
+)
 from pipeline.synthetic import MARK as SYNTHETIC_MARK
 from pipeline.synthetic import synthesize
 
@@ -77,3 +89,25 @@ def test_zone_and_converter_are_kept_and_left_out_of_marks_that_have_none(tmp_pa
 def test_fields_that_are_left_out_have_their_defaults(tmp_path):
     (tmp_path / MARK).write_text('{"name": "mine"}')
     assert read_origin(tmp_path) == Origin("mine")
+
+
+def test_several_sets_are_simulated_if_one_is_and_all_are_quoted():
+    mine, other = Origin("mine", "2", "CC BY", "Me.", zone="UTC"), Origin(attribution="", zone="UTC")
+    both = combined([SLEEP_ACCEL, mine])
+    assert both.name == "sleep-accel 1.0.0 and mine 2"
+    assert both.licence == f"sleep-accel: {SLEEP_ACCEL.licence}; mine: CC BY"
+    assert both.attribution == f"{SLEEP_ACCEL.attribution} Me."
+    assert (both.simulated, both.zone) == (False, "UTC")
+    assert combined([mine, SURROGATE]).simulated
+    assert combined([other, mine, mine]).name == "mine 2 and nights of unknown origin"
+    assert combined([UNKNOWN, other]).unknown
+
+
+def test_the_mark_of_each_set_is_read(tmp_path):
+    for name, origin in (("a", SYNTHETIC), ("b", SLEEP_ACCEL)):
+        (tmp_path / name).mkdir()
+        write_origin(tmp_path / name, origin)
+    sets = DataSets.of([tmp_path / "b", tmp_path / "a"])
+    assert read_origins(sets) == {"a": SYNTHETIC, "b": SLEEP_ACCEL}
+    assert read_origins(tmp_path / "a") == {}
+    assert read_origin(sets) == combined([SYNTHETIC, SLEEP_ACCEL])

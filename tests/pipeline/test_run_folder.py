@@ -4,6 +4,7 @@ import ast
 import json
 import os
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pytest
 from pipeline.align import Night
 from pipeline.checks import Finding
 from pipeline.constants import ARCHITECTURES
+from pipeline.data_sets import data_of
 from pipeline.errors import UserMistake
 from pipeline.nights import write_night
 from pipeline.options import Options
@@ -364,3 +366,64 @@ def test_architectures_are_those_requested_of_the_run(run):
     assert run.chosen_architectures(["lstm"]) == ("lstm",)
     with pytest.raises(UserMistake, match="--architectures: rnn; choose from gru, lstm"):
         run.chosen_architectures(["rnn"])
+
+
+class TestSeveralDataSets:
+    """Two sets, a and b, each with subjects 1 to 4."""
+
+    @pytest.fixture
+    def sets(self, tmp_path, data):
+        for name in "ab":
+            shutil.copytree(data, tmp_path / name)
+        write_origin(tmp_path / "a", SLEEP_ACCEL)
+        write_origin(tmp_path / "b", SYNTHETIC)
+        return data_of(f"{tmp_path / 'a'},{tmp_path / 'b'}")
+
+    @pytest.fixture
+    def run(self, tmp_path, sets):
+        (tmp_path / "b" / "wearers.json").write_text('{"1": "ann", "2": "ann", "3": "a.4"}')
+        splits = {"validation": ["b.1", "b.2"], "inner_validation": ["a.3"], "train": ["a.1", "a.4", "b.3"]}
+        nights = [night(subject) for part in splits.values() for subject in part]
+        return RunFolder.create(tmp_path / "run", nights, splits, OPTIONS, sets)
+
+    def test_sets_origins_and_persons_are_kept(self, run, sets):
+        again = RunFolder(run.path)
+        assert again.dataset_dir == sets
+        assert again.origins == {"a": SLEEP_ACCEL, "b": SYNTHETIC}
+        assert again.origin.simulated
+        assert again.hparams["synthetic"] is True
+        assert again.origin.name == "sleep-accel 1.0.0 and synthetic"
+        assert again.origin.licence == f"sleep-accel: {SLEEP_ACCEL.licence}"
+        assert again.people == {"b.1": "b.ann", "b.2": "b.ann", "b.3": "a.4"}
+        assert run.scores(sets, "int8") == run.path / "scores" / "a+b.int8"
+
+    def test_a_single_folder_leaves_no_trace_of_sets(self, tmp_path, data):
+        run = RunFolder.create(tmp_path / "run", NIGHTS, SPLITS, OPTIONS, data)
+        assert (run.origins, run.people) == ({}, {})
+
+    def test_nobody_trained_on_is_unseen_in_any_set(self, run, sets, tmp_path):
+        assert run.unseen_subjects(sets) == ["a.2", "b.1", "b.2", "b.4"]
+        assert run.unseen_subjects(sets.folders["a"]) == ["2"]
+        assert run.unseen_subjects(sets.folders["b"]) == ["1", "2", "4"]
+        (tmp_path / "c" / "counts").mkdir(parents=True)
+        for subject in ("1", "7", "8"):
+            (tmp_path / "c" / "counts" / f"{subject}_counts.txt").touch()
+        (tmp_path / "c" / "wearers.json").write_text('{"7": "a.4", "8": "b.ann"}')
+        assert run.unseen_subjects(tmp_path / "c") == ["1", "8"]
+        assert run.unseen_subjects(data_of(f"{tmp_path / 'c'},{sets.folders['a']}")) == ["a.2", "c.1", "c.8"]
+
+    def test_persons_count_in_a_single_folder_too(self, run, sets, tmp_path):
+        b = sets.folders["b"]
+        alone = RunFolder.create(
+            tmp_path / "alone", NIGHTS, {"validation": ["3"], "inner_validation": ["4"], "train": ["1"]}, OPTIONS, b
+        )
+        assert alone.people == {"1": "ann", "2": "ann", "3": "a.4"}
+        assert alone.unseen_subjects(b) == ["3"]  # 2 is the person of 1
+        assert alone.unseen_subjects(sets) == ["a.1", "a.2", "a.3", "a.4", "b.3"]
+
+
+def test_a_data_set_of_another_form_in_the_file_is_a_mistake(tmp_path):
+    content = {"options": {}, "dataset_dir": ["a", "b"], "channels": []}
+    (tmp_path / "hparams.json").write_text(json.dumps(content))
+    with pytest.raises(UserMistake, match=r"hparams\.json: damaged"):
+        RunFolder(tmp_path)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pipeline.align import Night
 from pipeline.errors import UserMistake
 from pipeline.options import Options
-from pipeline.splits import nights_by_part, parts_in_order, split_subjects
+from pipeline.splits import nights_by_part, parts_in_order, persons_in_order, split_subjects
 
 any_split = st.integers(3, 300), st.integers(0, 2**32 - 1)
 
@@ -78,3 +78,37 @@ def test_nights_come_to_the_part_of_their_subject_in_their_order():
         "inner_validation": ["2"],
         "validation": [],
     }
+
+
+PERSONS = st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 30)), min_size=3, max_size=60)
+
+
+@given(PERSONS, st.integers(0, 1000), st.sampled_from([0.5, 0.9]))
+def test_nights_of_a_person_are_in_one_part(nights, seed, share):
+    """Drawn are (set, person) of each night."""
+    people = {f"{name}.{i}": f"{name}.p{person}" for i, (name, person) in enumerate(nights)}
+    sets = {subject: subject[0] for subject in people}
+    options = Options(seed=seed, train_split=share)
+    if len({*people.values()}) < 3:
+        with pytest.raises(UserMistake, match="at least 3 subjects are needed"):
+            split_subjects([*people], options, people, sets)
+        return
+    splits = split_subjects([*people], options, people, sets)
+    assert sorted(s for part in splits.values() for s in part) == sorted(people)
+    persons = {part: {people[s] for s in members} for part, members in splits.items()}
+    assert all(persons.values())
+    assert sum(map(len, persons.values())) == len({*people.values()})
+
+
+@given(st.integers(1, 20), st.integers(1, 20), st.integers(0, 1000))
+def test_any_stretch_of_the_order_has_its_share_of_each_set(a, b, seed):
+    sets = {f"{name}.{i}": name for name, n in (("a", a), ("b", b)) for i in range(n)}
+    order = [sets[subject] for (subject,) in persons_in_order([*sets], seed, sets=sets)]
+    for k in range(a + b + 1):
+        assert abs(order[:k].count("a") - k * a / (a + b)) <= 1.5
+
+
+def test_persons_and_sets_of_one_night_and_name_change_nothing():
+    subjects = [f"s{i}" for i in range(25)]
+    alone = split_subjects(subjects, Options(seed=3))
+    assert split_subjects(subjects, Options(seed=3), {s: s for s in subjects}, dict.fromkeys(subjects, "a")) == alone
