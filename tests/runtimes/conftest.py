@@ -4,9 +4,12 @@
 RUN=<run folder> tests its bundles in place of those of a run made here; MATRIX=<file> writes the table there.
 """
 
+import json
 import mimetypes
 import os
+import re
 import shutil
+import subprocess
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +17,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from matrix import FOUND, REFUSED, table
+from on_page import ready
 from places import LIBRARY, LITERT, ROOT, VENVS, absent
 
 from pipeline.constants import ARCHITECTURES
@@ -85,6 +89,60 @@ def browser():
         browser = driver.chromium.launch(executable_path=chromium, args=FLAGS)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def address(bundles):
+    """Where the command serves the run."""
+    command = [sys.executable, "-u", "-m", "watch_sim", "serve", bundles.parent, "--port", "0"]
+    server = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        yield re.search(r"http://[\d.:]+/", server.stdout.readline()).group()
+    finally:
+        server.terminate()
+        server.wait()
+
+
+@pytest.fixture(scope="module")
+def data(bundles):
+    """Folder of the run's nights."""
+    return json.loads((bundles.parent / "hparams.json").read_text())["dataset_dir"]
+
+
+@pytest.fixture(scope="module")
+def held_out(bundles):
+    """A night that the run was not trained on."""
+    return json.loads((bundles.parent / "splits.json").read_text())["validation"][0]
+
+
+@pytest.fixture
+def open_call(browser, address):
+    """Opens the page in a window of its own; gives it when it shows a night. Fails the test on an error on the page's
+    console, and on a request that does not go to the page's own server.
+    """
+    contexts, wrong = [], []
+
+    def open_page(query="", **settings):
+        context = browser.new_context(timezone_id="America/New_York", **settings)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: wrong.append(message.text) if message.type == "error" else None)
+        page.on("pageerror", lambda error: wrong.append(str(error)))
+        page.on("request", lambda r: None if r.url.startswith((address, "blob:", "data:")) else wrong.append(r.url))
+        page.goto(address + query)
+        return ready(page)
+
+    open_page.expected = ""
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert [each for each in wrong if not open_page.expected or open_page.expected not in each] == []
+
+
+@pytest.fixture
+def page(open_call):
+    """The page, when it shows a night."""
+    return open_call()
 
 
 @contextmanager

@@ -1,35 +1,34 @@
 // What can be chosen: nights, and for the model and the one compared with it architecture, precision, operating point.
 
+import { architectureName, modelName, PARTS, pointName, precisionName } from "./names.js";
 import { element, fill } from "./panel.js";
 
-const PARTS = { // what the run used a night for
-  validation: "Held out", null: "Not in the run", inner_validation: "Chose the epoch", train: "Trained on",
-};
 const USUAL = "int8";
+const EVEN = 1.01; // weights that differ by less change nothing
 const nights = document.getElementById("night");
 let bundles = [];
 
 const choice = (which, name) => document.querySelector(`#${which} [name="${name}"]`);
 const bundle = (which) => bundles.find(({ architecture }) => architecture === choice(which, "architecture").value);
 
-/** The choice for "model" or "other": {architecture, precision, point, weights, bytes}, "" or null for none. */
+/** The choice for "model" or "other": {architecture, precision, point, weights, bytes, name}, "" or null for none. */
 export function chosen(which) {
   const value = (name) => choice(which, name).value;
   const [architecture, precision, point] = ["architecture", "precision", "point"].map(value);
   const weights = bundle(which)?.operating_points[point]?.weights ?? null;
-  return { architecture, precision, point, weights, bytes: bundle(which)?.precisions[precision] };
+  const name = architecture ? modelName({ architecture, precision, point }) : "None";
+  return { architecture, precision, point, weights, bytes: bundle(which)?.precisions[precision], name };
 }
 
 /** Fill the lists. open(which) is called where another file is chosen, weigh(which) for another operating point. */
-export function prepare(models, data, open, weigh) {
+export function prepare(models, offered, open, weigh) {
   bundles = models;
   const groups = Object.entries(PARTS).map(([part, words]) => [
-    words,
-    data.filter((night) => String(night.part) === part).map(({ id }) => [id, `${id} · ${words.toLowerCase()}`]),
+    words, offered.filter((night) => String(night.part) === part).map(({ id, labels }) => [id, labels ? id : `${id}, not scored`]),
   ]);
   fill(nights, groups.filter(([, members]) => members.length));
   for (const which of ["model", "other"]) {
-    const names = bundles.map(({ architecture }) => [architecture, architecture]);
+    const names = bundles.map(({ architecture }) => [architecture, architectureName(architecture)]);
     fill(choice(which, "architecture"), which === "other" ? [["", "None"], ...names] : names);
     fillRest(which);
     choice(which, "architecture").addEventListener("change", () => {
@@ -41,19 +40,48 @@ export function prepare(models, data, open, weigh) {
   }
 }
 
+/** Choose a model by its names; those that there are not stay as they are. */
+export function choose(which, { architecture, precision, point }) {
+  if (set(choice(which, "architecture"), architecture)) fillRest(which);
+  set(choice(which, "precision"), precision);
+  set(choice(which, "point"), point);
+}
+
+function set(select, value) {
+  const found = value && [...select.options].some((option) => option.value === value);
+  if (found) select.value = value;
+  return found;
+}
+
 /** Precisions and operating points of the chosen architecture; the chosen precision stays if it has it. */
 function fillRest(which) {
   const { precisions = {}, operating_points: points = {} } = bundle(which) ?? {};
   const precision = [choice(which, "precision").value, USUAL].find((name) => name in precisions);
-  fill(choice(which, "precision"), Object.keys(precisions).map((name) => [name, name]));
+  fill(choice(which, "precision"), Object.keys(precisions).map((name) => [name, precisionName(name)]));
   if (precision) choice(which, "precision").value = precision;
-  fill(choice(which, "point"), [["", "default"], ...Object.keys(points).map((name) => [name, name])]);
-  for (const name of ["precision", "point"]) choice(which, name).disabled = !bundle(which);
+  const useful = Object.keys(points).filter((name) => Math.max(...points[name].weights) / Math.min(...points[name].weights) > EVEN);
+  fill(choice(which, "point"), [["", "default"], ...useful.map((name) => [name, pointName(name)])]);
+  for (const name of ["precision", "point"]) choice(which, name).closest("label").hidden = !bundle(which);
+  if (!useful.length) choice(which, "point").closest("label").hidden = true;
 }
 
-/** Show the user's own night as the chosen one. */
-export function addOwn(name) {
-  nights.querySelector("[value='']")?.remove();
-  nights.prepend(element("option", { value: "" }, name));
-  nights.value = "";
+/** Name κ of a night beside it; null takes those of all nights away. */
+export function label(id, kappa) {
+  for (const option of nights.querySelectorAll("optgroup option")) {
+    if (kappa === null) option.textContent = option.textContent.replace(/, Cohen's κ .*/, "");
+    else if (option.value === id) option.textContent = `${id}, Cohen's κ ${kappa.toFixed(2)}`;
+  }
 }
+
+/** Offer the user's own nights, by their names, and choose the first. */
+export function addOwn(names) {
+  for (const name of names) {
+    const value = `own:${name}`;
+    nights.querySelector(`[value="${CSS.escape(value)}"]`)?.remove();
+  }
+  nights.prepend(...names.map((name) => element("option", { value: `own:${name}` }, name)));
+  nights.value = `own:${names[0]}`;
+}
+
+/** Choose a night of the service; false where there is none of this name. */
+export const chooseNight = (id) => Boolean(set(nights, id));

@@ -1,93 +1,131 @@
-// Reads the user's own night: CSV with a line of column names, time and heart_rate, activity or both.
+// Reads a CSV of any app, as `python -m pipeline import csv` does: the first line names the columns.
 
-const COLUMNS = ["time", "heart_rate", "activity"];
-const ISO = /^(\d{4})-(\d\d)-(\d\d)[T ](\d\d):(\d\d)(?::(\d\d(?:\.\d+)?))?\s*(Z|[+-]\d\d:?\d\d)?$/;
+import { eachLine, median, Series } from "./series.js";
+
+const NAMES = { // meaning: names of a column without case, units and punctuation
+  time: ["time", "timestamp", "t", "datetime", "unix", "unixtime", "unixtimestamp", "date", "secondselapsed", "elapsed",
+    "elapsedtime", "seconds", "startdate"],
+  heart_rate: ["heartrate", "bpm", "hr", "pulse", "heartratebpm", "heartratevalue"],
+  x: ["x", "accx", "accelx", "accelerationx", "accelerometerx", "ax", "motionx", "xaxis"],
+  y: ["y", "accy", "accely", "accelerationy", "accelerometery", "ay", "motiony", "yaxis"],
+  z: ["z", "accz", "accelz", "accelerationz", "accelerometerz", "az", "motionz", "zaxis"],
+  activity: ["activity", "activitycount", "activitycounts", "counts", "count"],
+  steps: ["steps", "stepcount", "step"],
+};
+const SENSORS = { heart_rate: ["heart_rate"], motion: ["x", "y", "z"], activity: ["activity"], steps: ["steps"] };
+const EXPECTED = "expected a line of names such as time,heart_rate,x,y,z,activity,steps";
+const TIMES = "expected Unix seconds or milliseconds, seconds from the start, or like 2026-01-31T23:10:00";
+const UNIX = [[1e17, 1e9], [1e14, 1e6], [1e11, 1e3], [1e8, 1]]; // least value, and how many a second
+const ISO = /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d(?:\.\d+)?))?\s*(Z|[+-]\d\d:?\d\d)?)?$/;
+const ABSENT = /^(nan|na|null|none)?$/i; // of a value
+const UNITS = [["g", 1], ["m/s²", 9.80665], ["1/64 g", 64], ["milli-g", 1000]]; // and how many are a g
 
 /**
- * The text of a file, within the limits of the catalog -> {events: [[sensor, t, value]], end, clock, ignored}.
+ * A file -> {name, kind, samples: {sensor: Series}, offsets: [[t, s ahead of UTC]], notes}.
  *
- * t: s from the first line. end: s of the last. clock: {local: "2026-01-31T23:10:00", offset: "+01:00" or ""} of the
- * first line where times are ISO 8601, else null. ignored: values out of range, which count as not sensed.
+ * kind: "unix" (times are Unix s), "local" (wall-clock s since 1970) or "start" (s from any start). offsets: where the
+ * one written beside the times changes. gravity: g, between which the median magnitude of acceleration lies.
  * Throws an Error that names line and field.
  */
-export function parse(text, { sensors, longest_night_seconds: longest }) {
-  const lines = text.replace(/^\uFEFF/, "").split(/\r\n|\n|\r/);
-  const names = lines[0].split(",").map((name) => unquoted(name).toLowerCase());
-  checkNames(names);
-  const night = { events: [], end: 0, clock: null, ignored: 0 };
-  let first = null, last = -Infinity, iso = null;
-  for (let i = 1; i < lines.length; i++) {
-    if (!lines[i].trim()) continue;
-    const line = i + 1, fields = lines[i].split(",").map(unquoted);
-    if (fields.length !== names.length) {
-      throw new Error(`line ${line}: ${fields.length} fields, but the first line names ${names.length}`);
+export async function readCsv(file, gravity) {
+  const samples = {}, offsets = [], unreadable = { n: 0, first: null };
+  let columns = null, separator = ",", numeric = null, lines = 0;
+  const text = (fields, meaning) => unquoted(fields[columns.found[meaning]] ?? "");
+  const number = (field) => Number(separator === ";" ? field.replace(",", ".") : field);
+  const leaveOut = (what) => {
+    unreadable.n++;
+    unreadable.first ??= what;
+  };
+  await eachLine(file, (line, i) => {
+    if (!columns) {
+      if (!line.trim()) return;
+      separator = [";", "\t", ","].reduce((a, b) => (line.split(b).length > line.split(a).length ? b : a));
+      columns = columnsOf(line.replace(/^\uFEFF/, "").split(separator).map(unquoted));
+      return;
     }
-    const row = Object.fromEntries(names.map((name, k) => [name, fields[k]]));
-    const time = timeOf(row.time, line);
-    if (iso !== null && iso !== Boolean(time.clock)) {
-      throw new Error(`line ${line}, time: “${row.time}”; seconds and ISO 8601 are mixed`);
+    if (!line.trim()) return;
+    lines++;
+    const fields = line.split(separator), written = text(fields, "time");
+    const time = timeOf(written, number);
+    if (!time) return leaveOut(`line ${i}, time: “${written.slice(0, 40)}”; ${TIMES}`);
+    numeric ??= !time.iso;
+    if (numeric === time.iso) throw new Error(`line ${i}, time: “${written.slice(0, 40)}”; numbers and dates are mixed`);
+    if (time.offset !== undefined && time.offset !== offsets.at(-1)?.[1]) offsets.push([time.t, time.offset]);
+    for (const [sensor, meanings] of Object.entries(SENSORS)) {
+      if (!meanings.every((meaning) => meaning in columns.found)) continue;
+      const texts = meanings.map((meaning) => text(fields, meaning));
+      if (texts.some((each) => ABSENT.test(each))) continue; // not sensed
+      const values = texts.map(number);
+      if (values.every(Number.isFinite)) (samples[sensor] ??= new Series(values.length)).push(time.t, ...values);
+      else leaveOut(`line ${i}, ${sensor}: “${texts.join(" ").slice(0, 40)}” is not a number`);
     }
-    if (first === null) {
-      [first, iso, night.clock] = [time.clock || time.t > longest ? time.t : 0, Boolean(time.clock), time.clock];
-    }
-    const t = time.t - first;
-    if (t < last) throw new Error(`line ${line}, time: “${row.time}” is earlier than the line before`);
-    if (t < 0) throw new Error(`line ${line}, time: “${row.time}” is before the start of the night, 0`);
-    if (t > longest) {
-      throw new Error(`line ${line}, time: “${row.time}” is more than ${longest / 3600} hours after the first`);
-    }
-    last = night.end = t;
-    for (const sensor of COLUMNS.slice(1)) {
-      if (!row[sensor]) continue; // not sensed
-      const value = numberOf(row[sensor], line, sensor);
-      const [low, high] = sensors[sensor].range;
-      if (low <= value && value <= high) night.events.push([sensor, t, value]);
-      else night.ignored++;
-    }
-  }
-  if (!night.events.length) throw new Error("the file holds no value of heart_rate or activity");
-  return night;
+  });
+  if (!columns) throw new Error(`the file is empty; ${EXPECTED}`);
+  if (unreadable.n > lines / 2) throw new Error(unreadable.first);
+  if (!Object.keys(samples).length) throw new Error(unreadable.first ?? "no value below the line of names");
+  const notes = columns.ignored.length ? [`Ignored columns: ${columns.ignored.join(", ")}.`] : [];
+  if (unreadable.n) notes.push(`Left out ${unreadable.n} unreadable values, the first in ${unreadable.first}.`);
+  const longest = Object.values(samples).reduce((a, b) => (a.length >= b.length ? a : b));
+  const middle = Math.abs(longest.t[longest.length >> 1]);
+  const scale = numeric ? UNIX.find(([least]) => middle >= least)?.[1] : 1;
+  const kind = numeric ? (scale ? "unix" : "start") : offsets.length ? "unix" : "local";
+  for (const sensor in samples) samples[sensor] = samples[sensor].map((t) => t / (scale ?? 1));
+  if (samples.motion) inG(samples, gravity, notes);
+  return { name: file.name, kind, samples, offsets, notes };
 }
 
-function checkNames(names) {
-  for (const name of names) {
-    if (!COLUMNS.includes(name)) {
-      throw new Error(`line 1: column “${name.slice(0, 40)}” is unknown; expected ${COLUMNS.join(", ")}`);
-    }
+/** {found: {meaning: number of its column}, ignored: names}. */
+function columnsOf(names) {
+  const plain = names.map((name) => name.toLowerCase().replace(/[([].*?[)\]]/g, "").replace(/[^a-z0-9]/g, ""));
+  const found = {};
+  for (const [meaning, spellings] of Object.entries(NAMES)) {
+    const spelling = spellings.find((name) => plain.includes(name));
+    if (spelling) found[meaning] = plain.indexOf(spelling);
   }
-  if (new Set(names).size < names.length) throw new Error("line 1: a column is named twice");
-  if (!names.includes("time") || names.length < 2) {
-    throw new Error(`line 1: ${names.includes("time") ? "heart_rate or activity" : "time"} is missing`);
+  const usable = Object.values(SENSORS).filter((meanings) => meanings.every((meaning) => meaning in found)).flat();
+  if (!("time" in found) || !usable.length) {
+    const lacking = "time" in found ? "of a sensor" : "of times";
+    throw new Error(`line 1: no column ${lacking} among “${names.join(", ").slice(0, 80)}”; ${EXPECTED}`);
   }
+  const used = ["time", ...usable].map((meaning) => found[meaning]);
+  return { found, ignored: names.filter((name, i) => name && !used.includes(i)) };
 }
 
 function unquoted(field) {
-  return field.trim().replace(/^"(.*)"$/, "$1").trim();
+  const text = field.trim();
+  return text[0] === '"' ? text.replace(/^"(.*)"$/, "$1").trim() : text;
 }
 
-function numberOf(text, line, field) {
-  const value = /^[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) ? Number(text) : NaN;
-  if (!Number.isFinite(value)) throw new Error(`line ${line}, ${field}: “${text.slice(0, 40)}” is not a number`);
-  return value;
-}
-
-/** {t in s, clock: null or the local clock of an ISO 8601 time}. */
-function timeOf(text, line) {
+/** {t in s or as the number stands, iso, offset in s where one is written}; null where a text is no time. */
+function timeOf(text, number) {
   const parts = ISO.exec(text);
   if (!parts) {
-    if (/^\d+-|^\d+:/.test(text) || !text) {
-      throw new Error(`line ${line}, time: “${text.slice(0, 40)}” is neither seconds nor like 2026-01-31T23:10:00`);
-    }
-    return { t: numberOf(text, line, "time"), clock: null };
+    const t = text ? number(text) : NaN;
+    return Number.isFinite(t) ? { t, iso: false } : null;
   }
-  const [, year, month, day, hour, minute, second = "0", zone = ""] = parts;
-  const offset = zone.length === 5 ? `${zone.slice(0, 3)}:${zone.slice(3)}` : zone.replace("Z", "+00:00");
-  const local = Date.UTC(year, month - 1, day, hour, minute) / 1000;
-  const date = new Date(local * 1000).toISOString().slice(0, 16);
-  if (date !== `${year}-${month}-${day}T${hour}:${minute}` || Number(second) >= 60) {
-    throw new Error(`line ${line}, time: “${text}” is not a date and time of the calendar`);
+  const [, year, month, day, hour = "0", minute = "0", second = "0", zone] = parts;
+  const date = new Date(Date.UTC(year, month - 1, day, hour, minute));
+  if (date.getUTCDate() !== Number(day) || hour > 23 || minute > 59 || second >= 60) return null; // not of the calendar
+  const local = date.getTime() / 1000 + Number(second);
+  if (!zone) return { t: local, iso: true };
+  const [, sign, hours, minutes] = /^([+-])(\d\d):?(\d\d)$/.exec(zone) ?? [null, "+", 0, 0];
+  const offset = (sign === "-" ? -1 : 1) * (3600 * hours + 60 * minutes);
+  return { t: local - offset, iso: true, offset };
+}
+
+/** Acceleration in g, its unit told by gravity; without gravity it is left out. */
+function inG(samples, [low, high], notes) {
+  const { motion } = samples, magnitude = (_, i) => Math.hypot(...motion.v.subarray(3 * i, 3 * i + 3));
+  const middle = median(Float64Array.from({ length: motion.length }, magnitude));
+  const unit = UNITS.find(([, perG]) => low <= middle / perG && middle / perG <= high);
+  if (unit) {
+    if (unit[1] !== 1) notes.push(`Acceleration is in ${unit[0]}.`);
+    for (let i = 0; i < 3 * motion.length; i++) motion.v[i] /= unit[1];
+    return;
   }
-  const ahead = offset ? Number(`${offset[0]}1`) * (3600 * offset.slice(1, 3) + 60 * offset.slice(4)) : 0;
-  const seconds = String(Math.floor(Number(second))).padStart(2, "0");
-  return { t: local + Number(second) - ahead, clock: { local: `${date}:${seconds}`, offset } };
+  delete samples.motion;
+  const why = middle < low ? "gravity seems to have been removed" : "its unit is not clear";
+  const found = `acceleration has a median magnitude of ${middle.toPrecision(3)}, expected about 1 g (${why})`;
+  if (!Object.keys(samples).length) throw new Error(found);
+  notes.push(`Left out: ${found}.`);
 }

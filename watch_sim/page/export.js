@@ -1,45 +1,62 @@
 // Exports a night: HealthKit, Health Connect, EDF+ or CSV, as the service writes them.
 
+import { timeText } from "./numbers.js";
 import { element } from "./panel.js";
 import * as service from "./service.js";
 
 const $ = (id) => document.getElementById(id);
 const ENDINGS = { healthkit: "healthkit.json", health_connect: "health-connect.json", edf: "edf", csv: "csv" };
+const KINDS = { healthkit: "HealthKit samples", health_connect: "a Health Connect session", edf: "EDF+", csv: "CSV" };
+const ASKS = { start: "Say when the night began: the recording does not.", zone: "Name a time zone, such as Europe/Berlin." };
 
 /**
- * Prepare the form. predictNight: async () => {night, name, epochs} of the whole night. tell(text) and fail(error) show
- * the outcome.
+ * Prepare the form. predictNight: async () => {night, name: of the model, file: its name for a file's name, epochs} of
+ * the whole night. fail(error) shows what belongs to no field.
  */
-export function prepare(predictNight, tell, fail) {
+export function prepare(predictNight, fail) {
   $("zones").append(...Intl.supportedValuesOf("timeZone").map((value) => element("option", { value })));
-  $("zone").value = Intl.DateTimeFormat().resolvedOptions().timeZone;
-  const evening = new Date();
-  evening.setDate(evening.getDate() - 1);
-  const two = (n) => String(n).padStart(2, "0");
-  $("start").value = `${evening.getFullYear()}-${two(evening.getMonth() + 1)}-${two(evening.getDate())}T23:00:00`;
+  for (const id of ["start", "zone"]) $(id).addEventListener("input", () => showError(id, ""));
   $("export").addEventListener("submit", async (event) => {
     event.preventDefault();
     const kind = event.submitter.value;
+    $("exported").textContent = "";
+    for (const id of ["zone", "start"]) showError(id, $(id).value.trim() ? "" : ASKS[id]);
+    if ($("export").querySelector("[aria-invalid=true]")) return;
+    const start = $("start").value, zone = $("zone").value.trim();
     try {
-      const { night, name, epochs } = await predictNight();
+      const { night, name, file: model, epochs } = await predictNight();
       const blob = await service.exported(kind, {
         stages: epochs.map(({ stage }) => stage),
         probabilities: epochs.map(({ probabilities }) => probabilities && Array.from(probabilities)),
-        start: $("start").value, zone: $("zone").value.trim(), subject: night.subject.slice(0, 80), model: name,
+        start, zone, subject: night.subject.slice(0, 80), model: name,
       });
-      const file = `${night.subject}.${name.replaceAll(" ", ".")}.${ENDINGS[kind]}`;
+      const file = `${night.subject}.${model}.${ENDINGS[kind]}`;
       save(blob, file);
-      tell(`Saved ${file}.`);
+      const from = start.slice(0, 16).replace("T", " "), hours = timeText({}, epochs.length * night.stride);
+      $("exported").textContent = `Wrote ${file}: ${KINDS[kind]}, ${epochs.length} epochs of ${name}, ${hours} h from ${from} (${zone}).`;
     } catch (error) {
-      fail(error);
+      const fields = Object.entries(error.fields ?? {}).filter(([field]) => field in ASKS);
+      for (const [field, message] of fields) showError(field, message);
+      if (!fields.length) fail(error);
     }
   });
 }
 
-/** Set the clock of the user's own night. */
-export function setClock({ local, offset }) {
-  $("start").value = local;
-  if (offset) $("zone").value = offset;
+/** Take the start from a night's clock; where it has none, the user is asked. */
+export function setClock(clock) {
+  const here = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  $("start").value = clock ? new Date(Math.floor(clock.seconds) * 1000).toISOString().slice(0, 19) : "";
+  $("zone").value = clock?.zone || here;
+  $("exported").textContent = "";
+  for (const id of ["start", "zone"]) showError(id, "");
+}
+
+/** Show what is wrong with a field beside it; "" for nothing. */
+function showError(id, message) {
+  $(`${id}-error`).textContent = message;
+  $(`${id}-error`).hidden = !message;
+  $(id).setAttribute("aria-invalid", String(Boolean(message)));
+  if (message) $(id).focus();
 }
 
 function save(blob, name) {

@@ -1,15 +1,21 @@
 // Nights to play, window by window: those of the service, as its aligner gives them, and the user's, sample by sample.
 
 import { UNKNOWN } from "./catalog.js";
-import { parse } from "./csv.js";
+import { SENSORS } from "./names.js";
+import { percent } from "./numbers.js";
+import { median } from "./series.js";
 
-const SENSORS = { heart_rate: "heart rate", motion: "raw motion", steps: "steps", activity: "activity" };
+const GAPS_S = { heart: 120, movement: 120 }; // a longer time without a value is shown as not sensed
+const MISSING = 0.1; // share of a night without values that is worth a warning
+const SELDOM_S = 30; // from one heart rate to the next; agreement has fallen by then (docs/results.md, by cadence)
+const BIN_S = 15;
 
 /**
- * A night has name, part (what the run used it for, null: nothing), start (s), stride (s), windows (their number),
- * stages (scored, or null), heart and movement ([t, value] in order of time, movementOf names them), clock and
- * notes; and open(stager), which gives an async function of k, asked for in order: window k as {probabilities,
- * unknown (too little was sensed to give a stage), coverage: {sensor: {share, secondsSince (null: never)}}}.
+ * A night has name, subject, part (what the run used it for, null: nothing), start (s), stride (s), windows (their
+ * number), stages (scored, or null), heart and movement ([t, value] in order of time, movementOf names them), absent
+ * ({heart, movement}: [from, to] of what was not sensed), clock ({seconds of the wall clock since 1970 at t=0, zone},
+ * or null) and notes; and open(stager), which gives an async function of k, asked for in order: window k as
+ * {probabilities, unknown (too little was sensed to give a stage), coverage: {sensor: {share, secondsSince}}}.
  */
 export function fromService(night, { seconds, channels }) {
   const stride = seconds.stride, n = night.ends.length;
@@ -18,50 +24,89 @@ export function fromService(night, { seconds, channels }) {
   const entry = ([sensor, { share, seconds_since }]) => [sensor, { share, secondsSince: seconds_since }];
   const coverage = night.coverage.map((sensors) => Object.fromEntries(Object.entries(sensors).map(entry)));
   const never = Object.entries(coverage.at(-1) ?? {}).filter(([, { secondsSince }]) => secondsSince === null);
-  return {
+  return completed({
     ...movement(rows), name: night.id, subject: night.id, part: night.part, start: night.start, stride, windows: n,
     heart: rows("heart_rate"), stages: night.stages.some(Boolean) ? night.stages : null, clock: null,
-    notes: [...night.findings, ...missing(never.map(([sensor]) => sensor))],
+    notes: night.findings, missing: never.map(([sensor]) => sensor), unknown: night.unknown.filter(Boolean).length,
     open: (stager) => async (k) => {
       const probabilities = await stager.step(window(k));
       return { probabilities, unknown: night.unknown[k], coverage: coverage[k] };
     },
-  };
+  });
 }
 
-export function fromCsv(text, name, catalog) {
-  const { events, end, clock, ignored } = parse(text, catalog), stride = catalog.seconds.stride;
-  const grace = catalog.grace_seconds; // a bin that ends this little after a window still belongs to it
-  const windows = Math.floor((end + grace) / stride);
-  if (!windows) throw new Error(`the file ends after ${end} s; a window of ${stride} s is the least`);
-  const of = (sensor) => events.filter((event) => event[0] === sensor).map(([, t, value]) => [t, value]);
-  return {
-    name, subject: name.replace(/\.[^.]*$/, ""), part: null, start: 0, stride, windows, heart: of("heart_rate"),
-    movement: of("activity"), movementOf: "activity counts", stages: null, clock,
-    notes: [
-      ...(ignored ? [outOfRange(ignored, catalog.sensors)] : []),
-      ...missing(["heart_rate", "activity"].filter((sensor) => !of(sensor).length)),
-    ],
+/** A night of {sensor: Series}, times from its start. labels: Map of t to the index of a scored stage, null unscored. */
+export function fromSamples({ name, subject, samples, labels = null, clock, notes }, catalog) {
+  const stride = catalog.seconds.stride, grace = catalog.grace_seconds; // a bin that ends so little after a window is its
+  const ends = Object.values(samples).map(({ t, length }) => t[length - 1]);
+  const scoredEnd = labels?.size ? Math.max(...labels.keys()) + stride : null;
+  const windows = labels?.size ? Math.ceil(scoredEnd / stride) : Math.floor((Math.max(...ends) + grace) / stride);
+  if (windows < 1) throw new Error(`ends after ${Math.max(...ends).toFixed(0)} s; a window of ${stride} s is the least`);
+  const stages = labels && Array.from({ length: windows }, (_, k) => catalog.stages[labels.get(k * stride)]?.name ?? null);
+  const ignored = outOfRange(samples, catalog.sensors), rows = (sensor) => samples[sensor]?.pairs() ?? [];
+  const movement = "activity" in samples ? [rows("activity"), "activity counts"]
+    : "motion" in samples ? [changes(samples.motion), "change of acceleration"]
+      : [rows("steps"), "steps" in samples ? "steps" : "no sensor of movement"];
+  const taken = catalog.channels.map((channel) => channel.name);
+  const wanted = ["heart_rate", ...(["activity", "motion"].some((sensor) => sensor in samples) ? [] : ["activity"])];
+  return completed({
+    name, subject, part: null, own: true, start: 0, stride, windows, heart: rows("heart_rate"), movement: movement[0],
+    movementOf: movement[1], stages: stages?.some(Boolean) ? stages : null, clock, unknown: 0,
+    notes: ignored ? [...notes, `${ignored} values are out of range and not counted.`] : notes,
+    missing: wanted.filter((sensor) => !(sensor in samples) && (sensor !== "heart_rate" || taken.includes(sensor))),
     open: (stager) => {
-      let next = 0;
+      const cursors = Object.entries(samples).map(([sensor, series]) => ({ sensor, series, at: 0 }));
+      const time = ({ series, at }) => (at < series.length ? series.t[at] : Infinity);
       return async (k) => {
         const close = (k + 1) * stride;
-        for (; next < events.length && events[next][1] <= close + grace; next++) stager.feed(...events[next]);
+        for (;;) {
+          const next = cursors.reduce((a, b) => (time(b) < time(a) ? b : a));
+          if (time(next) > close + grace) break;
+          stager.feed(next.sensor, time(next), next.series.at(next.at++));
+        }
         const [{ stage, probabilities, coverage }] = await stager.take(close);
         return { probabilities, unknown: stage === UNKNOWN, coverage };
       };
     },
-  };
+  });
 }
 
-/** A note that names the sensors that gave nothing all night. */
-function missing(sensors) {
-  return sensors.length ? [`Missing all night: ${sensors.map((sensor) => SENSORS[sensor]).join(", ")}.`] : [];
+/** A night with what was not sensed, and with warnings of it. */
+function completed({ missing, ...night }) {
+  const end = night.start + night.windows * night.stride, absent = {};
+  for (const kind of ["heart", "movement"]) absent[kind] = gaps(night[kind], night.start, end, GAPS_S[kind]);
+  const every = median(night.heart.slice(1).map(([t], i) => t - night.heart[i][0]));
+  const lost = absent.heart.reduce((sum, [from, to]) => sum + to - from, 0) / (end - night.start);
+  const notes = [...night.notes];
+  if (missing.length) notes.push(`Missing all night: ${missing.map((sensor) => SENSORS[sensor]).join(", ")}.`);
+  if (every > SELDOM_S) {
+    notes.push(
+      `Heart rate comes only every ${every < 120 ? `${Math.round(every)} s` : `${Math.round(every / 60)} min`}: expect ` +
+        "less accurate stages than with one every 5 to 15 s.",
+    );
+  } else if (night.heart.length && lost > MISSING) notes.push(`No heart rate for ${percent(lost)} of the night.`);
+  return { ...night, absent, notes };
 }
 
-function outOfRange(ignored, { heart_rate: heart, activity }) {
-  const ranges = `heart rate ${heart.range[0]} to ${heart.range[1]}, activity from ${activity.range[0]}`;
-  return `${ignored} values out of range (${ranges}) are not counted.`;
+/** [from, to] of the times without a value that are longer than `least` s. */
+function gaps(series, start, end, least) {
+  const out = [];
+  let last = start;
+  for (const [t] of [...series, [end]]) {
+    if (t - last > least) out.push([last, Math.min(t, end)]);
+    last = Math.max(last, t);
+  }
+  return out;
+}
+
+/** How many values are out of range. */
+function outOfRange(samples, sensors) {
+  let n = 0;
+  for (const [sensor, { v, width, length }] of Object.entries(samples)) {
+    const [low, high] = sensors[sensor].range;
+    for (let i = 0; i < length; i++) n += v.subarray(width * i, width * (i + 1)).some((x) => !(low <= x && x <= high));
+  }
+  return n;
 }
 
 /** [t, value] of the values that are new in each window; a bin's t is its end. */
@@ -86,4 +131,14 @@ function movement(rows) {
     return { movement: change, movementOf: "change of acceleration (z), g" };
   }
   return { movement: rows("steps"), movementOf: rows("steps").length ? "steps" : "no sensor of movement" };
+}
+
+/** [end of a bin, mean change from sample to sample] of raw motion, in bins of BIN_S. */
+function changes({ t, v, length }) {
+  const bins = new Map();
+  for (let i = 1; i < length; i++) {
+    const bin = Math.floor(t[i] / BIN_S), [sum, n] = bins.get(bin) ?? [0, 0];
+    bins.set(bin, [sum + Math.abs(v[3 * i + 2] - v[3 * i - 1]), n + 1]);
+  }
+  return [...bins].map(([bin, [sum, n]]) => [(bin + 1) * BIN_S, Math.max(0, sum / n)]);
 }

@@ -30,4 +30,9 @@ export function clockText(seconds) {
   return `${seconds < 0 ? "−" : ""}${h}:${two(m)}${s ? `:${two(s)}` : ""}`;
 }
 
+/** The time t (s) of a night as its clock shows it, 23:10; without a clock, since its start. */
+export function timeText({ clock }, t) {
+  return clock ? new Date((clock.seconds + t) * 1000).toISOString().slice(11, 19).replace(/:00$/, "") : clockText(t);
+}
+
 export const percent = (share) => `${(100 * share).toFixed(share < 0.0995 ? 1 : 0)} %`;

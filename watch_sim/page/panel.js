@@ -1,7 +1,8 @@
 // The texts and tables beside the drawings.
 
 import { catalog, STAGES } from "./catalog.js";
-import { agreement, clockText, percent, runs } from "./numbers.js";
+import { capital, SENSORS } from "./names.js";
+import { agreement, percent, runs, timeText } from "./numbers.js";
 import * as service from "./service.js";
 
 const $ = (id) => document.getElementById(id);
@@ -9,8 +10,6 @@ const TERMS = {
   TST: "Total sleep", SE: "Efficiency", SOL: "Onset latency", WASO: "Wake after onset",
   Wake: "Wake", N1: "N1", N2: "N2", N3: "N3", REM: "REM", "REM latency": "REM latency",
 };
-
-const SENSORS = { heart_rate: "Heart rate", motion: "Motion", steps: "Steps", activity: "Activity" };
 
 const SPEAK_MS = 3000; // between two stages that a screen reader announces
 let lastSpoken = 0, spoken = "";
@@ -21,9 +20,9 @@ export function tell(text) {
   lastSpoken = performance.now();
 }
 
-/** Announce a stage when it changes, but not too often; atOnce: however recent the last one is. seconds: the time. */
-export function speak(stage, seconds, atOnce) {
-  const text = `${stage} at ${clockText(seconds)}`;
+/** Announce a stage when it changes, but not too often; atOnce: however recent the last one is. time: as text. */
+export function speak(stage, time, atOnce) {
+  const text = `${stage} at ${time}`;
   const again = spoken.startsWith(`${stage} `) || performance.now() - lastSpoken < SPEAK_MS;
   if (text !== spoken && (atOnce || !again)) tell((spoken = text));
 }
@@ -47,11 +46,11 @@ export function fill(select, options) {
   select.replaceChildren(...options.map(option));
 }
 
-/** The stage now (undefined: none yet), when its window ended, its probabilities, and what it rests on. */
-export function showNow(epoch, seconds) {
+/** The stage of an epoch (undefined: none yet), when its window ended, its probabilities, and what it rests on. */
+export function showNow(epoch, time) {
   $("stage").textContent = epoch?.stage ?? "–";
   $("stage").dataset.stage = epoch?.stage ?? "";
-  $("clock").textContent = epoch ? clockText(seconds) : "";
+  $("clock").textContent = epoch ? `at ${time}` : "";
   if (!$("bars").children.length) {
     $("bars").append(...["Wake", "REM", "N1", "N2", "N3"].map((stage) => element(
       "li", { "data-stage": stage }, element("span", {}, stage), element("span", { class: "bar" }, element("b")),
@@ -71,7 +70,7 @@ function showCoverage(coverage) {
   const minutes = catalog.unknown.coverage_seconds / 60;
   const rows = Object.entries(coverage).map(([sensor, { share, secondsSince: since }]) => element(
     "li", { "data-sensor": sensor, ...(share ? {} : { class: "absent" }) },
-    element("span", {}, SENSORS[sensor]), element("span", {}, `${Math.round(100 * share)} %`),
+    element("span", {}, capital(SENSORS[sensor])), element("span", {}, `${Math.round(100 * share)} %`),
     element("span", {}, since === null ? "never sensed" : `${agoText(since)} ago`),
   ));
   $("coverage").replaceChildren(...rows);
@@ -82,8 +81,8 @@ function showCoverage(coverage) {
 /** Seconds as 12 s or, from two minutes on, 12 min. */
 const agoText = (seconds) => (seconds < 120 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`);
 
-/** Agreement between each two of {name: stages}. */
-export function showAgreement(stages) {
+/** Agreement between each two of {name: stages}. soFar: whether the night goes on. */
+export function showAgreement(stages, soFar) {
   const names = Object.keys(stages), rows = [];
   names.forEach((one, i) => names.slice(i + 1).forEach((other) => {
     const result = agreement(stages[one], stages[other]);
@@ -94,17 +93,21 @@ export function showAgreement(stages) {
       ));
     }
   }));
+  for (const [id, title] of [["agreement-title", "Agreement"], ["statistics-title", "Sleep"]]) {
+    $(id).textContent = soFar ? `${title} so far` : title;
+  }
   $("agreement").hidden = !rows.length;
   $("agreement").querySelector("tbody").replaceChildren(...rows);
 }
 
 /** The table of the night so far, a row for each run of windows over which all of {name: stages} stay the same. */
-export function showRuns(stages, { start, stride }) {
+export function showRuns(stages, night) {
+  const { start, stride } = night;
   const names = Object.keys(stages), n = Math.min(...names.map((name) => stages[name].length));
   const head = ["from", "to", "minutes", ...names].map((name) => element("th", { scope: "col" }, name));
   const together = Array.from({ length: n }, (_, k) => names.map((name) => stages[name][k] ?? "–").join());
   const rows = runs(together).map(({ stage, first, last }) => [
-    ...[first, last].map((k) => clockText(start + k * stride)), ((last - first) * stride) / 60, ...stage.split(","),
+    ...[first, last].map((k) => timeText(night, start + k * stride)), ((last - first) * stride) / 60, ...stage.split(","),
   ]);
   const cells = (row) => element("tr", {}, ...row.map((value) => element("td", {}, String(value))));
   $("runs").replaceChildren(element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows.map(cells)));
@@ -125,7 +128,7 @@ export async function showStatistics(stages) {
 }
 
 /** Empties the statistics, and drops those on their way. */
-export function noStatistics(text = "Play a night to see its statistics.") {
+export function noStatistics(text = "Nothing is predicted yet.") {
   latest++;
   $("statistics").replaceChildren(
     element("tbody", {}, element("tr", {}, element("td", {}, text))),

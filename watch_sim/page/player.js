@@ -6,13 +6,14 @@ import { loadLitert } from "./litert/ready.js";
 
 /** What a model makes of a night so far, window by window. The library that apps use runs it. */
 export class Track {
-  static async open(night, architecture, precision) {
+  /** windows: of the whole night, where they are predicted already. */
+  static async open(night, architecture, precision, windows = []) {
     const base = `/bundles/${architecture}/`, litert = await loadLitert();
-    return new Track(night, await SleepStager.create({ litert, base, precision, start: night.start }));
+    return new Track(night, await SleepStager.create({ litert, base, precision, start: night.start }), windows);
   }
 
-  constructor(night, stager) {
-    Object.assign(this, { night, stager, windows: [], closed: false }); // windows: as night.open gives them
+  constructor(night, stager, windows = []) {
+    Object.assign(this, { night, stager, windows: [...windows], closed: false }); // windows: as night.open gives them
     this.predict = night.open(stager);
     this.busy = Promise.resolve();
   }

@@ -1,7 +1,7 @@
-// Drawings: the last hour of heart rate and movement, and the whole night's probabilities and hypnogram.
+// Drawings of a night so far, on one axis of time: hypnogram, probabilities, heart rate and movement.
 
 import { STAGES, UNKNOWN } from "./catalog.js";
-import { clockText, runs } from "./numbers.js";
+import { runs, timeText } from "./numbers.js";
 
 const ROWS = ["Wake", "REM", "N1", "N2", "N3"]; // of a hypnogram, from the top
 const LAYERS = ["N3", "N2", "N1", "REM", "Wake"]; // of probabilities, from the bottom
@@ -48,14 +48,17 @@ function line(ctx, x0, y0, x1, y1, name = "line") {
   ctx.stroke();
 }
 
-/** Upright lines every `step` s from `from` to `to`, with their times below `bottom`, if there is room. */
-function timeAxis(ctx, x, from, to, bottom, step) {
-  const { clientWidth: width, clientHeight: height } = ctx.canvas;
-  for (let t = Math.ceil(from / step) * step; t <= to; t += step) {
+/** Upright lines, at round times of the night's clock, with these times below `bottom` if there is room. */
+function nightAxis(ctx, x, night, bottom) {
+  const { clientWidth: width, clientHeight: height } = ctx.canvas, to = night.start + night.windows * night.stride;
+  const most = width / 52, ahead = night.clock?.seconds ?? 0; // lines that there is room for; s of the clock at t=0
+  const step = [600, 1800, HOUR, 2 * HOUR, 4 * HOUR].find((seconds) => (to - night.start) / seconds <= most) ?? 6 * HOUR;
+  for (let t = Math.ceil((night.start + ahead) / step) * step - ahead; t <= to; t += step) {
     const at = x(t);
     line(ctx, at, 0, at, bottom);
     if (bottom < height) {
-      text(ctx, clockText(t), at, bottom + 10, at < LEFT + 14 ? "left" : at > width - 20 ? "right" : "center");
+      const align = at < LEFT + 14 ? "left" : at > width - 20 ? "right" : "center";
+      text(ctx, timeText(night, t), at, bottom + 10, align);
     }
   }
 }
@@ -71,19 +74,6 @@ function firstAt(series, at) {
   return low;
 }
 
-/** What of a series lies in the hour before `now`, and where: {shown, x, ctx, width, bottom}. Clips until restore(). */
-function lastHour(canvas, night, series, now, axis) {
-  const { ctx, width, height } = cleared(canvas), bottom = height - axis;
-  const from = Math.max(now - HOUR, night.start);
-  const x = (t) => LEFT + ((t - from) / HOUR) * (width - LEFT - RIGHT);
-  timeAxis(ctx, x, from, from + HOUR, bottom, width < 500 ? 1200 : 600);
-  ctx.save();
-  ctx.beginPath();
-  ctx.rect(LEFT, 0, width - LEFT - RIGHT, bottom);
-  ctx.clip();
-  return { shown: series.slice(firstAt(series, from - GAP), firstAt(series, now + 1e-6)), x, ctx, width, bottom };
-}
-
 /** Low and high end of a night's heart rate, in tens. */
 export function heartRange(night) {
   const sorted = night.heart.map(([, bpm]) => bpm).sort((a, b) => a - b);
@@ -92,10 +82,12 @@ export function heartRange(night) {
   return [10 * Math.floor((at(0.001) - 2) / 10), 10 * Math.ceil((at(0.999) + 2) / 10)];
 }
 
-export function drawHeart(canvas, night, now, [low, high]) {
-  const { shown, x, ctx, width, bottom } = lastHour(canvas, night, night.heart, now, 0);
+/** Heart rate up to marks.now, between the ends of a range in bpm; grey where there is none. */
+export function drawHeart(canvas, night, [low, high], marks) {
+  const { ctx, width, height: bottom } = cleared(canvas), { x } = scale(canvas, night);
   const y = (bpm) => 6 + (1 - (bpm - low) / (high - low)) * (bottom - 12);
-  ctx.restore();
+  nightAxis(ctx, x, night, bottom);
+  drawAbsent(ctx, x, night.absent.heart, marks.now, bottom);
   const step = high - low > 60 ? 20 : 10;
   for (let bpm = Math.ceil(low / step) * step; bpm <= high; bpm += step) {
     line(ctx, LEFT, y(bpm), width - RIGHT, y(bpm));
@@ -106,32 +98,41 @@ export function drawHeart(canvas, night, now, [low, high]) {
   ctx.rect(LEFT, 0, width - LEFT - RIGHT, bottom);
   ctx.clip();
   ctx.beginPath();
-  shown.forEach(([t, bpm], i) => {
-    if (i && t - shown[i - 1][0] <= GAP) ctx.lineTo(x(t), y(bpm));
-    else ctx.moveTo(x(t), y(bpm));
-  });
-  [ctx.strokeStyle, ctx.lineWidth, ctx.lineJoin] = [colour("heart"), 1.6, "round"];
+  let before = -Infinity;
+  for (const [t, bpm] of upTo(night.heart, marks.now)) {
+    if (t - before <= GAP) ctx.lineTo(x(t), y(bpm));
+    else ctx.moveTo(x(t) - 0.5, y(bpm)), ctx.lineTo(x(t) + 0.5, y(bpm));
+    before = t;
+  }
+  [ctx.strokeStyle, ctx.lineWidth, ctx.lineJoin] = [colour("heart"), 1.1, "round"];
   ctx.stroke();
   ctx.restore();
-  const last = shown.at(-1);
-  if (last && now - last[0] < GAP) {
-    ctx.fillStyle = colour("heart");
-    ctx.beginPath();
-    ctx.arc(x(last[0]), y(last[1]), 3.2, 0, 7);
-    ctx.fill();
-  }
+  drawMarks(ctx, x, night, marks, bottom);
 }
 
-export function drawMovement(canvas, night, now, highest) {
-  const { shown, x, ctx, width, bottom } = lastHour(canvas, night, night.movement, now, AXIS);
-  const every = Math.max(x(night.start + (shown.length > 1 ? shown[1][0] - shown[0][0] : 15)) - x(night.start), 1);
+/** Movement up to marks.now, its largest value as tall as the canvas; grey where there is none. */
+export function drawMovement(canvas, night, highest, marks) {
+  const { ctx, width, height } = cleared(canvas), { x } = scale(canvas, night), bottom = height - AXIS;
+  nightAxis(ctx, x, night, bottom);
+  drawAbsent(ctx, x, night.absent.movement, marks.now, bottom);
   ctx.fillStyle = colour("move");
-  for (const [t, value] of shown) {
+  const wide = Math.max(x(night.start + 30) - x(night.start), 1);
+  for (const [t, value] of upTo(night.movement, marks.now)) {
     const tall = Math.sqrt(Math.min(value / highest, 1)) * (bottom - 4); // small movements count, too
-    ctx.fillRect(x(t) - every, bottom - tall, Math.max(Math.min(every, 12) - 0.6, 1), tall);
+    if (tall >= 0.5) ctx.fillRect(x(t) - wide, bottom - tall, wide, tall);
   }
-  ctx.restore();
   line(ctx, LEFT, bottom, width - RIGHT, bottom);
+  drawMarks(ctx, x, night, marks, bottom);
+}
+
+const upTo = (series, now) => series.slice(0, firstAt(series, now + 1e-6));
+
+/** Grey bands where a sensor gave nothing. */
+function drawAbsent(ctx, x, absent, now, bottom) {
+  ctx.fillStyle = colour("absent");
+  for (const [from, to] of absent) {
+    if (from < now) ctx.fillRect(x(from), 1, Math.max(x(Math.min(to, now)) - x(from), 1), bottom - 2);
+  }
 }
 
 /** Where a whole night lies in a canvas: x of t, and t of x. */
@@ -148,12 +149,6 @@ export function windowAt(canvas, night, clientX) {
   const t = scale(canvas, night).t(clientX - canvas.getBoundingClientRect().left);
   const k = Math.floor((t - night.start) / night.stride);
   return k >= 0 && k < night.windows ? k : null;
-}
-
-function nightAxis(ctx, x, night, bottom) {
-  const span = night.windows * night.stride, marks = ctx.canvas.clientWidth / 52; // that there is room for
-  const step = [600, 1800, HOUR, 2 * HOUR, 4 * HOUR].find((seconds) => span / seconds <= marks) ?? 6 * HOUR;
-  timeAxis(ctx, x, night.start, night.start + span, bottom, step);
 }
 
 /** Grey bands, with their name where there is room for it, where the stage is unknown. */
@@ -245,7 +240,7 @@ export function drawHypnogram(canvas, night, stages, scored, marks) {
 
 /** Upright lines: where the night is, and the window under the pointer. marks: {now: s, pointed: window or null}. */
 function drawMarks(ctx, x, night, { now, pointed }, bottom) {
-  line(ctx, x(now), 0, x(now), bottom, "accent");
+  if (now < night.start + night.windows * night.stride) line(ctx, x(now), 0, x(now), bottom, "accent");
   if (pointed !== null) {
     const at = x(night.start + (pointed + 0.5) * night.stride);
     line(ctx, at, 0, at, bottom, "muted");

@@ -10,19 +10,22 @@ async function request(path, body) {
   } catch {
     throw new Error("the service does not answer; is it still running?");
   }
-  if (!response.ok) throw new Error(await problem(response));
+  if (!response.ok) throw await problem(response);
   return response;
 }
 
-/** The service's error message, as a line. */
+/** The service's error: a message in a line, and `fields`, {field: message}, where its form names some. */
 async function problem(response) {
   const detail = await response.json().then((json) => json.detail, () => response.statusText);
-  return Array.isArray(detail) ? detail.map(({ field, message }) => `${field}: ${message}`).join("; ") : detail;
+  if (!Array.isArray(detail)) return new Error(detail);
+  const error = new Error(detail.map(({ field, message }) => `${field}: ${message}`).join("; "));
+  return Object.assign(error, { fields: Object.fromEntries(detail.map(({ field, message }) => [field, message])) });
 }
 
 const json = async (path, body) => (await request(path, body)).json();
 
 export const bundles = () => json("/api/bundles");
+export const contract = (architecture) => json(`/bundles/${encodeURIComponent(architecture)}/contract.json`);
 export const nights = () => json("/api/nights");
 export const night = (id) => json(`/api/nights/${encodeURIComponent(id)}`);
 export const statistics = (stages) => json("/api/statistics", { stages });

@@ -7,7 +7,7 @@
 
   const dark = () => (document.documentElement.dataset.theme ?? (system.matches ? "dark" : "light")) === "dark";
   const announce = () => {
-    document.getElementById("theme").setAttribute("aria-pressed", String(dark()));
+    document.getElementById("theme").textContent = `Switch to ${dark() ? "light" : "dark"}`;
     dispatchEvent(new Event("theme"));
   };
   system.addEventListener("change", announce);

@@ -1,0 +1,139 @@
+"""Pictures of the page, and how long it takes to open: python -m benchmarks.page RUN [--out docs].
+
+Serves the run, opens its page in Chromium and prints the seconds until a finished night is shown. Writes page.png, and
+page.gif of “Replay live”. With --sample FILE it writes the simulated night that the page offers instead.
+"""
+
+import io
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+import numpy as np
+from PIL import Image
+
+from pipeline.activity import ActivityCounter
+from pipeline.errors import UserMistake
+from pipeline.files import write_whole
+from pipeline.recordings import read_recording
+from pipeline.synthetic import FIRST_ID, synthesize
+
+ROOT = Path(__file__).parents[1]
+SIZE = {"width": 1280, "height": 900}
+FRAMES, FRAME_MS, LAST_MS = 40, 120, 2500  # of the moving picture
+COLOURS, SCALE = 48, 0.62
+BEDTIME = datetime.fromisoformat("2026-01-31T23:05:00+01:00")
+SEED, HOURS = 4, 7.4
+OFF_WRIST = (4.9 * 3600, 5.7 * 3600)  # s of the sample, in which the watch lies on the table
+
+
+@contextmanager
+def served(run: Path) -> Iterator[str]:
+    """The address at which the service serves a run."""
+    command = [sys.executable, "-u", "-m", "watch_sim", "serve", run.resolve(), "--port", "0"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            address = re.search(r"http://[\d.:]+/", server.stdout.readline() if server.stdout else "")
+            if address is None:
+                raise UserMistake(f"{run}: cannot be served")
+            yield address.group()
+        finally:
+            server.terminate()
+
+
+def take_pictures(run: Path, out: Path) -> None:
+    """Write page.png and page.gif of a run's page into a folder, and print the seconds until it shows a night.
+
+    Raises:
+        UserMistake: There is no Chromium, or the run cannot be served.
+    """
+    from playwright.sync_api import sync_playwright
+
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        raise UserMistake("chromium: not installed")
+    with served(run) as address, sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        page = browser.new_page(viewport=SIZE)
+        for visit in ("first", "second"):
+            start = time.monotonic()
+            page.goto(address)
+            page.locator("main[aria-busy=false]").wait_for(timeout=120_000)
+            click.echo(f"{visit} visit: a finished night after {time.monotonic() - start:.1f} s")
+        page.wait_for_timeout(1000)  # for the sleep statistics
+        write_whole(out / "page.png", page.screenshot(full_page=True))
+        windows = int(page.get_attribute("#place", "max") or 0)
+        pictures = [screenshot(page, round(windows * (i + 1) / FRAMES)) for i in range(FRAMES)]
+        browser.close()
+    durations = [FRAME_MS] * (FRAMES - 1) + [LAST_MS]
+    content = io.BytesIO()
+    pictures[0].save(
+        content, "gif", save_all=True, append_images=pictures[1:], duration=durations, loop=0, optimize=True
+    )
+    write_whole(out / "page.gif", content.getvalue())
+    for name in ("page.png", "page.gif"):
+        click.echo(f"{out / name}: {(out / name).stat().st_size / 1000:.0f} kB")
+
+
+def screenshot(page, window: int) -> Image.Image:
+    """The page where a replay has reached a window, smaller and in few colours."""
+    page.evaluate(
+        "window => { const place = document.getElementById('place'); place.value = window;"
+        " place.dispatchEvent(new Event('input')); document.getElementById('play').textContent = 'Pause'; }",
+        window,
+    )
+    page.locator("main[aria-busy=false]").wait_for()
+    page.wait_for_timeout(150)
+    picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    size = (round(picture.width * SCALE), round(picture.height * SCALE))
+    return picture.resize(size, Image.Resampling.LANCZOS).quantize(COLOURS, dither=Image.Dither.NONE)
+
+
+def sample_night() -> str:
+    """CSV of a simulated night: time, heart_rate, activity, with the watch off the wrist for a while."""
+    with TemporaryDirectory() as folder:
+        synthesize(Path(folder, "night"), subjects=1, hours=HOURS, motion_hz=30, seed=SEED)
+        samples = read_recording(Path(folder, "night"), str(FIRST_ID), want_labels=False).samples
+    t, xyz = samples["motion"]
+    times, counts = ActivityCounter().feed(t, xyz[:, 2])
+    heart_t, bpm = samples["heart_rate"]
+    rows = [(t, f"{round(x)},") for t, x in zip(heart_t[::2], bpm[::2], strict=True) if not worn_off(t)]
+    rows += [
+        (t, f",{0.0 if worn_off(t) else max(float(x), 0):.3g}")
+        for t, x in zip(times.ravel(), counts.ravel(), strict=True)
+    ]
+    lines = [f"{(BEDTIME + timedelta(seconds=float(np.rint(t)))).isoformat()},{x}" for t, x in sorted(rows)]
+    return "\n".join(["time,heart_rate,activity", *lines, ""])
+
+
+def worn_off(t: float) -> bool:
+    """Whether the watch lies on the table at t (s)."""
+    return OFF_WRIST[0] <= t < OFF_WRIST[1]
+
+
+@click.command()
+@click.argument("run", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--out", type=click.Path(path_type=Path), default=Path("docs"), show_default=True, help="Folder to write to."
+)
+@click.option("--sample", type=click.Path(path_type=Path), help="Write the sample night here, and nothing else.")
+def main(run: Path | None, out: Path, sample: Path | None) -> None:
+    """Take pictures of the page of a run, or write the sample night."""
+    if sample is not None:
+        write_whole(sample, sample_night())
+    elif run is None:
+        raise UserMistake("RUN: missing")
+    else:
+        take_pictures(run, out)
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m benchmarks.page")

@@ -1,0 +1,58 @@
+// Where the user's own files come in: dropped, chosen, or the sample.
+
+import { catalog } from "./catalog.js";
+import { readNights } from "./files.js";
+
+const $ = (id) => document.getElementById(id);
+const SAMPLE = "sample_night.csv";
+
+/** open(nights) is called with what was read, in during(work), which shows errors. */
+export function prepareDrop(open, during) {
+  const read = (files) => catalog && during(async () => open(await readNights(await files, catalog)));
+  $("open").addEventListener("click", () => $("file").click());
+  $("file").addEventListener("change", () => {
+    if ($("file").files.length) read([...$("file").files]);
+    $("file").value = "";
+  });
+  $("sample").addEventListener("click", () => catalog && during(async () => {
+    const [night] = await readNights(await sample(), catalog);
+    return open([{ ...night, name: "Sample", notes: ["A simulated night, to try the page with.", ...night.notes] }]);
+  }));
+  addEventListener("dragover", (event) => {
+    event.preventDefault();
+    document.body.classList.add("dropping");
+  });
+  addEventListener("dragleave", (event) => event.relatedTarget || document.body.classList.remove("dropping"));
+  addEventListener("drop", (event) => {
+    event.preventDefault();
+    document.body.classList.remove("dropping");
+    const entries = [...event.dataTransfer.items].map((item) => item.webkitGetAsEntry?.()).filter(Boolean);
+    const files = [...event.dataTransfer.files];
+    if (files.length) read(entries.some(({ isDirectory }) => isDirectory) ? filesIn(entries) : files);
+  });
+}
+
+async function sample() {
+  const response = await fetch(SAMPLE);
+  if (!response.ok) throw new Error(`${SAMPLE}: ${response.statusText}`);
+  return [new File([await response.blob()], SAMPLE)];
+}
+
+/** The files of dropped entries, those in folders among them. */
+async function filesIn(entries) {
+  const out = [];
+  for (const entry of entries) {
+    if (entry.isFile) out.push(await new Promise((resolve, reject) => entry.file(resolve, reject)));
+    else out.push(...(await filesIn(await entriesOf(entry.createReader()))));
+  }
+  return out;
+}
+
+async function entriesOf(reader) {
+  const out = [];
+  for (;;) { // a reader gives some at a time
+    const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
+    if (!some.length) return out;
+    out.push(...some);
+  }
+}

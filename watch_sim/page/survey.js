@@ -1,0 +1,87 @@
+// Cohen's κ of the nights that are offered, and which of them the page opens on: the median.
+
+import { catalog } from "./catalog.js";
+import { fromService } from "./nights.js";
+import { agreement } from "./numbers.js";
+import { Track } from "./player.js";
+import * as service from "./service.js";
+
+const MOST_FIRST = 9; // nights that the median is taken of, before anything is shown
+const MOST = 60; // nights that are labelled with their κ
+const PAUSE_MS = 50;
+const nights = new Map(); // id -> promise of a night
+const predicted = new Map(); // "id architecture precision" -> windows as a Track has them, of a whole night
+let latest = 0; // number of the latest survey
+
+/** A night of the service; loaded once. */
+export function load(id) {
+  if (!nights.has(id)) {
+    const loading = service.night(id).then((night) => fromService(night, catalog));
+    loading.catch(() => nights.delete(id));
+    nights.set(id, loading);
+  }
+  return nights.get(id);
+}
+
+/** What a model has made of a whole night in a survey, else []. */
+export const windowsOf = (night, architecture, precision) =>
+  (!night.own && predicted.get(`${night.name} ${architecture} ${precision}`)) || [];
+
+/** κ of a model over a night, null where nothing is scored. wait: async, called between moments of work. */
+async function kappaOf(id, { architecture, precision, weights }, wait) {
+  const night = await load(id);
+  if (!night.stages) return null;
+  const track = await Track.open(night, architecture, precision, windowsOf(night, architecture, precision));
+  try {
+    while (track.windows.length < night.windows) {
+      await wait();
+      await track.upTo(Infinity, performance.now() + 15);
+    }
+    predicted.set(`${night.name} ${architecture} ${precision}`, track.windows);
+    const stages = track.windows.map((_, k) => track.epoch(k, weights).stage);
+    return agreement(stages, night.stages)?.kappa ?? null;
+  } finally {
+    track.close();
+  }
+}
+
+const moment = (ms = 0) => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** The id of the night to open on, by a model. Arguments as `medianOf` has them. */
+export const medianNight = (offered, order, model, told, progress) =>
+  medianOf(offered, order, (id) => kappaOf(id, model, moment), told, progress);
+
+/**
+ * The id of the night with the median κ of those that best show what a model can do: held out, else as `order` has the
+ * parts. offered: nights as the service lists them. kappa: async, of an id. told(id, κ), progress(i, n) are called on
+ * the way.
+ */
+export async function medianOf(offered, order, kappa, told, progress) {
+  const scored = offered.filter(({ labels }) => labels);
+  const part = order.find((name) => scored.some((night) => String(night.part) === name));
+  const all = scored.filter((night) => String(night.part) === part), n = Math.min(all.length, MOST_FIRST);
+  const some = Array.from({ length: n }, (_, i) => all[Math.floor((i * all.length) / n)].id), found = [];
+  for (const [i, id] of some.entries()) {
+    progress(i + 1, n);
+    const value = await kappa(id).catch(() => null); // a night that cannot be used is not opened
+    if (value === null) continue;
+    told(id, value);
+    found.push([value, id]);
+  }
+  found.sort(([a], [b]) => a - b);
+  return found[(found.length - 1) >> 1]?.[1] ?? offered[0].id;
+}
+
+/** Tell κ of every scored night, one after the other, while idle() holds; until the next survey begins. */
+export async function survey(offered, model, idle, told) {
+  const request = ++latest;
+  const wait = async () => {
+    do await moment(PAUSE_MS); while (!idle() && request === latest);
+    if (request !== latest) throw new Error("another survey has begun");
+  };
+  for (const { id } of offered.filter(({ labels }) => labels).slice(0, MOST)) {
+    const kappa = await kappaOf(id, model, wait).catch(() => null);
+    if (request !== latest) return;
+    if (kappa !== null) told(id, kappa);
+  }
+}
