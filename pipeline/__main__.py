@@ -6,7 +6,6 @@ from pathlib import Path
 import click
 
 from pipeline import download as downloading
-from pipeline import synthetic
 from pipeline.checks import Finding, write_findings
 from pipeline.command_line import NamedPath, OutputFile, console, option, parallel, progress_bar
 from pipeline.importers.asked import Asked, zone_named
@@ -59,6 +58,8 @@ def check(folder: Path, out: Path | None) -> None:
 @parallel
 def synthesize(folder: Path, subjects: int, hours: float, motion_hz: float, seed: int) -> None:
     """Write synthetic nights into DIR in the published layout: for trying things out, never for a claim of accuracy."""
+    from pipeline import synthetic  # its filters are slow to import
+
     with progress_bar() as bar:
         task = bar.add_task("synthetic nights", total=subjects)
         synthetic.synthesize(folder, subjects, hours, motion_hz, seed, progress=lambda *_: bar.advance(task))

@@ -13,8 +13,6 @@ from collections.abc import Mapping
 from itertools import pairwise
 
 import numpy as np
-from scipy.linalg import solve_toeplitz
-from scipy.signal import butter, freqz
 
 from pipeline.constants import COUNT_S, GRACE_S
 
@@ -46,6 +44,9 @@ def wiener_taps(corner: float = 0.01, n: int = 4096) -> np.ndarray:
     Returns:
         [N_TAPS].
     """
+    from scipy.linalg import solve_toeplitz
+    from scipy.signal import butter, freqz
+
     w = 2 * np.pi * np.arange(n // 2 + 1) / n
     power = np.abs(1 - np.exp(-2 * np.pi * corner / HZ - 1j * w)) ** -2.0
     both_passes = np.abs(freqz(*butter(BUTTERWORTH_ORDER, BAND_HZ, "bandpass", fs=HZ), worN=w)[1]) ** 2
@@ -55,7 +56,19 @@ def wiener_taps(corner: float = 0.01, n: int = 4096) -> np.ndarray:
     return taps - taps.mean()
 
 
-TAPS = wiener_taps()
+# fmt: off
+TAPS = np.array([  # wiener_taps(), worked out once: the same bits on any machine, and no scipy to wait for
+    0.02594049364940151, 0.029797078364501975, 0.03460297609270191, 0.005266187837661087, -0.0323434815653577,
+    -0.030016066295691656, -0.0011910688993531388, -0.026154301577302332, -0.12672259005953662, -0.18101843917750077,
+    -0.05330608738554295, 0.19409272717530576, 0.3222801704227849, 0.19409272717533008, -0.053306087385530956,
+    -0.18101843917754507, -0.12672259005957243, -0.026154301577286106, -0.001191068899330157, -0.030016066295652965,
+    -0.032343481565379834, 0.005266187837671057, 0.034602976092674834, 0.0297970783645293, 0.013955674537290299,
+    0.012620596998726138, 0.01976010245019262, 0.017196059159093245, 0.004041406373236276, -0.00647585630504822,
+    -0.00816068307164608, -0.0070667151803567516, -0.009006071393727154, -0.011722393545538628, -0.010642463236504961,
+    -0.0061107258430944614, -0.0018964731324684703, 0.00032539473626484494, 0.0019540911719971234, 0.004126996564305713,
+    0.005952779588794707, 0.006913747036503973,
+])
+# fmt: on
 
 
 def counts(band: np.ndarray) -> np.ndarray:

@@ -24,6 +24,7 @@ CHANNELS_OF_SENSOR: dict[str, tuple[str, ...]] = {  # the channels that a sensor
     "steps": ("steps",),
     "activity": ("activity",),
 }
+AT_A_TIME = 1 << 15  # samples that `align` feeds: their arrays stay in the processor's cache
 REASONS = ("not_a_number", "wrong_unit", "out_of_range", "late", "repeated")  # why a sample is not taken
 
 
@@ -81,7 +82,8 @@ class Aligner:
         before = options.window_size - options.stride  # the first window reaches this far back, to nothing
         self.sums = {name: np.zeros(before // options.seconds_per_value(name)) for name in self.channels}
         self.numbers = {name: np.zeros(len(sums), np.int64) for name, sums in self.sums.items()}
-        self.taken = {sensor: np.empty(0) for sensor in CHANNELS_OF_SENSOR}  # s, times in windows that are open
+        self.taken: dict[str, list[np.ndarray]] = {sensor: [] for sensor in CHANNELS_OF_SENSOR}  # s, in open windows
+        self.newest = dict.fromkeys(CHANNELS_OF_SENSOR, -np.inf)  # s, of all taken
         self.dropped = {sensor: dict.fromkeys(REASONS, 0) for sensor in CHANNELS_OF_SENSOR}
         self.guard = InputGuard()
         empty = {name: np.zeros((0, options.values_per_window(name)), np.float32) for name in self.channels}
@@ -117,7 +119,8 @@ class Aligner:
         times, samples = self._keep(sensor, "repeated", self._first_of_its_time(sensor, times), times, samples)
         if not len(times):
             return
-        self.taken[sensor] = np.append(self.taken[sensor], times)
+        self.taken[sensor].append(times.copy())  # the caller may use the array again
+        self.newest[sensor] = max(self.newest[sensor], times.max())
         elapsed = times - self.start
         if sensor == "activity":
             self._stop_counting()
@@ -125,8 +128,9 @@ class Aligner:
             if self.counter:
                 in_order = elapsed >= np.maximum.accumulate(np.append(self.counter.last[0], elapsed))[:-1]
                 self._add("activity", *self.counter.feed(elapsed[in_order], samples[in_order, 2]))
-            samples = np.column_stack([samples, np.sqrt((samples**2).sum(1))])
-        for name, column in zip(names, samples.T, strict=True):
+            if "motion_magnitude" in self.sums:
+                self._add("motion_magnitude", elapsed, np.sqrt((samples**2).sum(1)))
+        for name, column in zip(names, samples.T, strict=False):  # the magnitude has no column
             if name in self.sums:
                 self._add(name, elapsed, column)
 
@@ -140,13 +144,19 @@ class Aligner:
 
     def _first_of_its_time(self, sensor, t):
         """[n] bool: whether no sample of the sensor with the same time was taken before."""
-        first, taken = np.full(len(t), True), self.taken[sensor]
+        first = np.full(len(t), True)
         if (np.diff(t) <= 0).any():
             first[:] = False
             first[np.unique(t, return_index=True)[1]] = True
-        if len(taken) and t.min(initial=np.inf) <= taken.max():
-            first &= ~np.isin(t, taken)
+        if t.min(initial=np.inf) <= self.newest[sensor]:
+            first &= ~np.isin(t, self._taken(sensor))
         return first
+
+    def _taken(self, sensor):
+        """Times of the sensor's samples in windows that are open, [n] s."""
+        times = np.concatenate([np.empty(0), *self.taken[sensor]])
+        self.taken[sensor] = [times]
+        return times
 
     def _stop_counting(self):
         """Activity counts are fed: what motion has counted in the windows that are open is forgotten."""
@@ -239,7 +249,9 @@ class Aligner:
         windows = {name: self._windows(name, n) for name in self.channels}
         ends = self.start + stride * np.arange(self.closed + 1, self.closed + n + 1.0)
         self.closed += n
-        self.taken = {sensor: t[t - self.start >= self.closed * stride] for sensor, t in self.taken.items()}
+        for sensor in self.taken:
+            t = self._taken(sensor)
+            self.taken[sensor] = [t[t - self.start >= self.closed * stride]]
         return ends, windows
 
     def _windows(self, name, n):
@@ -258,7 +270,7 @@ class Aligner:
         for name in self.channels:
             saved |= {f"sums.{name}": self.sums[name].copy(), f"numbers.{name}": self.numbers[name].copy()}
         for sensor, dropped in self.dropped.items():
-            saved |= {f"taken.{sensor}": self.taken[sensor].copy(), f"dropped.{sensor}": np.array([*dropped.values()])}
+            saved |= {f"taken.{sensor}": self._taken(sensor).copy(), f"dropped.{sensor}": np.array([*dropped.values()])}
         saved |= {f"guard.{name}": value for name, value in self.guard.state().items()}
         return saved | {f"counter.{k}": value for k, value in (self.counter.state() if self.counter else {}).items()}
 
@@ -272,7 +284,8 @@ class Aligner:
         for name in self.channels:
             self.sums[name], self.numbers[name] = saved[f"sums.{name}"].copy(), saved[f"numbers.{name}"].copy()
         for sensor in CHANNELS_OF_SENSOR:
-            self.taken[sensor] = saved[f"taken.{sensor}"].copy()
+            self.taken[sensor] = [saved[f"taken.{sensor}"].copy()]
+            self.newest[sensor] = self._taken(sensor).max(initial=-np.inf)
             self.dropped[sensor] = dict(zip(REASONS, saved[f"dropped.{sensor}"].tolist(), strict=True))
         self.guard.restore(part("guard."))
         self.counter = ActivityCounter() if saved["counting"] else None
@@ -326,7 +339,8 @@ def align(recording: Recording, options: Options) -> Night:
     start, end = extent(recording, options)
     aligner = Aligner(options, channels_of(recording, options), start, count_motion="activity" not in recording.samples)
     for sensor, (t, values) in recording.samples.items():
-        aligner.feed(sensor, t, values)
+        for i in range(0, len(t), AT_A_TIME):
+            aligner.feed(sensor, t[i : i + AT_A_TIME], values[i : i + AT_A_TIME])
     ends, channels = aligner.advance(end)
     stages = np.full(len(ends), -1, np.int8)
     if recording.labels is not None:

@@ -84,6 +84,22 @@ SCORING = pa.DataFrameSchema(  # labels that fail make the night unusable
 )
 
 
+def clean(columns: Sequence[str], rows: np.ndarray, after: float) -> bool:
+    """Whether `failures` and `repair` would find nothing wrong with rows.
+
+    Args:
+        columns: Their names, t first.
+        rows: [columns, n].
+        after: s; all times must be later.
+    """
+    t = rows[0]
+    ascending = after < t[0] and t[-1] <= LONGEST_NIGHT_S and bool((t[1:] > t[:-1]).all())  # so no NaN, either
+    limits = [(CHANNELS[name].low, CHANNELS[name].high) if name in CHANNELS else (-np.inf, np.inf) for name in columns]
+    return ascending and all(
+        low <= values.min() and values.max() <= high for (low, high), values in zip(limits[1:], rows[1:], strict=True)
+    )
+
+
 def failures(schema: pa.DataFrameSchema, frame: pd.DataFrame) -> list[tuple[str, pd.Index]]:
     """What is wrong with rows.
 

@@ -41,6 +41,8 @@ def cache_path(
         if path.is_file():
             with path.open("rb") as file:
                 digest.update(name.encode() + hashlib.file_digest(file, "blake2b").digest())
+        elif path.exists():  # a folder or pipe, which makes the night unusable for as long as it is there
+            digest.update(name.encode())
     return CACHE / f"{subject}-{digest.hexdigest()}.npz"
 
 

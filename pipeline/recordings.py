@@ -1,15 +1,19 @@
 """Reads one night's files in the layout of PhysioNet sleep-accel 1.0.0 (Walch 2019, doi:10.13026/hmhs-py35)."""
 
 import csv
-from array import array
+import mmap
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from io import StringIO
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.csv
 
-from pipeline.checks import ROW_DROPPED, SCORING, SKIPPED, Finding, UnusableNight, failures, lines_text, repair
+from pipeline.checks import ROW_DROPPED, SCORING, SKIPPED, Finding, UnusableNight, clean, failures, lines_text, repair
 from pipeline.constants import COUNT_S, EPOCH_S, LEAD_S, LEAST_OVERLAP_S, LONGEST_NIGHT_S, STAGE_OF_CODE
 from pipeline.data_sets import Data, DataSets, located
 from pipeline.errors import UserMistake
@@ -17,6 +21,11 @@ from pipeline.guard import FIRST_S, LEAST_SAMPLES, motion_unit_finding
 
 STEPS_S = 600  # s, the longest a step bin lasts
 SPACING_TOLERANCE = 0.1  # of COUNT_S, for the written times of activity counts
+LONG_LINE = 1 << 20  # bytes; no line of numbers is nearly so long
+ARROW_BLOCK = 1 << 18  # bytes parsed at a time: few enough to stay in the processor's cache
+LINES_BLOCK = 1 << 22  # characters looked through at a time
+ODD_STRETCH = 1 << 8  # characters from an unusual line on that are looked at line by line: others are often near
+DECIMAL = r"[+-]?(?:[0-9]{1,30}+(?:\.[0-9]{0,30}+)?+|\.[0-9]{1,30}+)(?:[eE][+-]?[0-9]{1,2}+)?+"  # never overflows
 UNIT_HINTS = {  # of files whose first value is this: (low, high) of the median in a wrong unit, and the remedy
     "heart_rate": ((0.3, 4, "beats per second? multiply by 60"), (300, 3000, "milliseconds? 60000 / value")),
     "motion_x": ((500, 2000, "milli-g? divide by 1000"),),
@@ -146,11 +155,12 @@ def read_recording(folder: Data, subject: str, negative_times: bool = False, wan
             if frame is None:
                 continue
             t = _available_at(sensor, frame.t.to_numpy(), subject)
-            in_night = (t >= (-LEAD_S if negative_times else 0)) & (t <= LONGEST_NIGHT_S)
-            if in_night.any():
-                values = frame[layout.columns[1:]].to_numpy()[in_night]
-                _check_unit(sensor, t[in_night], values, subject)
-                night.samples[sensor] = t[in_night], values if values.shape[1] > 1 else values[:, 0]
+            begin = t.searchsorted(-LEAD_S if negative_times else 0)
+            end = t.searchsorted(LONGEST_NIGHT_S, "right")
+            if begin < end:
+                t, values = t[begin:end], frame.to_numpy()[begin:end, 1:]
+                _check_unit(sensor, t, values, subject)
+                night.samples[sensor] = t, values if values.shape[1] > 1 else values[:, 0]
         frame = _read(folder, subject, LABELS, night.findings) if want_labels else None
         if frame is not None:
             for what, lines in failures(SCORING, frame):
@@ -194,7 +204,7 @@ def _unit_hint(layout, frame):
 def _check_overlap(night):
     """Raise UnusableNight for too little overlap. Steps do not count: ten minutes' steps say nothing of an epoch."""
     middle = {"activity": COUNT_S / 2}  # a bin's middle lies in its epoch, its end may not
-    sensed = [(t - middle.get(name, 0)) // EPOCH_S for name, (t, _) in night.samples.items() if name != "steps"]
+    sensed = [_epochs_of(t - middle.get(name, 0)) for name, (t, _) in night.samples.items() if name != "steps"]
     epochs = np.unique(np.concatenate([[], *sensed]))
     what = "heart rate, motion or activity"
     if night.labels:
@@ -204,6 +214,12 @@ def _check_overlap(night):
     if len(epochs) * EPOCH_S < LEAST_OVERLAP_S:
         what = f"{len(epochs) * EPOCH_S / 60:g} min of {what}, {LEAST_OVERLAP_S / 60:g} are needed"
         raise UnusableNight(Finding(f"night {night.subject}", "all files", what, SKIPPED))
+
+
+def _epochs_of(t):
+    """Numbers of the epochs in which times (ascending) lie."""
+    numbers = np.arange(t[0] // EPOCH_S, t[-1] // EPOCH_S + 2)
+    return numbers[:-1][np.diff(t.searchsorted(EPOCH_S * numbers)) > 0]
 
 
 def _available_at(sensor, t, subject):
@@ -223,17 +239,13 @@ def _available_at(sensor, t, subject):
 
 def _read(folder, subject, layout, findings):
     """The file's usable rows as a frame of t and values (float64, indexed by line number), or None without a file."""
-    strict = {"skip_blank_lines": False, "na_filter": False, "quoting": csv.QUOTE_NONE, "dtype": np.float64}
-    try:
-        path = Path(folder) / layout.name(subject)
-        frame = pd.read_csv(path, sep=layout.separator or r"\s+", header=None, engine="c", **strict)
-        frame = frame.set_axis(layout.columns, axis=1).set_axis(pd.RangeIndex(1, len(frame) + 1))
-    except FileNotFoundError:
+    path = Path(folder) / layout.name(subject)
+    if not path.exists():
         return None
-    except OSError as error:
-        raise layout.unusable(subject, f"cannot be read: {error.strerror}") from None
-    except ValueError:  # text, bytes that are no text, too few or too many fields: rare, so looked for slowly
-        frame = _parsed_by_line(path, subject, layout, findings)
+    frame = _read_clean(path, layout)
+    if frame is not None:
+        return frame
+    frame = _read_unusual(path, subject, layout, findings)
     if (frame.t > LONGEST_NIGHT_S).mean() > 1 / 2:
         what = f"most times lie beyond a night, {LONGEST_NIGHT_S} s; expected seconds from its start: milliseconds?"
         raise layout.unusable(subject, what)
@@ -246,27 +258,110 @@ def _read(folder, subject, layout, findings):
     return repaired
 
 
-def _parsed_by_line(path, subject, layout, findings):
-    """The file's numbers, NaN for text, of all lines that have the right number of fields; others are reported."""
+def _read_clean(path, layout):
+    """As `_read` in one pass, for a file in which nothing is unusual, as it should be; None for any other."""
     columns = layout.columns
-    numbers = array("d")
-    lines = []
+    if not path.is_file():
+        return None
+    rows = np.empty((len(columns), path.stat().st_size // (2 * len(columns)) + 1))  # as many as the shortest lines make
+    n, last = 0, -np.inf
+    try:
+        with pyarrow.csv.open_csv(
+            path,
+            pyarrow.csv.ReadOptions(use_threads=False, block_size=ARROW_BLOCK, column_names=columns),
+            pyarrow.csv.ParseOptions(delimiter=layout.separator or " ", quote_char=False, ignore_empty_lines=False),
+            pyarrow.csv.ConvertOptions(column_types=dict.fromkeys(columns, pa.float64()), null_values=[]),
+        ) as batches:
+            for batch in batches:
+                block = rows[:, n : n + len(batch)]
+                for column, values in zip(block, batch.columns, strict=True):
+                    column[:] = values.to_numpy()
+                if not clean(columns, block, last):
+                    return None
+                n, last = n + len(batch), block[0, -1]
+    except (OSError, ValueError):  # text, too few or too many fields, several blanks: _read_unusual tells
+        return None
+    return pd.DataFrame(rows[:, :n].T, pd.RangeIndex(1, n + 1), columns, copy=False) if n else None
+
+
+def _read_unusual(path, subject, layout, findings):
+    """The file's rows as a frame (float64, indexed by line number), whatever is written in it."""
+    strict = {"skip_blank_lines": False, "na_filter": False, "quoting": csv.QUOTE_NONE, "dtype": np.float64}
+    if not (path.is_file() or path.is_dir()):  # a pipe or device may never end, nor begin
+        raise layout.unusable(subject, f"not a regular file; expected lines of '{layout.line}'")
+    try:
+        if _has_long_line(path):
+            what = f"a line of more than {LONG_LINE} bytes; expected lines of '{layout.line}'"
+            raise layout.unusable(subject, what)
+        frame = pd.read_csv(path, sep=layout.separator or r"\s+", header=None, engine="c", **strict)
+        return frame.set_axis(layout.columns, axis=1).set_axis(pd.RangeIndex(1, len(frame) + 1))
+    except OSError as error:
+        raise layout.unusable(subject, f"cannot be read: {error.strerror}") from None
+    except ValueError:  # text, bytes that are no text, too few or too many fields: looked for line by line
+        return _parsed_by_line(path, subject, layout, findings)
+
+
+def _has_long_line(path):
+    """Whether a file has a line of 2 LONG_LINE bytes or more; all with fewer than LONG_LINE are passed."""
+    with path.open("rb") as file:
+        if not path.stat().st_size:
+            return False
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+            starts = range(0, len(text) - LONG_LINE + 1, LONG_LINE)  # a longer line fills one of these stretches
+            return any(text.find(b"\n", i, i + LONG_LINE) < 0 > text.find(b"\r", i, i + LONG_LINE) for i in starts)
+
+
+def _parsed_by_line(path, subject, layout, findings):
+    """The file's numbers, NaN for text, of all lines that have the right number of fields; others are reported.
+
+    Runs of lines with nothing but decimal numbers, which most are, are parsed together.
+    """
+    columns = layout.columns
+    blank = "[ \t]"
+    between = f"{blank}*+,{blank}*+" if layout.separator else f"{blank}++"
+    decimal_lines = re.compile(f"(?:{blank}*+{between.join([DECIMAL] * len(columns))}{blank}*+\n)*+")
+    parts = []  # (line numbers [n], values [n, columns])
     wrong = []
-    last: tuple[int, list[str]] = 0, []  # number and fields of the last line with text
+    last: tuple[int, list[str]] = 0, columns  # number and fields of the last line with text
+    i = 0  # lines so far
     with open(path, encoding="utf-8-sig", errors="replace") as file:
-        for i, line in enumerate(file, 1):
-            fields = line.split(layout.separator)
-            if not line.strip():
-                continue
-            last = i, fields
-            if len(fields) == len(columns):
-                lines.append(i)
-                numbers.extend(_numbers(fields))
-            else:
-                wrong.append(i)
-    frame = pd.DataFrame(np.reshape(numbers, (-1, len(columns))), lines, columns)
-    if not lines and not wrong:
+        while text := file.read(LINES_BLOCK) + file.readline():
+            text += "" if text.endswith("\n") else "\n"
+            runs, plain, odd, numbers, at = [], [], [], [], 0
+            while at < len(text):
+                run = decimal_lines.match(text, at)
+                if run and run.group():
+                    n = run.group().count("\n")
+                    runs.append(run.group())
+                    plain.append(np.arange(i + 1, i + n + 1))
+                    i, at, last = i + n, run.end(), (i + n, columns)
+                if at == len(text):
+                    break
+                end = text.index("\n", min(at + ODD_STRETCH, len(text) - 1)) + 1
+                for line in text[at : end - 1].split("\n"):
+                    i += 1
+                    fields = line.split(layout.separator)
+                    if not line.strip():
+                        continue
+                    last = i, fields
+                    if len(fields) == len(columns):
+                        odd.append(i)
+                        numbers.append(_numbers(fields))
+                    else:
+                        wrong.append(i)
+                at = end
+            if runs:
+                together = StringIO("".join(runs))
+                values = pd.read_csv(together, sep=layout.separator or r"\s+", header=None, dtype=np.float64)
+                parts.append((np.concatenate(plain), values.to_numpy()))
+            if odd:
+                parts.append((np.array(odd), np.array(numbers)))
+    lines = np.concatenate([np.empty(0, int), *(of_part for of_part, _ in parts)])
+    if not len(lines) and not wrong:
         raise layout.unusable(subject, f"empty; expected lines of '{layout.line}'")
+    values = np.concatenate([np.empty((0, len(columns))), *(of_part for _, of_part in parts)])
+    order = np.argsort(lines, kind="stable")
+    frame = pd.DataFrame(values[order], lines[order], columns)
     off, total = len(wrong) + frame.t.isna().sum(), len(wrong) + len(lines)
     if off > total / 2:
         what = f"wrong separator or columns in {off} of {total} lines; expected lines of '{layout.line}'"

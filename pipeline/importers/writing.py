@@ -17,7 +17,6 @@ from pipeline.files import write_json
 from pipeline.importers.asked import Asked
 from pipeline.origin import Origin, write_origin
 from pipeline.recordings import LAYOUTS, SPACING_TOLERANCE, paths
-from pipeline.synthetic import write_acceleration
 
 CONVERTER = "Wristsleep import 1"  # the number goes up when the same export would give other nights
 CHANNEL_OF = {"heart_rate": "heart_rate", "motion": "motion_x", "steps": "steps", "activity": "activity"}
@@ -126,6 +125,8 @@ class NewDataSet:
             files[name].parent.mkdir(parents=True, exist_ok=True)
         for sensor, (t, values) in samples.items():
             if sensor == "motion":
+                from pipeline.synthetic import write_acceleration  # with scipy's filters, slow to import
+
                 write_acceleration(files[sensor], t, values.T)
             else:
                 separator = LAYOUTS[sensor].separator or " "

@@ -15,7 +15,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.signal import butter, filtfilt, freqz, lfilter
 
-from pipeline.activity import BIN_G, COUNT_FREE, COUNT_UNIT, DELAY, HZ, POINTS, TAPS, ActivityCounter, counts
+from pipeline.activity import (
+    BIN_G,
+    COUNT_FREE,
+    COUNT_UNIT,
+    DELAY,
+    HZ,
+    POINTS,
+    TAPS,
+    ActivityCounter,
+    counts,
+    wiener_taps,
+)
 from pipeline.constants import COUNT_S, GRACE_S
 
 SHARED = Path(__file__).parents[3] / "shared"
@@ -47,6 +58,10 @@ def awkward_samples(seed, seconds=120):
 
 def fed(t, z, start=0.0):
     return ActivityCounter(start).feed(t, z)
+
+
+def test_the_written_taps_are_those_worked_out():
+    assert pytest.approx(wiener_taps(), rel=1e-6, abs=1e-9) == TAPS
 
 
 def test_filter_is_the_two_passes_of_the_published_one():

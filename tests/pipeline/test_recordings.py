@@ -3,13 +3,16 @@
 Expected numbers of the real nights are counted from their files with numpy alone, apart from the reader.
 """
 
+import os
 import random
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from pipeline import recordings
 from pipeline.checks import UnusableNight
 from pipeline.errors import UserMistake
 from pipeline.recordings import LABELS, LAYOUTS, read_recording, subjects
@@ -235,6 +238,32 @@ def test_a_folder_in_place_of_a_file(tmp_path):
     assert finding.what == "cannot be read: Is a directory"
 
 
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to("/dev/zero")])
+def test_what_is_no_regular_file_is_not_waited_for(tmp_path, name, make):
+    write(tmp_path, **{name: None})
+    path = tmp_path / FILES[name].name("7")
+    make(path)
+    with pytest.raises(UnusableNight) as damaged:
+        read_recording(tmp_path, "7")
+    (finding,) = damaged.value.findings
+    assert finding.file == FILES[name].name("7")
+    assert finding.what == f"not a regular file; expected lines of '{FILES[name].line}'"
+    assert ("delete the file" in finding.done) == (name != "labels")
+
+
+@pytest.mark.parametrize("name", ["motion", "labels"])
+@pytest.mark.parametrize("begin", [b"", b"0 1\n" * 9])
+def test_a_line_of_megabytes_is_not_parsed(tmp_path, name, begin):
+    """A gigabyte of NULs, as a file system leaves it after a crash; none of it lies on the disk."""
+    write(tmp_path, **{name: begin})
+    os.truncate(tmp_path / FILES[name].name("7"), 10**9)
+    with pytest.raises(UnusableNight) as damaged:
+        read_recording(tmp_path, "7")
+    (finding,) = damaged.value.findings
+    assert finding.what == f"a line of more than 1048576 bytes; expected lines of '{FILES[name].line}'"
+
+
 FEW = {"motion": None, "activity": None}
 
 
@@ -336,6 +365,113 @@ def test_no_damage_ends_in_a_traceback(tmp_path_factory, name, seed, size):
             assert (np.diff(t) > 0).all()
             assert np.isfinite(values).all()
             assert len(t) == len(values) > 0
+
+
+NUMBER = st.one_of(
+    st.floats(-20, 20).map(repr),
+    st.integers(0, 300).map(str),
+    st.sampled_from(
+        ["", "-", "nan", "inf", "-inf", "1e400", "1e-5", ".5", "5.", "+1", "1_0", "0x1", "6\0", "1.2.3", '"1"']
+    ),
+    st.sampled_from(["\u0661", "1\u00a0", "\x0b1", "1\x1c2", "123456789.123456789123456789", "-0", "1\x85"]),
+)
+BLANK = st.sampled_from([" "] * 12 + ["  ", "\t", " \t", ""])
+ODD_ENDS = st.sampled_from(["\r\n", "\r", " \n", "\n\n", " \t\n", "\n \n"])
+
+
+@st.composite
+def texts(draw):
+    """(a kind of file, bytes): lines in order of time, some or most of which are not as they should be."""
+    name = draw(st.sampled_from([*FILES]))
+    columns = FILES[name].columns
+    odd = draw(st.sampled_from([0, 0.02, 0.3]))
+    chance = draw(st.randoms(use_true_random=False))
+    lines = []
+    for i in range(draw(st.integers(0, 40))):
+        fields = [str(i if chance.random() > odd else draw(NUMBER)), *["30.25"] * (len(columns) - 1)]
+        if chance.random() < odd:
+            fields[draw(st.integers(0, len(columns) - 1))] = draw(NUMBER)
+        if chance.random() < odd:
+            fields = fields[: draw(st.integers(0, len(columns)))] * draw(st.integers(1, 2))
+        between = FILES[name].separator or " "
+        if chance.random() < odd:
+            between = draw(BLANK) + (FILES[name].separator or "") + draw(BLANK)
+        end = draw(ODD_ENDS) if chance.random() < odd else "\n"
+        lines.append(between.join(x if x != "30.25" else f"{20 + chance.randrange(9)}.5" for x in fields) + end)
+    scaled = "".join(lines).replace("2", "0") if name == "motion" else "".join(lines)
+    text = (chance.choice(["", "\ufeff"]) + scaled).encode()
+    return name, text.rstrip(b"\n") if chance.random() < 0.2 else text
+
+
+def by_one_line_at_a_time(path, subject, layout, findings):
+    """What `_parsed_by_line` gives, by the plainest way: each line split, each field to a float."""
+    rows, wrong, last = {}, [], (0, [])
+    with open(path, encoding="utf-8-sig", errors="replace") as file:
+        for i, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            fields = line.split(layout.separator)
+            last = i, fields
+            if len(fields) == len(layout.columns):
+                rows[i] = [float(x) if is_number(x) else np.nan for x in fields]
+            else:
+                wrong.append(i)
+    total = len(rows) + len(wrong)
+    if not total:
+        raise layout.unusable(subject, f"empty; expected lines of '{layout.line}'")
+    off = len(wrong) + sum(np.isnan(row[0]) for row in rows.values())
+    if off > total / 2:
+        what = f"wrong separator or columns in {off} of {total} lines; expected lines of '{layout.line}'"
+        raise layout.unusable(subject, what)
+    if sum(bool(text.strip()) for text in last[1]) < len(layout.columns):
+        findings.append(
+            recordings.Finding(layout.name(subject), f"line {last[0]}", "truncated last line", "row dropped")
+        )
+        rows.pop(last[0], None)
+        wrong = [i for i in wrong if i != last[0]]
+    if wrong:
+        where, what = recordings.lines_text(wrong), f"wrong number of fields; expected '{layout.line}'"
+        findings.append(recordings.Finding(layout.name(subject), where, what, "row dropped"))
+    return pd.DataFrame([*rows.values()], [*rows], layout.columns, float)
+
+
+def is_number(text):
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+@settings(max_examples=60, deadline=None)
+@given(text=texts())
+def test_the_fast_readers_give_what_the_slow_one_does(tmp_path_factory, text):
+    """Same bits and same findings: in one pass, by runs of plain lines, and line by line."""
+    name, content = text
+    folder = tmp_path_factory.mktemp("n")
+    path = folder / FILES[name].name("7")
+    path.parent.mkdir()
+    path.write_bytes(content)
+
+    def read():
+        findings = []
+        try:
+            frame = recordings._read(folder, "7", FILES[name], findings)
+        except UnusableNight as damaged:
+            return None, [*findings, *damaged.findings]
+        return (frame.index.tolist(), [*frame.columns], frame.to_numpy().tobytes()), findings
+
+    fast = read()
+    with pytest.MonkeyPatch.context() as slowly:
+        slowly.setattr(recordings, "_read_clean", lambda path, layout: None)
+        assert read() == fast
+        slowly.setattr(recordings, "_parsed_by_line", by_one_line_at_a_time)
+        assert read() == fast
+
+
+def test_a_clean_file_is_read_in_one_pass(tmp_path, monkeypatch):
+    monkeypatch.setattr(recordings, "_read_unusual", None)
+    assert read_recording(write(tmp_path), "7").findings == []
 
 
 def test_subjects_in_numerical_order(tmp_path):
