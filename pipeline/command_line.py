@@ -95,7 +95,10 @@ class Folders(NamedPath):
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The folder, or the DataSets, that a text names; UserMistake as for `DataSets.of`."""
-        return value if isinstance(value, DataSets) else data_of(str(super().convert(value, param, ctx)))
+        if isinstance(value, DataSets):
+            return value
+        path = super().convert(value, param, ctx)
+        return data_of(value) if isinstance(value, str) else path
 
 
 def option(name: str, into: str | None = None, **settings: Any) -> Callable:

@@ -303,6 +303,9 @@ class TestMistakes:
             (["--epoch_count", "3"], "--epoch_count"),
             (["--dataset_dir", "/nowhere"], "/nowhere: no such folder"),
             (["--dataset_dir", __file__], "not a folder"),
+            (["--dataset_dir", f"/nowhere,{Path(__file__).parent}"], "/nowhere: no such folder"),
+            (["--dataset_dir", f"{Path(__file__).parent},/tmp/..,/"], "/: named twice"),
+            (["--dataset_dir", ""], "--dataset_dir: empty"),
         ],
     )
     def test_options(self, run, mistake, tmp_path, options, message):
@@ -370,6 +373,25 @@ class TestMistakes:
         message = mistake(CliRunner().invoke(train.main, ["--resume"]))
         assert "no stopped run" in message
         assert [*tmp_path.iterdir()] == []
+
+    def test_several_data_sets(self, run, mistake, copied, tmp_path, monkeypatch):
+        monkeypatch.setattr(train, "train_and_check", lambda *_: True)
+        data = copied("heart_rate", "labels", subjects="123")
+        other = shutil.copytree(data, tmp_path / "other")
+        (other / "wearers.json").write_text('{"1001": "ann", "1003": "ann"}')
+        options = "--train_split", 0.5, "--channels", "heart_rate"
+        done = run("--dataset_dir", f"{data},{other}", *options)
+        assert done.exit_code == 0, done.stderr
+        out = tmp_path / "run"
+        assert read(out / "hparams.json")["dataset_dir"] == {"data": str(data), "other": str(other)}
+        splits = read(out / "splits.json")
+        parts = {subject: part for part, subjects in splits.items() for subject in subjects}
+        assert sorted(parts) == [f"{name}.{subject}" for name in ("data", "other") for subject in (1001, 1002, 1003)]
+        assert parts["other.1001"] == parts["other.1003"]
+        done = run("--resume", "--out", out, "--dataset_dir", f"{other},{data}")
+        assert done.exit_code == 0, done.stderr
+        assert read(out / "splits.json") == splits
+        assert f"the stopped run has {data},{other}" in mistake(run("--resume", "--out", out, "--dataset_dir", data))
 
     @pytest.fixture
     def stopped(self, quick_run, tmp_path):

@@ -205,6 +205,35 @@ def test_other_nights_are_scored_with_a_trained_run(quick_run, tmp_path, undrawn
     assert results[0]["scored"] == same["scored"]
 
 
+def test_each_data_set_is_held_out_in_turn_and_scored_apart(synthetic, mistake, tmp_path, undrawn):
+    for name, number in (("one", 3), ("two", 2)):
+        for kind in ("heart_rate", "labels"):
+            (tmp_path / name / kind).mkdir(parents=True)
+            for path in sorted((synthetic / kind).iterdir())[:number]:
+                shutil.copy(path, tmp_path / name / kind)
+    out, both = tmp_path / "out", f"{tmp_path / 'two'},{tmp_path / 'one'}"
+    tiny = "--protocol", "sets", *QUICK, "--epochs", 1, "--inner_folds", 0, "--variants", 0, "--out", out
+    done = command("run", "--dataset_dir", both, *tiny)
+    assert done.exit_code == 0, done.stderr
+    held_out = [["one.1001", "one.1002", "one.1003"], ["two.1001", "two.1002"]]
+    protocol = json.loads((out / "protocol.json").read_text())
+    assert protocol["dataset_dir"] == {name: str(tmp_path / name) for name in ("one", "two")}
+    assert protocol["held_out"] == held_out
+    result = json.loads((out / "evaluation.json").read_text())["results"][0]
+    assert sorted(result["subjects"]) == [*held_out[0], *held_out[1]]
+    assert {name: entry["nights"] for name, entry in result["sets"].items()} == {"one": 3, "two": 2}
+    assert sum(entry["epochs"] for entry in result["sets"].values()) == result["epochs"]["all"]
+    fold = sorted((out / "folds").iterdir())[0]  # trained on two
+    done = command("score", fold, "--dataset_dir", both)
+    assert done.exit_code == 0, done.stderr
+    assert "left out, as the run was trained on nights of these ids or persons: two.1001, two.1002" in done.stderr
+    scored = json.loads((fold / "scores" / "one+two.float32" / "evaluation.json").read_text())["results"][0]
+    assert scored["sets"].keys() == {"one"}
+    assert scored["sets"]["one"] == result["sets"]["one"]
+    message = mistake(command("score", fold, "--dataset_dir", tmp_path / "two"))
+    assert f"{tmp_path / 'two'}: the run was trained on every night in it" in message
+
+
 def test_several_precisions_are_scored_in_one_report(whole, synthetic, tmp_path, undrawn):
     """And the old spelling, --precision, gives of one what it always gave."""
     run = shutil.copytree(sorted((whole[0] / "folds").iterdir())[0], tmp_path / "run")
@@ -237,6 +266,7 @@ def test_a_precision_that_is_none_is_a_mistake(whole, synthetic, mistake):
     [
         (["--folds", 9], "--protocol kfold, 9 folds of 6 usable nights"),
         (["--dataset_dir", "/nowhere"], "/nowhere"),
+        (["--protocol", "sets"], "--protocol sets: holds out one data set after the other"),
         (["--out", Path(__file__)], "exists and is not empty"),
         (["--json", "/tmp"], "--json /tmp: is a folder"),
         (["--precision", "int4"], "--precisions: int4; choose from float32"),

@@ -115,6 +115,21 @@ def test_no_night_is_too_poor(tmp_path, undrawn, nights):
     assert text.count("](") == len(undrawn)
 
 
+def test_sets_are_scored_apart_beside_all_nights(tmp_path, undrawn):
+    wrong = np.where(np.arange(len(SCORED)) < 24, W, SCORED)
+    nights = predicted_night("a.1"), predicted_night("b.1", wrong), predicted_night("b.2", [N2] * 48)
+    sets = {"a.1": "a", "b.1": "b", "b.2": "b", "c.1": "c"}  # of c no night was scored
+    (one,) = report(tmp_path / "sets", {}, [result(*nights)], sets=sets)["results"]
+    assert {name: (e["nights"], e["epochs"]) for name, e in one["sets"].items()} == {"a": (1, 44), "b": (2, 88)}
+    (alone,) = report(tmp_path / "b", {}, [result(*nights[1:])])["results"]
+    assert one["sets"]["b"]["scored"] == alone["scored"]["all"]
+    assert one["sets"]["a"]["scored"]["5"]["kappa"] == 1
+    assert "sets" not in alone
+    page = (tmp_path / "sets" / "report.md").read_text()
+    assert "| gru, float32 | 0 | 0 | a | 1 | 44 |" in page
+    assert "data set" not in (tmp_path / "b" / "report.md").read_text().split("## Five stages")[1]
+
+
 def test_unknown_epochs_count_in_all_and_not_in_sensed(tmp_path, undrawn):
     """Twelve epochs predicted wrong in each night, where nothing was sensed."""
     first = np.arange(48) < 12

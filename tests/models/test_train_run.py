@@ -5,15 +5,21 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from sklearn.ensemble import RandomForestClassifier
 
 from models.inner_folds import predict_out_of_fold
 from models.operating_points import operating_points
 from models.sensing import Sensing
 from models.train_run import features_of_parts, train_architecture, train_run
+from models.trained_run import TrainedRun
 from pipeline.augment import night_variants
 from pipeline.coverage import unknown_windows
+from pipeline.data_sets import DataSets
 from pipeline.errors import UserMistake
+from pipeline.options import Options
+from pipeline.run_folder import RunFolder
 from scoring.predictions import read_predictions
+from tests.models.conftest import drawn_night
 
 
 @pytest.fixture(scope="module")
@@ -215,3 +221,66 @@ def test_an_architecture_that_was_stopped_is_gone_on_with(small, data):
     assert rows.epoch.tolist() == [1, 2, 3]
     for one, two in zip(run.model("rnn").get_weights(), small.run.model("rnn").get_weights(), strict=True):
         assert np.array_equal(one, two)
+
+
+class TestDataSetsThatDiffer:
+    """Set a has heart rate and activity and is mostly awake; b has activity alone and is mostly asleep."""
+
+    @pytest.fixture(scope="class")
+    def nights(self):
+        def drawn(subject, wake):
+            night = drawn_night(subject, 80)
+            rng = np.random.default_rng(int(subject))
+            stages = np.where(np.repeat(rng.random(16) < wake, 5), 0, 2).astype(np.int8)
+            activity = rng.integers(0, 300, (80, 2)) * (rng.random((80, 1)) < np.where(stages == 0, 0.5, 0.2)[:, None])
+            return replace(night, stages=stages, channels=night.channels | {"activity": activity.astype(np.float32)})
+
+        a = [replace(drawn(str(i), 0.8), subject=f"a.{i}") for i in range(1, 9)]
+        b = [replace(drawn(str(i), 0.2), subject=f"b.{i}") for i in range(11, 19)]
+        return [*a, *(replace(night, channels={"activity": night.channels["activity"]}) for night in b)]
+
+    @pytest.fixture(scope="class")
+    def begun(self, nights, tmp_path_factory):
+        """{whether it is told which set a night is from: (run, features)}."""
+        found = {}
+        parts = {"train": [n for n in nights if n.subject != "a.8"], "inner_validation": [], "validation": []}
+        parts["validation"] = [n for n in nights if n.subject == "a.8"]
+        splits = {part: [night.subject for night in members] for part, members in parts.items()}
+        options = Options(architectures=("rnn",), variants=4, inner_folds=0, hidden_dim=8)
+        for told in (True, False):
+            folder = tmp_path_factory.mktemp("sets")
+            data = DataSets({name: folder / name for name in "ab"}) if told else folder / "a"
+            (folder / "run").mkdir()
+            RunFolder.create(folder / "run", nights, splits, options, data)
+            run = TrainedRun(folder / "run")
+            found[told] = run, features_of_parts(run, parts)["train"]
+        return found
+
+    def test_nights_as_recorded_are_shown_without_heart_rate_too(self, nights, begun):
+        run, groups = begun[True]
+        bare = replace(nights[0], channels={"activity": nights[0].channels["activity"]})
+        full, less = run.sensing().sense_nights([nights[0], bare])
+        assert [len(group) for group in groups] == [6] * 15
+        assert np.allclose(groups[0][0][0], full, atol=1e-5)  # inner folds predict the first
+        assert np.allclose(groups[0][1][0], less, atol=1e-5)
+
+    def test_whether_heart_rate_is_there_tells_the_set_of_no_more_than_three_in_four(self, begun):
+        """That all of a have it, and none of b, would tell them apart."""
+        there = {}
+        for told, (run, groups) in begun.items():
+            slope = run.sensing().feature_names.index("heart_rate_slope")  # 0 where there is no heart rate
+            there[told] = [np.mean([features[:, slope].any() for features, _ in group]) for group in groups]
+            assert there[told][7:] == [0] * 8
+        assert 0.3 < np.mean(there[True][:7]) <= max(there[True][:7]) <= 0.5
+        assert np.mean(there[False][:7]) > 0.75  # varied nights may lose it
+
+    def test_without_heart_rate_a_night_does_not_turn_into_one_of_the_other_set(self, nights, begun):
+        """How much less likely Wake becomes on a night of set a when heart rate is taken away."""
+        bare = replace(nights[7], channels={"activity": nights[7].channels["activity"]})
+        shift = {}
+        for told, (run, groups) in begun.items():
+            x, y = (np.concatenate([pair[i] for group in groups for pair in group]) for i in (0, 1))
+            forest = RandomForestClassifier(30, min_samples_leaf=20, random_state=0).fit(x[y >= 0], y[y >= 0] == 0)
+            full, less = (forest.predict_proba(x)[:, 1].mean() for x in run.sensing().sense_nights([nights[7], bare]))
+            shift[told] = full - less
+        assert 0 < shift[True] < 0.7 * shift[False]
