@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from export.bundle import complete_bundle, install_bundle, read_bundle, recover_bundle, reject_precisions
+from export.bundle import complete_bundle, install_bundle, read_bundle, record_files, recover_bundle, reject_precisions
 from export.contract import stager_path
 from export.golden import choose_golden, golden_document, replay_golden
 from export.latency import ROOT
@@ -90,6 +90,7 @@ def build_bundles(
             if judge:
                 judge(folder, architecture)
             if folder.exists():
+                record_files(folder)
                 install_bundle(folder, Path(out) / architecture)
 
     Path(out).mkdir(parents=True, exist_ok=True)

@@ -4,16 +4,17 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from export.contract import Contract
+from export.contract import FILE, Contract
 from export.contract_parts import TrainingData
 from export.readme import write_readme
-from export.tflite import rewrite, sha256
+from export.tflite import embedded_contract, rewrite, sha256
 from pipeline.constants import STAGES
 from pipeline.errors import UserMistake, one_of
-from pipeline.files import write_whole
+from pipeline.files import reading, write_whole
 from pipeline.run_folder import RunFolder
 
 LABELS = "labels.txt"
+SIGNATURE = "contract.sig"  # see export/signature.py
 
 
 def complete_bundle(folder: Path, run: RunFolder, architecture: str, precisions: Sequence[str]) -> None:
@@ -73,6 +74,21 @@ def seal_bundle(folder: Path, contract: Contract) -> None:
     contract = contract.with_digests(folder)
     contract.write(folder)
     write_readme(folder, contract)
+    record_files(folder)
+
+
+def record_files(folder: Path) -> None:
+    """Put the digests of the files that no call names into contract.json, when a bundle is complete."""
+    contract = Contract.read(folder)
+    contract.other_files = {name: sha256(Path(folder) / name) for name in other_files(folder, contract)}
+    contract.write(folder)
+
+
+def other_files(folder: Path, contract: Contract) -> list[str]:
+    """Names of a bundle's files but for contract.json, its signature, those of calls, and hidden ones."""
+    left_out = {FILE, SIGNATURE, *contract.files()}
+    names = (path.relative_to(folder).as_posix() for path in Path(folder).rglob("*") if path.is_file())
+    return sorted(name for name in names if name not in left_out and not name.rpartition("/")[2].startswith("."))
 
 
 def reject_precisions(folder: Path, precisions: Sequence[str], rejected: Path) -> None:
@@ -118,4 +134,8 @@ def read_bundle(folder: Path, precisions: Sequence[str] | None = None) -> Contra
             raise UserMistake(
                 f"{file}: its SHA-256 is not the one in contract.json; the file was altered or is not whole"
             )
+        with reading(file):
+            inside = embedded_contract(file)
+        if inside is not None and inside != contract.document(digests=False):
+            raise UserMistake(f"{file}: the contract embedded in it is not contract.json")
     return contract

@@ -14,6 +14,7 @@ from export.tflite import read_signature
 LONGEST_NAME = 200  # characters of a file's
 Size = Annotated[int, Field(ge=1)]
 Number = int | float
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]  # SHA-256
 DType = Literal["float32", "int8", "int16", "int32"]
 
 
@@ -37,7 +38,7 @@ class Call(Part):
     """One signature of one file of the bundle."""
 
     file: str
-    sha256: str | None = Field(None, pattern=r"^[0-9a-f]{64}$")  # None in the copy that is embedded in the files
+    sha256: Digest | None = None  # None in the copy that is embedded in the files
     signature: str
     operations: list[Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]*$")]] = []  # TFLite built-ins, for a resolver
     runtimes: dict[str, Annotated[str, Field(pattern=STATUS)]] = {}

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from export.calls import Call, Calls, Number, Part, Size, states_of
+from export.calls import Call, Calls, Digest, Number, Part, Size, states_of
 from export.contract_parts import (
     STAGE_CODES,
     ChannelEntry,
@@ -41,7 +41,6 @@ from pipeline.constants import (
 )
 from pipeline.errors import UserMistake
 from pipeline.files import read_json, write_json
-from pipeline.guard import STANDARD_GRAVITY
 from pipeline.options import Options
 
 FILE = "contract.json"
@@ -55,7 +54,7 @@ GRID: dict[str, int | float] = {  # on which preprocessing takes motion
     "gap_seconds": GAP_S,
     "bin_seconds": COUNT_S,
 }
-WEIGHTS_ROUNDING = 1e-3  # how far the sum of an operating point's weights, written with four digits, may be from 1
+WEIGHTS_ROUNDING = 3e-4  # how far the sum of an operating point's weights, written with four digits, may be from 1
 
 
 class Preprocessing(Calls):
@@ -109,6 +108,7 @@ class Contract(Part):
     unknown: UnknownRule = Field(default_factory=UnknownRule)
     input_guard: InputGuardRule = Field(default_factory=InputGuardRule)
     precisions: dict[Literal[PRECISIONS], Precision] = Field(min_length=1)  # type: ignore[valid-type]
+    other_files: dict[str, Digest] = Field(default_factory=dict)  # digests of all else in the bundle; not embedded
 
     @classmethod
     def of_files(
@@ -212,7 +212,9 @@ class Contract(Part):
             _check_flow(f"preprocessing.{name}", preprocessing, {"sensor:motion": [1, points, 3]})
             for field, constant in GRID.items():
                 _check_constant(f"preprocessing.{name}.{field}", getattr(preprocessing, field), constant)
+            _check_initial(f"preprocessing.{name}", preprocessing, {"newest": GRID["missing"]})
         for name, plan in self.precisions.items():
+            _check_initial(f"precisions.{name}", plan, {})
             shapes = _check_flow(f"precisions.{name}", plan, channels)
             if shapes.get(f"output:{plan.probabilities}") != [1, len(STAGES)]:
                 raise ValueError(
@@ -224,7 +226,9 @@ class Contract(Part):
         """What the format fixes, and is in the contract for those who read it in other languages."""
         _check_constant("grace_seconds", self.grace_seconds, GRACE_S)
         _check_constant("longest_seconds", self.longest_seconds, LONGEST_S)
-        _check_constant("input_guard.standard_gravity", self.input_guard.standard_gravity, STANDARD_GRAVITY)
+        for place, rule in (("unknown", UnknownRule()), ("input_guard", InputGuardRule())):
+            for field in type(rule).model_fields:
+                _check_constant(f"{place}.{field}", getattr(getattr(self, place), field), getattr(rule, field))
         expected = SensorEntry.all()
         _check_constant("sensors", [*self.sensors], [*expected])
         for name, entry in expected.items():
@@ -273,8 +277,10 @@ class Contract(Part):
 
     def document(self, digests: bool = True) -> dict:
         """As plain JSON values. digests: False as it is embedded in the files, which cannot hold their own."""
-        calls = {"calls": {"__all__": {"sha256"}}}
-        without = {} if digests else {"preprocessing": {"__all__": calls}, "precisions": {"__all__": calls}}
+        plans = {"__all__": {"calls": {"__all__": {"sha256"}}}}
+        without: dict[str, Any] = {} if digests else {"preprocessing": plans, "precisions": plans}
+        if not digests or not self.other_files:
+            without["other_files"] = True
         return self.model_dump(by_alias=True, exclude_unset=True, mode="json", exclude=without)
 
     def with_digests(self, folder: Path) -> "Contract":
@@ -298,6 +304,12 @@ def _check_constant(place: str, value: Any, constant: Any) -> None:
     """ValueError where a value that the format fixes is another."""
     if value != constant:
         raise ValueError(f"{place}: {value!r}, expected {constant!r}")
+
+
+def _check_initial(place: str, plan: Calls, others: Mapping[str, Number]) -> None:
+    """ValueError where a state does not begin at 0, or at its value in `others`."""
+    for name, state in plan.states.items():
+        _check_constant(f"{place}.states.{name}.initial", state.initial, others.get(name, 0))
 
 
 def _check_flow(place: str, plan: Calls, shapes: dict[str, list[int]]) -> dict[str, list[int]]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from apps.python.sleep_stager import SIMULATED
 from export.archive import opened_bundles
-from export.bundle import LABELS, install_bundle, read_bundle
+from export.bundle import LABELS, install_bundle, read_bundle, record_files
 from export.contract import Contract
 from export.latency import ROOT
 from export.readme import RECOMMENDED, write_readme
@@ -114,6 +114,7 @@ def write_platform(folder: Path, platform: Platform, bundle: Path, contract: Con
     models = folder / platform.models
     models.mkdir(parents=True, exist_ok=True)
     only = contract.model_copy(update={"precisions": {precision: contract.precisions[precision]}}, deep=True)
+    only.other_files = {}
     bare = bool(platform.library)  # a library reads contract.json: copies of it in the files would be dead weight
     for name in only.files():
         content = (bundle / name).read_bytes()
@@ -126,6 +127,7 @@ def write_platform(folder: Path, platform: Platform, bundle: Path, contract: Con
         write_readme(models, only, lean=True)
         if (bundle / CARD).is_file():
             write_whole(models / CARD, without_pictures((bundle / CARD).read_text()))
+        record_files(models)
 
 
 def micro_writer() -> Callable[[Path, Contract, str, Path], None]:

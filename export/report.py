@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from export.arenas import measured_arenas
+from export.bundle import record_files
 from export.calls import Calls
 from export.card import model_card
 from export.contract import Contract, Precision, stager_path
@@ -97,6 +98,7 @@ def write_report(bundle: Path, run: RunFolder) -> None:
     write_json(bundle / "report.json", document)
     write_whole(bundle / "report.md", report_page(document, captions))
     write_whole(bundle / "MODEL_CARD.md", model_card(document, captions, run))
+    record_files(bundle)
 
 
 def report_document(bundle: Path, run: RunFolder) -> dict:

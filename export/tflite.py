@@ -70,10 +70,10 @@ def strip_contract(content: bytes) -> bytes:
 
 def embedded_contract(path: Path) -> dict | None:
     """The contract inside a .tflite, or None."""
-    model = schema.ModelT.InitFromPackedBuf(Path(path).read_bytes(), 0)
-    for entry in model.metadata or []:
-        if _name(entry) == METADATA:
-            return json.loads(bytes(model.buffers[entry.buffer].data))
+    model = schema.Model.GetRootAs(Path(path).read_bytes())
+    for entry in map(model.Metadata, range(model.MetadataLength())):
+        if entry.Name() == METADATA.encode():
+            return json.loads(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes())
     return None
 
 

@@ -79,4 +79,9 @@ def read_json(path: Path | str, hint: str = "") -> Any:
 
 def write_json(path: Path | str, value: Any) -> None:
     """Write a value as JSON, whole."""
-    write_whole(path, json.dumps(value, indent=1) + "\n")
+    write_whole(path, as_json(value))
+
+
+def as_json(value: Any) -> str:
+    """The text that `write_json` writes."""
+    return json.dumps(value, indent=1) + "\n"

@@ -12,6 +12,7 @@ import pytest
 
 from apps.python import sleep_stager
 from export.contract import Contract
+from export.contract_parts import UnknownRule
 from export.readme import files, page_values, write_readme
 from pipeline.align import REASONS
 from pipeline.constants import ARCHITECTURES
@@ -78,8 +79,8 @@ def test_the_page_says_of_raw_motion_and_operating_points_what_the_contract_has(
 
 @gru
 def test_the_page_has_the_rule_for_unknown_stages_and_every_reason(bundle):
-    document = Contract.read(bundle).document() | {"unknown": {"absent_seconds": 420, "off_wrist_seconds": 3000}}
-    write_readme(bundle, Contract.model_validate(document))
+    rule = UnknownRule(absent_seconds=420, off_wrist_seconds=3000)
+    write_readme(bundle, Contract.read(bundle).model_copy(update={"unknown": rule}))
     page = (bundle / "README.md").read_text()
     assert "absent for 7 minutes" in page and "moved for 50 minutes" in page
     assert all(f"`{reason}`" in page for reason in REASONS)

@@ -306,9 +306,10 @@ def main():
         for name in BUNDLES:
             shutil.rmtree(HERE / "bundles" / name, ignore_errors=True)
             write_bundle(HERE / "bundles" / name, name)
+    found = vectors()
     for old in HERE.glob("*.json"):
         old.unlink()
-    for name, vector in vectors().items():
+    for name, vector in found.items():
         write_whole(HERE / f"{name}.json", as_text(vector))
 
 

@@ -56,11 +56,13 @@ def sensing_model(options: Options) -> bytes:
 
 
 def step_model(phase: float) -> bytes:
-    """hidden_out = .6 hidden + .4 tanh(features); softmax of weights of both."""
+    """hidden_out = .6 hidden + .4 tanh(features); softmax of weights of both, and of a bias: no tie where all is 0."""
+    bias = waves(1, len(STAGES), phase)
 
     def step(features, hidden):
         renewed = 0.6 * hidden + 0.4 * tf.tanh(features)
-        logits = 3 * tf.matmul(tf.concat([tf.tanh(features), renewed], 1), waves(len(STAGES), 2 * FEATURES, phase).T)
+        both = tf.concat([tf.tanh(features), renewed], 1)
+        logits = 3 * tf.matmul(both, waves(len(STAGES), 2 * FEATURES, phase).T) + bias
         return {PROBABILITIES: tf.nn.softmax(logits), "hidden_out": renewed}
 
     return function_model("step", step, [tf.TensorSpec((1, FEATURES), tf.float32, n) for n in ("features", "hidden")])
@@ -78,6 +80,4 @@ def write_bundle(folder: Path, name: str) -> None:
     origin = Origin("test vectors", attribution="Not trained at all.", simulated=simulated)
     data = TrainingData.of(origin, {"train": []})
     contract = Contract.of_files(folder, ARCHITECTURE, options, options.channels, PHASES, POINTS, data)
-    for plan in contract.precisions.values():
-        plan.states["hidden"].initial = [[0.5, -0.25, 0.125, 0.0]]
     contract.model_copy(update={"how": {}}).with_digests(folder).write(folder)
