@@ -1,4 +1,4 @@
-"""python -m export RUN [--for PLATFORM] | verify BUNDLE | zip BUNDLE"""
+"""python -m export RUN [--for PLATFORM] [--sign KEY] | verify BUNDLE | zip BUNDLE | sign BUNDLE --key KEY"""
 
 import sys
 from pathlib import Path
@@ -29,6 +29,7 @@ def main() -> None:
       --precisions     by comma  [all five]
       --out            where the bundles go  [RUN/bundles]
       --for            android, ios, web, python, micro, or any: files of one precision and the platform's library
+      --sign           private Ed25519 key (PEM) to sign what is written with
     """  # noqa: D301 (click reads the control character)
 
 
@@ -40,18 +41,23 @@ def main() -> None:
 @option(
     "out", type=Path, default=None, help="Where the bundles go; what is there of their name is replaced. [RUN/bundles]"
 )
+@option("sign", "key", type=Path, default=None, help="Private Ed25519 key (PEM) to sign what is written with.")
 def run(
     run: Path,
     architectures: tuple[str, ...] | None,
     precisions: tuple[str, ...] | None,
     platform: str | None,
     out: Path | None,
+    key: Path | None,
 ) -> None:
     """Rebuild the bundles of a run folder, from it alone. Exit code 1 if a file fails a gate: it is left out."""
     one_of("--architectures", architectures or ARCHITECTURES, ARCHITECTURES)
     one_of("--precisions", precisions or PRECISIONS, PRECISIONS)
+    sign = signer(key)
     if platform is not None:
-        for_platform(run, platform, architectures, precisions, out)
+        if key and platform == "micro":
+            raise UserMistake("--sign: not with --for micro, which ships no contract.json")
+        sign(for_platform(run, platform, architectures, precisions, out))
         return
     if out:
         make_folder(out)
@@ -60,13 +66,16 @@ def run(
         from export.build import rebuild_bundles
         from models.trained_run import TrainedRun
 
+        trained = TrainedRun(run)
         rejected = rebuild_bundles(
-            TrainedRun(run),
+            trained,
             architectures,
             precisions or PRECISIONS,
             out,
             lambda message: bar.update(task, description=message),
         )
+    for architecture in trained.chosen_architectures(architectures):
+        sign((out or run / BUNDLES) / architecture)
     click.echo(str(out or run / BUNDLES))
     for file in rejected:
         click.echo(f"rejected: {file}")
@@ -74,7 +83,7 @@ def run(
 
 
 def for_platform(source, platform, architectures, precisions, out):
-    """Write what an app of a platform ships, and say what it is."""
+    """Write what an app of a platform ships, and say what it is; returns the folder."""
     from export.handover import hand_over
 
     for name, values in (("architectures", architectures), ("precisions", precisions)):
@@ -83,6 +92,28 @@ def for_platform(source, platform, architectures, precisions, out):
     precision, architecture = precisions and precisions[0], architectures and architectures[0]
     folder, lines = hand_over(source, platform, precision, architecture, out)
     click.echo("\n".join([*lines, str(folder)]))
+    return folder
+
+
+def signer(key):
+    """A function that signs the contracts below a folder with the key in a file; of None, one that does nothing."""
+    if key is None:
+        return lambda folder: None
+    from export.contract import FILE
+    from export.signature import read_private_key, sign_bundle
+
+    private = read_private_key(key)  # a wrong one is found before the work
+    return lambda folder: [sign_bundle(contract.parent, private) for contract in Path(folder).rglob(FILE)]
+
+
+@main.command("sign")
+@click.argument("bundle", type=click.Path(path_type=Path))
+@option("key", type=Path, required=True, help="Private Ed25519 key, a PEM file without a password.")
+def sign_command(bundle, key):
+    """Sign a bundle, a folder: writes contract.sig beside contract.json, and prints its path."""
+    from export.signature import read_private_key, sign_bundle
+
+    click.echo(str(sign_bundle(bundle, read_private_key(key))))
 
 
 @main.command("zip")
@@ -100,12 +131,24 @@ def zip_bundle(bundle, out):
 @main.command()
 @click.argument("bundle", type=NamedPath())
 @models_option("precisions", "all in the bundle")
-def verify(bundle: Path, precisions: tuple[str, ...] | None) -> None:
-    """Check a bundle, folder or zip: digests, contract, the activity call, and the golden night within its gates."""
+@option("public_key", type=Path, default=None, help="Ed25519 key (PEM) that the bundle must be signed by.")
+def verify(bundle: Path, precisions: tuple[str, ...] | None, public_key: Path | None) -> None:
+    """Check a bundle, folder or zip: digests, contract, the activity call, and the golden night within its gates.
+
+    With --public-key also whose it is. Exit code 1 if it is not signed by that key, or a file fails its gate.
+    """
     from export.archive import opened_bundle
     from export.verify import verify_bundle
 
+    key = None
+    if public_key:
+        from export.signature import check_signature, read_public_key
+
+        key = read_public_key(public_key)
     with opened_bundle(bundle) as folder:
+        if key:
+            check_signature(folder, key)
+            click.echo(f"signed by {public_key}")
         rows = verify_bundle(folder, precisions)
     if not rows:
         click.echo("whole; it has no golden night to replay")

@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 
 from export.bundle import read_bundle
 from export.contract import FILE, Contract
+from export.scratch import sole_writer
 from pipeline.errors import UserMistake
 from pipeline.files import reading, write_whole
 from pipeline.run_folder import RunFolder
@@ -46,7 +47,8 @@ def write_zip(bundle: Path, path: Path | None = None) -> Path:
                 entry.external_attr = (stat.S_IFREG | 0o644) << 16
                 archive.writestr(entry, file.read_bytes())
 
-    write_whole(path, write)
+    with sole_writer(path):
+        write_whole(path, write)
     return path
 
 

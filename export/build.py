@@ -13,11 +13,14 @@ from export.contract import stager_path
 from export.golden import choose_golden, golden_document, replay_golden
 from export.latency import ROOT
 from export.report import digests, write_report
+from export.scratch import scratch_folder, sweep
 from models.trained_run import TrainedRun
 from pipeline.constants import PRECISIONS
 from pipeline.errors import UserMistake
 from pipeline.files import reading
 from pipeline.run_folder import PARITY, rejected_files
+
+SCRATCH = ".export."  # how the names of folders of bundles under way begin
 
 
 def convert_in_child(
@@ -73,14 +76,15 @@ def build_bundles(
         precisions: To be exported.
         judge: judge(folder, architecture) may take files out of a bundle, or all, before it is put in its place.
     """
+    sweep(run.path, SCRATCH)
     for architecture in architectures:
         recover_bundle(Path(out) / architecture)
     nights = run.golden_nights()
     features = run.sensing().sense_nights(nights)
 
     def build(architecture):
-        with tempfile.TemporaryDirectory(dir=run.path, prefix=".export.") as scratch:
-            folder = Path(scratch).resolve() / architecture
+        with scratch_folder(run.path, SCRATCH) as scratch:
+            folder = scratch / architecture
             folder.mkdir()
             convert_in_child(run, architecture, folder, precisions, progress)
             complete_bundle(folder, run, architecture, precisions)

@@ -78,7 +78,11 @@ def seal_bundle(folder: Path, contract: Contract) -> None:
 
 
 def record_files(folder: Path) -> None:
-    """Put the digests of the files that no call names into contract.json, when a bundle is complete."""
+    """Put the digests of the files that no call names into contract.json, when a bundle is complete.
+
+    A signature of the contract before goes.
+    """
+    (Path(folder) / SIGNATURE).unlink(missing_ok=True)
     contract = Contract.read(folder)
     contract.other_files = {name: sha256(Path(folder) / name) for name in other_files(folder, contract)}
     contract.write(folder)

@@ -1,0 +1,111 @@
+"""A bundle's signature: contract.sig, Ed25519 over the bytes of contract.json, which has the digests of all files."""
+
+from pathlib import Path
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
+
+from export.bundle import SIGNATURE, read_bundle
+from export.contract import FILE
+from pipeline.errors import UserMistake
+from pipeline.files import write_whole
+
+
+class WrongSignature(UserMistake):
+    """A bundle is not signed by the expected key: shown as one line, exit code 1."""
+
+    exit_code = 1
+
+
+def read_private_key(path: Path) -> Ed25519PrivateKey:
+    """The key to sign with.
+
+    Args:
+        path: A PEM file, not protected by a password.
+
+    Raises:
+        UserMistake: It is no such key.
+    """
+    content = _pem(path)
+    try:
+        key = load_pem_private_key(content, password=None)
+    except TypeError:
+        raise UserMistake(f"{path}: protected by a password; expected a key without one") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise UserMistake(f"{path}: not a private key in PEM format") from None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise UserMistake(f"{path}: a key of another kind; expected Ed25519")
+    return key
+
+
+def read_public_key(path: Path) -> Ed25519PublicKey:
+    """The key to check signatures with.
+
+    Args:
+        path: A PEM file.
+
+    Raises:
+        UserMistake: It is no such key.
+    """
+    content = _pem(path)
+    try:
+        key = load_pem_public_key(content)
+    except (ValueError, UnsupportedAlgorithm):
+        hint = "; this is a private key, keep it to yourself" if b"PRIVATE KEY" in content else ""
+        raise UserMistake(f"{path}: not a public key in PEM format{hint}") from None
+    if not isinstance(key, Ed25519PublicKey):
+        raise UserMistake(f"{path}: a key of another kind; expected Ed25519")
+    return key
+
+
+def _pem(path):
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise UserMistake(f"{path}: cannot be read ({error.strerror})") from None
+
+
+def sign_bundle(folder: Path, key: Ed25519PrivateKey) -> Path:
+    """Write contract.sig, 64 bytes, into a bundle, in place of an earlier one.
+
+    Args:
+        folder: The bundle, or a folder of contract.json and the files that it names.
+        key: To sign with.
+
+    Returns:
+        The path of contract.sig.
+
+    Raises:
+        UserMistake: The bundle is not whole, or the folder cannot be written to.
+    """
+    read_bundle(folder)
+    path = Path(folder) / SIGNATURE
+    try:
+        write_whole(path, key.sign((Path(folder) / FILE).read_bytes()))
+    except OSError as error:
+        raise UserMistake(f"{path}: cannot be written ({error.strerror})") from None
+    return path
+
+
+def check_signature(folder: Path, key: Ed25519PublicKey) -> None:
+    """Whether contract.json is the one that the holder of the private key signed.
+
+    Args:
+        folder: The bundle.
+        key: Its maker's, from elsewhere than from the bundle.
+
+    Raises:
+        WrongSignature: It is not signed, or not by this key, or was altered since.
+        UserMistake: There is no contract.json.
+    """
+    contract, path = Path(folder) / FILE, Path(folder) / SIGNATURE
+    if not contract.is_file():
+        raise UserMistake(f"{contract}: missing: no bundle here")
+    if not path.is_file():
+        raise WrongSignature(f"{path}: missing: the bundle is not signed")
+    try:
+        key.verify(path.read_bytes(), contract.read_bytes())
+    except InvalidSignature:
+        message = "not the signature of contract.json by this key: it was signed by another key, or altered since"
+        raise WrongSignature(f"{path}: {message}") from None
