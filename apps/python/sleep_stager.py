@@ -38,6 +38,35 @@ NAMES = {  # value -> its name on the platform
     "healthkit": {2: "awake", 3: "asleepCore", 4: "asleepDeep", 5: "asleepREM"},
     "health_connect": {1: "AWAKE", 4: "LIGHT", 5: "DEEP", 6: "REM"},
 }
+CONSTANTS = {  # of the format: contracts have them for those who read them, and a contract with others is none
+    "grace_seconds": 0.1,
+    "longest_seconds": 93600,
+    "sensors": {
+        "heart_rate": {"range": [20, 250], "value": "mean", "channels": ["heart_rate"]},
+        "motion": {
+            "range": [-16, 16],
+            "value": "mean",
+            "channels": ["motion_x", "motion_y", "motion_z", "motion_magnitude"],
+        },
+        "steps": {"range": [0, 10000], "value": "sum", "channels": ["steps"]},
+        "activity": {"range": [0, 100000], "value": "sum", "channels": ["activity"]},
+    },
+    "unknown": {
+        "absent_seconds": 300,
+        "off_wrist_seconds": 1800,
+        "off_wrist_blind_seconds": 7200,
+        "coverage_seconds": 600,
+    },
+    "input_guard": {
+        "first_seconds": 60,
+        "least_samples": 25,
+        "gravity_g": [0.5, 2.0],
+        "standard_gravity": 9.80665,
+    },
+}
+GRID_CONSTANTS = {"hz": 50, "missing": -100, "grace_seconds": 0.1, "gap_seconds": 1, "bin_seconds": 15}
+MISSING = {"heart_rate": 0, "steps": -1, "activity": -1}  # of a channel; of all others -100
+WEIGHTS_ROUNDING = 3e-4  # how far the sum of an operating point's weights may be from 1
 REASONS = ("not_a_number", "wrong_unit", "out_of_range", "late", "repeated")  # why a sample is dropped
 SIMULATED = "trained on simulated nights: its stages say nothing about people"
 GUARDED = {  # sensor -> unit, what it may be instead
@@ -289,8 +318,15 @@ class SleepStager:
             StagerError: For another sensor, and for a t more than a night after the start.
         """
         entry = one_of("unknown_sensor", "sensor", sensor, self.contract["sensors"])
-        t, values = float(t), [float(x) for x in np.ravel(value)]
         expected = 3 if sensor == "motion" else 1
+        try:
+            t = float(t)
+        except (TypeError, ValueError):
+            raise StagerError("not_a_time", f"t={t!r}: expected a time in seconds") from None
+        try:
+            values = [float(x) for x in np.ravel(value)]
+        except (TypeError, ValueError):
+            raise StagerError("wrong_value_count", f"{sensor}: {value!r:.80}, expected {expected} numbers") from None
         if len(values) != expected:
             raise StagerError("wrong_value_count", f"{sensor}: {len(values)} values, expected {expected}")
         if math.isfinite(t):
@@ -709,10 +745,7 @@ def wrong_meaning(contract: dict) -> str:
     stages = list(zip(STAGES, CODES["healthkit"], CODES["health_connect"]))
     if [(stage["name"], stage["healthkit"], stage["health_connect"]) for stage in contract["stages"]] != stages:
         return f"stages: expected {', '.join(STAGES)} with HealthKit and Health Connect codes, in this order"
-    stride = contract["seconds"]["stride"]
-    plans = {f"precisions.{name}": plan for name, plan in contract["precisions"].items()}
-    preprocessing = contract.get("preprocessing", {})
-    plans |= {f"preprocessing.{name}": plan for name, plan in preprocessing.items()}
+    stride, preprocessing = contract["seconds"]["stride"], contract.get("preprocessing", {})
     for place, seconds in [
         ("seconds.stride", stride),
         *((f"channels.{i}.seconds_per_value", c["seconds_per_value"]) for i, c in enumerate(contract["channels"])),
@@ -720,13 +753,83 @@ def wrong_meaning(contract: dict) -> str:
     ]:
         if type(seconds) is not int or seconds < 1 or stride % seconds:
             return f"{place}: {seconds!r}, expected a whole number of seconds that divides seconds.stride"
-    for place, plan in plans.items():
-        for i, call in enumerate(plan["calls"]):
-            if PurePath(call["file"]).name != call["file"] or "\\" in call["file"]:
-                return f"{place}.calls.{i}.file: {call['file']!r}, expected a name in the bundle"
-            for tensor in (*call["inputs"], *call["outputs"]):
-                if tensor.get("dtype", "float32") != "float32":
-                    return f"{place}.calls.{i}: {tensor['name']} is {tensor['dtype']}, expected float32"
+    wrong = differs(contract, CONSTANTS) or wrong_channels(contract)
+    for name, point in contract.get("operating_points", {}).items():
+        weights = point["weights"]
+        if len(weights) != len(STAGES) or min(weights) <= 0 or abs(sum(weights) - 1) > WEIGHTS_ROUNDING:
+            wrong = wrong or f"operating_points.{name}.weights: expected {len(STAGES)} above 0 that sum to 1"
+    channels = {f"channel:{c['name']}": c["values_per_window"] for c in contract["channels"]}
+    each = {c["name"]: c["seconds_per_value"] for c in contract["channels"]}
+    for name, plan in preprocessing.items():
+        place, seconds = f"preprocessing.{name}", plan.get("call_seconds", stride)
+        wrong = wrong or ("" if name == "activity" else f"{place}: expected activity only")
+        wrong = wrong or differs(plan, GRID_CONSTANTS, place)
+        motion, counts = {"sensor:motion": 3 * plan["hz"] * seconds}, seconds // each.get("activity", seconds + 1)
+        wrong = wrong or wrong_plan(place, plan, motion, "channel:activity", counts)
+    for name, plan in contract["precisions"].items():
+        output = f"output:{plan['probabilities']}"
+        wrong = wrong or wrong_plan(f"precisions.{name}", plan, channels, output, len(STAGES))
+    return wrong
+
+
+def differs(value: Any, expected: Any, place: str = "") -> str:
+    """Where a JSON value has not what is expected of it; "" where it has all. place: of the value."""
+    if isinstance(expected, dict):
+        parts = (differs(value[name], part, f"{place}.{name}".lstrip(".")) for name, part in expected.items())
+        return next(filter(None, parts), "")
+    return "" if value == expected else f"{place}: {value!r}, expected {expected!r}"
+
+
+def wrong_channels(contract: dict) -> str:
+    """What of a contract's channels does not follow from its seconds and its sensors."""
+    seconds, names = contract["seconds"], [channel["name"] for channel in contract["channels"]]
+    kinds = {name: entry["value"] for entry in contract["sensors"].values() for name in entry["channels"]}
+    for i, (name, channel) in enumerate(zip(names, contract["channels"])):
+        if name not in kinds or names.index(name) < i:
+            return f"channels.{i}.name: {name!r}, expected another of {', '.join(kinds)}"
+        each = max(15, seconds["row"]) if name == "activity" else seconds["row"]
+        constants = {"seconds_per_value": each, "values_per_window": seconds["window"] / each}
+        constants |= {"missing": MISSING.get(name, -100), "value": kinds[name]}
+        wrong = differs(channel, constants, f"channels.{i}")
+        if wrong:
+            return wrong
+    return ""
+
+
+def wrong_plan(place: str, plan: dict, sizes: dict[str, int], answer: str, size: int) -> str:
+    """What of a plan's calls does not fit together.
+
+    Args:
+        place: Of the plan in the contract.
+        plan: Its calls and states.
+        sizes: {source: values} of what is there before the first call.
+        answer: The source that must be there after the last.
+        size: Its values.
+    """
+    states = {f"state:{name}": math.prod(state["shape"]) for name, state in plan["states"].items()}
+    sizes, renewed = {**sizes, **states}, {}
+    for name, state in plan["states"].items():
+        first = GRID_CONSTANTS["missing"] if answer == "channel:activity" and name == "newest" else 0
+        if state["initial"] != first:
+            return f"{place}.states.{name}.initial: {state['initial']!r}, expected {first}"
+    for i, call in enumerate(plan["calls"]):
+        inner = f"{place}.calls.{i}"
+        if PurePath(call["file"]).name != call["file"] or "\\" in call["file"]:
+            return f"{inner}.file: {call['file']!r}, expected a name in the bundle"
+        for tensor in (*call["inputs"], *call["outputs"]):
+            if tensor.get("dtype", "float32") != "float32":
+                return f"{inner}: {tensor['name']} is {tensor['dtype']}, expected float32"
+        for tensor in call["inputs"]:
+            if sizes.get(tensor["from"]) != math.prod(tensor["shape"]):
+                found = sizes.get(tensor["from"], "no")
+                return f"{inner}: {tensor['name']} takes {tensor['shape']} from {tensor['from']!r}, of {found} values"
+        for tensor in call["outputs"]:
+            sizes[f"output:{tensor['name']}"] = renewed[tensor.get("to")] = math.prod(tensor["shape"])
+    for source, values in states.items():
+        if renewed.get(source) != values:
+            return f"{place}.states: no output of {values} values becomes {source}"
+    if {**sizes, **renewed}.get(answer) != size:
+        return f"{place}: no {answer!r} of {size} values"
     return ""
 
 

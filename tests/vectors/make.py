@@ -24,6 +24,31 @@ TOLERANCE = 1e-4  # of a probability
 MARGIN = 5e-4  # between the two likeliest stages, so that none is a matter of rounding
 START = 1700000000.25
 AUTUMN = 1792888500.0  # 2026-10-25T00:35:00Z: 25 minutes before Central European clocks go back
+FORGED = (  # name, what is another, its place, its value: of the right form, but not what the format has
+    ("range", "a sensor's range", "sensors.motion.range", [-160, 160]),
+    ("sum", "a mean is a sum", "sensors.heart_rate.value", "sum"),
+    ("order", "a sensor's channels in another order", "sensors.motion.channels.0", "motion_y"),
+    ("grace", "the grace of bins", "grace_seconds", 0.5),
+    ("longest", "the longest night", "longest_seconds", 1e9),
+    ("absent", "when a stage is unknown", "unknown.absent_seconds", 3000),
+    ("off_wrist", "when the watch is off the wrist", "unknown.off_wrist_seconds", 900),
+    ("gravity", "how large gravity may be", "input_guard.gravity_g", [0.5, 20]),
+    ("first", "how long units are looked at", "input_guard.first_seconds", 6),
+    ("missing", "what stands for missing", "channels.0.missing", 60),
+    ("window", "a longer window", "seconds.window", 60),
+    ("values", "values in a window", "channels.0.values_per_window", 29),
+    ("channel", "a channel is there twice", "channels.1.name", "heart_rate"),
+    ("weights", "weights that do not sum to 1", "operating_points.rem.weights", [0.3] * 5),
+    ("weight", "a weight below 0", "operating_points.rem.weights", [-0.1, 0.1, 0.3, 0.3, 0.4]),
+    ("initial", "how a state begins", "precisions.int8.states.hidden.initial", -1),
+    ("newest", "how the motion before begins", "preprocessing.activity.states.newest.initial", 0),
+    ("shape", "the shape of a state", "precisions.int8.states.hidden.shape", [1, 5]),
+    ("source", "an input from elsewhere", "precisions.int8.calls.1.inputs.0.from", "state:nothing"),
+    ("renewed", "an output becomes another state", "precisions.int8.calls.1.outputs.0.to", "state:context"),
+    ("answer", "probabilities of another output", "precisions.int8.probabilities", "hidden_out"),
+    ("gap", "when motion is missing", "preprocessing.activity.gap_seconds", 60),
+    ("hz", "the grid of motion", "preprocessing.activity.hz", 25),
+)
 OTHER = "0" * 64  # a digest that no file has
 RUNTIMES = ("ai-edge-litert", "tflite-runtime-2.14", "litert", "litert.js", "litert-android", "tensorflow-lite-swift")
 
@@ -168,6 +193,10 @@ def opened_in_vain():
                 ("rule", "a rule is missing", {"file": "contract.json", "remove": "input_guard.standard_gravity"}),
                 ("file", "a path out of the bundle", contract_field("precisions.int8.calls.0.file", "../x.tflite")),
             )
+        },
+        **{
+            f"open_forged_{name}": opening(about, "unsupported_contract", "all", alter=contract_field(place, value))
+            for name, about, place, value in FORGED
         },
     }
 
