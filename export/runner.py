@@ -116,7 +116,7 @@ class MotionRunner(PlanRunner):
         """
         parts = motion.astype(np.float32).reshape(-1, 1, self.points, 3)
         outputs = [{name: x.copy() for name, x in self.run({"sensor:motion": part}).items()} for part in parts]
-        return {name: np.concatenate([each[name] for each in outputs]) for name in outputs[0]}
+        return {name: np.concatenate([output[name] for output in outputs]) for name in outputs[0]}
 
 
 class Runner(PlanRunner):

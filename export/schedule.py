@@ -30,23 +30,23 @@ def leanest_order(graph: Graph) -> list[int]:
     """Steps of a graph, each time the one that is ready and least adds to the memory's peak, then to what stays."""
     sizes = graph.tensor_bytes()
     needs = [set(inputs) for _, inputs, *_ in graph.steps]
-    made = [set(outputs) for *_, outputs, _ in graph.steps]
+    computed = [set(outputs) for *_, outputs, _ in graph.steps]
     uses = Counter(i for tensors in (*needs, graph.outputs) for i in tensors)  # still to come; an output stays
-    waiting = set().union(*made)  # tensors that are not computed yet
+    waiting = set().union(*computed)  # tensors that are not computed yet
     left, order = [*range(len(graph.steps))], list[int]()
     live = peak = sum(sizes[i] for i in graph.inputs)
     variable = waiting | set(graph.inputs)  # constants lie elsewhere
 
     def after(step):
         """(peak, bytes that stay) once a step has run."""
-        then = live + sum(sizes[i] for i in made[step])
+        then = live + sum(sizes[i] for i in computed[step])
         return max(peak, then), then - sum(sizes[i] for i in needs[step] & variable if uses[i] == 1)
 
     while left:
         step = min((i for i in left if not needs[i] & waiting), key=lambda i: (*after(i), i))
         peak, live = after(step)
         uses.subtract(needs[step])
-        waiting -= made[step]
+        waiting -= computed[step]
         left.remove(step)
         order.append(step)
     return order

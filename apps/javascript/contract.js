@@ -12,23 +12,39 @@ export const STAGES = [ // in the order of the probabilities, with their codes i
   { name: "N3", healthkit: 4, health_connect: 5 },
   { name: "REM", healthkit: 5, health_connect: 6 },
 ];
-export const SENSORS = ["heart_rate", "motion", "steps", "activity"];
+// of the format: contracts have them for those who read them, and a contract with others is none
+const CONSTANTS = {
+  grace_seconds: 0.1,
+  longest_seconds: 93600,
+  sensors: {
+    heart_rate: { range: [20, 250], value: "mean", channels: ["heart_rate"] },
+    motion: { range: [-16, 16], value: "mean", channels: ["motion_x", "motion_y", "motion_z", "motion_magnitude"] },
+    steps: { range: [0, 10000], value: "sum", channels: ["steps"] },
+    activity: { range: [0, 100000], value: "sum", channels: ["activity"] },
+  },
+  unknown: { absent_seconds: 300, off_wrist_seconds: 1800, off_wrist_blind_seconds: 7200, coverage_seconds: 600 },
+  input_guard: { first_seconds: 60, least_samples: 25, gravity_g: [0.5, 2], standard_gravity: 9.80665 },
+};
+const GRID = { hz: 50, missing: -100, grace_seconds: 0.1, gap_seconds: 1, bin_seconds: 15 };
+const MISSING = { heart_rate: 0, steps: -1, activity: -1 }; // of a channel; of all others as on the grid
+const WEIGHTS_ROUNDING = 3e-4; // how far the sum of an operating point's weights may be from 1
+export const SENSORS = Object.keys(CONSTANTS.sensors);
 
-// the form of the document: the name of a type, [of each], {field: form}; optional() and each() are below
+// the form of the document: the name of a type, [of each], {field: form}; optional() and fields() are below
 const optional = (form) => ({ optional: form });
-const each = (form) => ({ each: form }); // an object whose fields have any name
+const fields = (form) => ({ fields: form }); // an object whose fields have any name
 const tensor = { name: "string", shape: ["number"], dtype: optional("string") };
 const plan = {
   calls: [{
-    file: "string", sha256: "string", signature: "string", runtimes: optional(each("string")),
+    file: "string", sha256: "string", signature: "string", runtimes: optional(fields("string")),
     inputs: [{ ...tensor, from: "string" }], outputs: [{ ...tensor, to: optional("string") }],
   }],
-  states: each({ shape: ["number"], initial: "any" }),
+  states: fields({ shape: ["number"], initial: "number" }),
 };
 const FORM = {
   architecture: "string",
   stages: [{ name: "string", healthkit: "number", health_connect: "number" }],
-  seconds: { window: "number", stride: "number" },
+  seconds: { row: "number", window: "number", stride: "number" },
   grace_seconds: "number",
   longest_seconds: "number",
   training_data: { simulated: "boolean" },
@@ -44,7 +60,7 @@ const FORM = {
       call_seconds: optional("number"),
     }),
   }),
-  operating_points: optional(each({ weights: ["number"] })),
+  operating_points: optional(fields({ weights: ["number"] })),
   unknown: {
     absent_seconds: "number", off_wrist_seconds: "number", off_wrist_blind_seconds: "number",
     coverage_seconds: "number",
@@ -52,7 +68,7 @@ const FORM = {
   input_guard: {
     first_seconds: "number", least_samples: "number", gravity_g: ["number"], standard_gravity: "number",
   },
-  precisions: each({ ...plan, probabilities: "string" }),
+  precisions: fields({ ...plan, probabilities: "string" }),
 };
 
 const refuse = (text) => {
@@ -75,28 +91,42 @@ export function readContract(text) {
   check(document, FORM, "");
   checkStages(document.stages);
   const { channels, sensors, seconds: { stride }, preprocessing, operating_points: operatingPoints = {} } = document;
-  for (const [name, { weights }] of Object.entries(operatingPoints)) {
-    if (weights.length !== STAGES.length) refuse(`operating_points.${name}.weights: expected ${STAGES.length} numbers`);
-  }
   if (!(stride > 0)) refuse(`seconds.stride: ${stride}, expected more than 0`);
+  checkConstants(document, CONSTANTS, "");
+  for (const [name, { weights }] of Object.entries(operatingPoints)) {
+    const sum = weights.reduce((a, b) => a + b, 0), ofOne = Math.abs(sum - 1) <= WEIGHTS_ROUNDING;
+    if (weights.length !== STAGES.length || !(Math.min(...weights) > 0) || !ofOne) {
+      refuse(`operating_points.${name}.weights: expected ${STAGES.length} numbers above 0 that sum to 1`);
+    }
+  }
   const channelsOf = Object.fromEntries(SENSORS.map((sensor) => (
     [sensor, channels.filter(({ name }) => sensors[sensor].channels.includes(name))]
   )));
   const given = Object.fromEntries(channels.map(({ name, values_per_window: n }) => [`channel:${name}`, n]));
   channels.forEach((channel, i) => {
     const { name, values_per_window: n, seconds_per_value: every } = channel, place = `channels.${i}`;
-    if (!Object.values(channelsOf).flat().includes(channel)) refuse(`${place}.name: no sensor fills '${name}'`);
+    const sensor = SENSORS.find((id) => channelsOf[id].includes(channel));
+    if (!sensor) refuse(`${place}.name: no sensor fills '${name}'`);
+    if (channels.findIndex((other) => other.name === name) < i) refuse(`${place}.name: '${name}' is there twice`);
+    const { row } = document.seconds, { value } = sensors[sensor];
+    const seconds = name === "activity" ? Math.max(GRID.bin_seconds, row) : row;
+    const constants = { seconds_per_value: seconds, missing: MISSING[name] ?? GRID.missing, value };
+    checkConstants(channel, constants, place);
     const expected = document.seconds.window / every;
     if (n !== expected) refuse(`${place}.values_per_window: ${n}, expected ${expected}`);
     if (!Number.isInteger(stride / every)) refuse(`${place}.seconds_per_value: ${every} does not divide ${stride}`);
   });
+  for (const name of Object.keys(preprocessing ?? {})) {
+    if (name !== "activity") refuse(`preprocessing.${name}: expected activity only`);
+    checkConstants(preprocessing.activity, GRID, "preprocessing.activity");
+  }
   const activity = preprocessing?.activity ?? { calls: [], states: {} };
   if (activity.calls.length) {
     const { hz, call_seconds: seconds = stride } = activity, points = 3 * hz * seconds;
     if (!Number.isInteger(stride / seconds)) {
       refuse(`preprocessing.activity.call_seconds: ${seconds}, expected a part of the stride, ${stride}`);
     }
-    checkFlow("preprocessing.activity", activity, { "sensor:motion": points });
+    checkFlow("preprocessing.activity", activity, { "sensor:motion": points }, { newest: GRID.missing });
     const outputs = activity.calls.flatMap((call) => call.outputs);
     const counts = outputs.filter(({ to }) => to === "channel:activity").map(({ shape }) => sizeOf(shape));
     const channel = channels.find(({ name }) => name === "activity");
@@ -117,7 +147,6 @@ function check(value, form, path) {
   if (form.optional) return value === undefined || value === null || check(value, form.optional, path);
   if (value === undefined || value === null) refuse(`${path}: missing`);
   const wrong = (expected) => refuse(`${path}: ${JSON.stringify(value).slice(0, 80)}, expected ${expected}`);
-  if (form === "any") return true;
   if (typeof form === "string") return typeof value === form || wrong(`a ${form}`);
   if (Array.isArray(form)) {
     if (!Array.isArray(value)) wrong("a list");
@@ -125,25 +154,36 @@ function check(value, form, path) {
   }
   if (typeof value !== "object" || Array.isArray(value)) wrong("an object");
   const place = (name) => (path ? `${path}.${name}` : name);
-  if (form.each) return Object.entries(value).forEach(([name, entry]) => check(entry, form.each, place(name)));
+  if (form.fields) return Object.entries(value).forEach(([name, entry]) => check(entry, form.fields, place(name)));
   return Object.entries(form).forEach(([name, part]) => check(value[name], part, place(name)));
 }
 
 function checkStages(stages) {
   const text = ({ name, healthkit, health_connect }) => `${name} ${healthkit}/${health_connect}`;
-  const [given, expected] = [stages, STAGES].map((each) => each.map(text).join(", "));
+  const [given, expected] = [stages, STAGES].map((some) => some.map(text).join(", "));
   if (given !== expected) refuse(`stages: ${given}, expected ${expected} (HealthKit/Health Connect)`);
 }
 
-/** Check where inputs come from and how large they are. sizes: of what is given; gives them with those of outputs. */
-function checkFlow(place, { calls, states }, sizes) {
-  const known = { ...sizes };
-  for (const [name, { shape }] of Object.entries(states)) known[`state:${name}`] = sizeOf(shape);
-  for (const [name, { shape, initial }] of Object.entries(states)) {
-    const values = [initial].flat(Infinity);
-    if (!values.every(Number.isFinite) || ![1, sizeOf(shape)].includes(values.length)) {
-      refuse(`${place}.states.${name}.initial: expected a number or ${sizeOf(shape)} of them`);
+/** Check that the fields of a value are what the format has. */
+function checkConstants(value, constants, path) {
+  for (const [name, expected] of Object.entries(constants)) {
+    const found = value[name], place = path ? `${path}.${name}` : name;
+    if (typeof expected === "object" && !Array.isArray(expected)) checkConstants(found, expected, place);
+    else if (JSON.stringify(found) !== JSON.stringify(expected)) {
+      refuse(`${place}: ${JSON.stringify(found).slice(0, 80)}, expected ${JSON.stringify(expected)}`);
     }
+  }
+}
+
+/**
+ * Check where inputs come from and how large they are, and that every state is renewed. sizes: of what is given; gives
+ * them with those of outputs. initial: {state: how it begins}, of those that do not begin at 0.
+ */
+function checkFlow(place, { calls, states }, sizes, initial = {}) {
+  const sizesBySource = { ...sizes }, renewed = new Set();
+  for (const [name, { shape }] of Object.entries(states)) {
+    sizesBySource[`state:${name}`] = sizeOf(shape);
+    checkConstants(states[name], { initial: initial[name] ?? 0 }, `${place}.states.${name}`);
   }
   calls.forEach(({ file, inputs, outputs }, i) => {
     if (/[/\\]|^\.*$/.test(file)) refuse(`${place}.calls.${i}.file: '${file}', expected a name in the bundle`);
@@ -153,17 +193,21 @@ function checkFlow(place, { calls, states }, sizes) {
       });
     }
     inputs.forEach(({ shape, from }, k) => {
-      if (known[from] === sizeOf(shape)) return;
-      const found = from in known ? `of ${known[from]} values` : "that is not there";
+      if (sizesBySource[from] === sizeOf(shape)) return;
+      const found = from in sizesBySource ? `of ${sizesBySource[from]} values` : "that is not there";
       refuse(`${place}.calls.${i}.inputs.${k}: ${sizeOf(shape)} values from ${from}, ${found}`);
     });
     outputs.forEach(({ name, shape, to }, k) => {
-      known[`output:${name}`] = sizeOf(shape);
-      if (!to?.startsWith("state:") || known[to] === sizeOf(shape)) return;
-      refuse(`${place}.calls.${i}.outputs.${k}: ${sizeOf(shape)} values to ${to}, of ${known[to] ?? "no"} values`);
+      sizesBySource[`output:${name}`] = sizeOf(shape);
+      renewed.add(to);
+      if (!to?.startsWith("state:") || sizesBySource[to] === sizeOf(shape)) return;
+      refuse(`${place}.calls.${i}.outputs.${k}: ${sizeOf(shape)} values to ${to}, of ${sizesBySource[to] ?? "no"} values`);
     });
   });
-  return known;
+  for (const name of Object.keys(states)) {
+    if (!renewed.has(`state:${name}`)) refuse(`${place}.states.${name}: no output becomes this state`);
+  }
+  return sizesBySource;
 }
 
 export const sizeOf = (shape) => shape.reduce((a, b) => a * b, 1);

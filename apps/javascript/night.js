@@ -173,10 +173,9 @@ export class Night {
 
 /** Arrays of the initial values of states. */
 function initial(states) {
-  return Object.fromEntries(Object.entries(states).map(([name, { shape, initial }]) => {
-    const values = [initial].flat(Infinity);
-    return [name, Float32Array.from({ length: sizeOf(shape) }, (_, i) => values[i % values.length])];
-  }));
+  return Object.fromEntries(Object.entries(states).map(([name, { shape, initial }]) => (
+    [name, new Float32Array(sizeOf(shape)).fill(initial)]
+  )));
 }
 
 /** Saved lists of numbers as arrays, each as long as the one of its name in `like`. */

@@ -50,7 +50,7 @@ function offsets(zone = Intl.DateTimeFormat().resolvedOptions().timeZone) {
 
 /** An instant, in Unix ms, as ISO 8601 with the offset that the zone has then. */
 function isoTime(ms, offset) {
-  const own = offset(ms), minutes = 60 * Number(own.slice(1, 3)) + Number(own.slice(4, 6));
-  const local = new Date(ms + (own[0] === "-" ? -60000 : 60000) * minutes);
-  return local.toISOString().replace(/(\.000)?Z$/, "") + own;
+  const shift = offset(ms), minutes = 60 * Number(shift.slice(1, 3)) + Number(shift.slice(4, 6));
+  const local = new Date(ms + (shift[0] === "-" ? -60000 : 60000) * minutes);
+  return local.toISOString().replace(/(\.000)?Z$/, "") + shift;
 }

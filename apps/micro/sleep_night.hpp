@@ -106,8 +106,8 @@ struct Night {
     start = start_of_night;
     closed = staged = 0;
     motion.reset();
-    for (OpenStride& each : strides) each.open(-1);
-    for (Times& each : times) each.reset();
+    for (OpenStride& entry : strides) entry.open(-1);
+    for (Times& entry : times) entry.reset();
     for (auto& reasons : dropped) {
       for (std::uint32_t& samples : reasons) samples = 0;
     }
@@ -116,8 +116,8 @@ struct Night {
   }
 
   OpenStride* find(std::int32_t stride) {
-    for (OpenStride& each : strides) {
-      if (each.stride == stride) return &each;
+    for (OpenStride& entry : strides) {
+      if (entry.stride == stride) return &entry;
     }
     return nullptr;
   }

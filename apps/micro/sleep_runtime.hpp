@@ -108,16 +108,16 @@ class Runtime {
 
   bool run(int first, int last, const Move* moves, int move_count, float* values) {
     for (int i = first; i < last; ++i) {
-      const Call& each = call(i);
+      const Call& current = call(i);
       tflite::MicroInterpreter* interpreter = nullptr;
-      if (open(each, &interpreter) != Status::ok) return false;
-      for (int j = 0; j < each.inputs_taken; ++j) {
-        const Tensor& tensor = each.inputs[j];
+      if (open(current, &interpreter) != Status::ok) return false;
+      for (int j = 0; j < current.inputs_taken; ++j) {
+        const Tensor& tensor = current.inputs[j];
         std::memcpy(interpreter->input(tensor.position)->data.f, values + tensor.at, sizeof(float) * tensor.size);
       }
       const bool invoked = interpreter->Invoke() == kTfLiteOk;
-      for (int j = 0; invoked && j < each.outputs_taken; ++j) {
-        const Tensor& tensor = each.outputs[j];
+      for (int j = 0; invoked && j < current.outputs_taken; ++j) {
+        const Tensor& tensor = current.outputs[j];
         std::memcpy(values + tensor.at, interpreter->output(tensor.position)->data.f, sizeof(float) * tensor.size);
       }
       interpreter->~MicroInterpreter();

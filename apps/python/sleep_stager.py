@@ -759,12 +759,12 @@ def wrong_meaning(contract: dict) -> str:
         if len(weights) != len(STAGES) or min(weights) <= 0 or abs(sum(weights) - 1) > WEIGHTS_ROUNDING:
             wrong = wrong or f"operating_points.{name}.weights: expected {len(STAGES)} above 0 that sum to 1"
     channels = {f"channel:{c['name']}": c["values_per_window"] for c in contract["channels"]}
-    each = {c["name"]: c["seconds_per_value"] for c in contract["channels"]}
+    seconds_of = {c["name"]: c["seconds_per_value"] for c in contract["channels"]}
     for name, plan in preprocessing.items():
         place, seconds = f"preprocessing.{name}", plan.get("call_seconds", stride)
         wrong = wrong or ("" if name == "activity" else f"{place}: expected activity only")
         wrong = wrong or differs(plan, GRID_CONSTANTS, place)
-        motion, counts = {"sensor:motion": 3 * plan["hz"] * seconds}, seconds // each.get("activity", seconds + 1)
+        motion, counts = {"sensor:motion": 3 * plan["hz"] * seconds}, seconds // seconds_of.get("activity", seconds + 1)
         wrong = wrong or wrong_plan(place, plan, motion, "channel:activity", counts)
     for name, plan in contract["precisions"].items():
         output = f"output:{plan['probabilities']}"
@@ -787,8 +787,8 @@ def wrong_channels(contract: dict) -> str:
     for i, (name, channel) in enumerate(zip(names, contract["channels"])):
         if name not in kinds or names.index(name) < i:
             return f"channels.{i}.name: {name!r}, expected another of {', '.join(kinds)}"
-        each = max(15, seconds["row"]) if name == "activity" else seconds["row"]
-        constants = {"seconds_per_value": each, "values_per_window": seconds["window"] / each}
+        covered = max(15, seconds["row"]) if name == "activity" else seconds["row"]
+        constants = {"seconds_per_value": covered, "values_per_window": seconds["window"] / covered}
         constants |= {"missing": MISSING.get(name, -100), "value": kinds[name]}
         wrong = differs(channel, constants, f"channels.{i}")
         if wrong:

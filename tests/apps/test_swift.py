@@ -111,8 +111,8 @@ def test_fields_of_the_contract():
     text = TEXT["Contract.swift"] + TEXT["Plan.swift"]
     found = set(re.findall(r'\.(?:get|find)\("(\w+)"\)', text))
     expected = names_in(sleep_stager.REQUIRED) | names_in(sleep_stager.OPTIONAL) | {"format", "runtimes", "dtype"}
-    by_name = set(sleep_stager.REQUIRED["sensors"]) - {"activity"}  # taken by the sensors' names
-    assert found | by_name | {"from", "row", "window"} == expected | {"activity", "call_seconds"}
+    by_name = set(sleep_stager.REQUIRED["sensors"])  # taken by the sensors' names
+    assert found | by_name | {"from"} == expected | {"activity", "call_seconds"}
     assert 'linkName: "from"' in text and 'linkName: "to"' in text
 
 

@@ -19,7 +19,7 @@ export function contract(callSeconds) {
     sensors: {
       heart_rate: { range: [20, 250], value: "mean", channels: ["heart_rate"] },
       motion: { range: [-16, 16], value: "mean", channels: ["motion_x", "motion_y", "motion_z", "motion_magnitude"] },
-      steps: { range: [0, 1000], value: "sum", channels: ["steps"] },
+      steps: { range: [0, 10000], value: "sum", channels: ["steps"] },
       activity: { range: [0, 100000], value: "sum", channels: ["activity"] },
     },
     channels: [
@@ -64,7 +64,7 @@ export function contract(callSeconds) {
           ],
           outputs: [tensor("p", 5), tensor("windows_out", 1, { to: "state:memory" })],
         }],
-        states: { memory: { shape: [1, 1], dtype: "float32", initial: [[0.5]] } },
+        states: { memory: { shape: [1, 1], dtype: "float32", initial: 0 } },
         probabilities: "p",
       },
     },

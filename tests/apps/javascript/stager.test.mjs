@@ -38,7 +38,7 @@ test("a take under way finishes its night, and a reset begins at once", async ()
   release();
   assert.deepEqual((await first).map(({ time }) => time), [0, 30, 60]);
   assert.deepEqual((await second).map(({ time }) => time), [1000]);
-  assert.deepEqual(steps(runtime).map(({ windows: [n] }) => n), [0.5, 1.5, 2.5, 0.5]);
+  assert.deepEqual(steps(runtime).map(({ windows: [n] }) => n), [0, 1, 2, 0]);
   assert.equal(stager.start, 1000);
 });
 
@@ -56,7 +56,7 @@ test("a take under way finishes its night, and a restored one goes on where it w
   release();
   assert.deepEqual((await under).map(({ time }) => time), [5000, 5030]);
   const [epoch] = await next;
-  assert.deepEqual([epoch.time, epoch.probabilities[0]], [60, 2.5]);
+  assert.deepEqual([epoch.time, epoch.probabilities[0]], [60, 2]);
 });
 
 test("takes and steps run one after the other, in the order of their calls", async () => {
@@ -68,7 +68,7 @@ test("takes and steps run one after the other, in the order of their calls", asy
   assert.equal(runtime.calls.length, 1);
   release();
   const [one, p, two, q] = await Promise.all(asked);
-  assert.deepEqual([one[0].probabilities[0], p[0], two[0].probabilities[0], q[0]], [0.5, 1.5, 2.5, 3.5]);
+  assert.deepEqual([one[0].probabilities[0], p[0], two[0].probabilities[0], q[0]], [0, 1, 2, 3]);
   assert.equal(runtime.alive, 0);
 });
 
@@ -83,7 +83,7 @@ test("where a take rejects nothing is lost", async () => {
   assert.equal(runtime.alive, 0);
   assert.equal(stager.save(), before);
   runtime.fail = null;
-  assert.deepEqual((await stager.take(90)).map(({ time, probabilities: p }) => [time, p[0]]), [[30, 1.5], [60, 2.5]]);
+  assert.deepEqual((await stager.take(90)).map(({ time, probabilities: p }) => [time, p[0]]), [[30, 1], [60, 2]]);
 });
 
 test("what is saved while a take is under way has all of its windows", async () => {
@@ -165,10 +165,16 @@ const CHANGES = [
   [(c) => (c.preprocessing.activity.call_seconds = 15), /preprocessing\.activity\.calls\.0\.inputs\.0: 4500 values/],
   [(c) => (c.precisions.int8.calls[0].inputs[0].dtype = "int8"), /inputs\.0\.dtype: int8, expected float32/],
   [(c) => (c.precisions.int8.calls[0].inputs[0].from = "channel:steps"), /channel:steps, that is not there/],
-  [(c) => (c.precisions.int8.states.memory.initial = [1, 2]), /states\.memory\.initial: expected a number or 1/],
+  [(c) => (c.precisions.int8.states.memory.initial = [1, 2]), /states\.memory\.initial: \[1,2\], expected a number/],
   [(c) => (c.precisions.int8.probabilities = "q"), /precisions\.int8\.probabilities: no output 'q' of 5/],
   [(c) => (c.precisions.int8.calls[0].file = "../step.tflite"), /calls\.0\.file: '\.\.\/step\.tflite', expected/],
   [(c) => (c.operating_points.rem.weights = [1]), /operating_points\.rem\.weights: expected 5/],
+  [(c) => (c.operating_points.rem.weights = [0.2, 0.2, 0.2, 0.2, 0.3]), /operating_points\.rem\.weights: expected 5/],
+  [(c) => (c.unknown.absent_seconds = 900), /unknown\.absent_seconds: 900, expected 300/],
+  [(c) => (c.sensors.motion.range[0] = -8), /sensors\.motion\.range: \[-8,16\], expected \[-16,16\]/],
+  [(c) => (c.channels[1].missing = 0), /channels\.1\.missing: 0, expected -1/],
+  [(c) => delete c.precisions.int8.calls[0].outputs[1].to, /states\.memory: no output becomes this state/],
+  [(c) => (c.preprocessing = { counts: c.preprocessing.activity }), /preprocessing\.counts: expected activity only/],
 ];
 for (const [change, words] of CHANGES) {
   test(`contracts that are not understood: ${words.source}`, async () => {

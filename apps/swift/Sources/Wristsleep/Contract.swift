@@ -1,6 +1,9 @@
 import Foundation
 
 private let format = "wristsleep-contract/1"
+private let weightsRounding = 3e-4  // how far the sum of an operating point's weights may be from 1
+let graceSeconds = 0.1  // how early the end of a bin is taken
+let binSeconds = 15  // of an activity count
 
 /// A channel has `values` per window, each over `seconds`: the sum or the mean of what was sensed, or `missing`.
 struct Channel {
@@ -12,18 +15,23 @@ struct Channel {
     /// How many values are new in a window.
     let newest: Int
 
-    init(_ field: Field, stride: Int) throws {
-        let values = try field.get("values_per_window").size()
-        let seconds = try field.get("seconds_per_value").size()
+    init(_ field: Field, row: Int, window: Int, stride: Int) throws {
+        let name = try field.get("name").text()
+        guard let sensor = Sensor.allCases.first(where: { $0.channels.contains(name) }) else {
+            throw try field.get("name").wrong("'\(name)': no such channel")
+        }
+        let expected = name == "activity" ? max(binSeconds, row) : row
+        let seconds = Int(try field.get("seconds_per_value").constant(Double(expected)))
+        let values = Int(try field.get("values_per_window").constant(Double(window) / Double(seconds)))
         let newest = stride / seconds
         guard stride % seconds == 0 && newest >= 1 && values >= newest else {
             throw field.wrong("its values do not fit a stride of \(stride) s")
         }
-        self.name = try field.get("name").text()
+        self.name = name
         self.values = values
         self.seconds = seconds
-        self.missing = Float(try field.get("missing").number())
-        self.isSum = try isSumField(field)
+        self.missing = Float(try field.get("missing").constant(sensor.missing))
+        self.isSum = try isSumField(field, sensor)
         self.newest = newest
     }
 }
@@ -42,15 +50,14 @@ struct SensorEntry {
     let channels: [FilledChannel]
 
     init(_ field: Field, sensor: Sensor, all: [Channel]) throws {
-        range = try field.get("range").range()
-        isSum = try isSumField(field)
-        let places = sensor == .motion ? 4 : 1  // motion's fourth is its magnitude
+        range = try field.get("range").constant(sensor.limits)
+        isSum = try isSumField(field, sensor)
         var names: [String] = []
         for name in try field.get("channels").list() {
             names.append(try name.text())
         }
-        guard names.count <= places else {
-            throw try field.get("channels").wrong("\(names.count) channels, expected \(places) at most")
+        guard names == sensor.channels else {
+            throw try field.get("channels").wrong("\(names), expected \(sensor.channels)")
         }
         var found: [FilledChannel] = []
         for channel in all {
@@ -62,11 +69,12 @@ struct SensorEntry {
     }
 }
 
-private func isSumField(_ field: Field) throws -> Bool {
+private func isSumField(_ field: Field, _ sensor: Sensor) throws -> Bool {
     let value = try field.get("value")
     let text = try value.text()
-    guard text == "sum" || text == "mean" else { throw value.wrong("'\(text)': expected sum or mean") }
-    return text == "sum"
+    let expected = sensor.isSum ? "sum" : "mean"
+    guard text == expected else { throw value.wrong("'\(text)': expected \(expected)") }
+    return sensor.isSum
 }
 
 /// When no stage is given, and how far coverage looks back. Times in s.
@@ -77,11 +85,10 @@ struct UnknownRule {
     let coverage: Double
 
     init(_ field: Field) throws {
-        absent = try field.get("absent_seconds").number()
-        offWrist = try field.get("off_wrist_seconds").number()
-        offWristBlind = try field.get("off_wrist_blind_seconds").number()
-        coverage = try field.get("coverage_seconds").number()
-        guard abs(coverage) <= 1e9 else { throw try field.get("coverage_seconds").wrong("too many seconds") }
+        absent = try field.get("absent_seconds").constant(300)
+        offWrist = try field.get("off_wrist_seconds").constant(1800)
+        offWristBlind = try field.get("off_wrist_blind_seconds").constant(7200)
+        coverage = try field.get("coverage_seconds").constant(600)
     }
 }
 
@@ -93,10 +100,10 @@ struct GuardRule {
     let standardGravity: Double
 
     init(_ field: Field) throws {
-        first = try field.get("first_seconds").number()
-        leastSamples = try field.get("least_samples").size()
-        gravity = try field.get("gravity_g").range()
-        standardGravity = try field.get("standard_gravity").number()
+        first = try field.get("first_seconds").constant(60)
+        leastSamples = Int(try field.get("least_samples").constant(25))
+        gravity = try field.get("gravity_g").constant(0.5...2)
+        standardGravity = try field.get("standard_gravity").constant(9.80665)
     }
 }
 
@@ -116,15 +123,17 @@ struct Contract {
 
     /// - Throws: `StagerError` of code `unsupportedContract`, with the path of the field.
     init(_ field: Field) throws {
-        let stride = try field.get("seconds").get("stride").size()
-        let channels: [Channel] = try field.get("channels").list().map { try Channel($0, stride: stride) }
+        let seconds = try field.get("seconds")
+        let row = try seconds.get("row").size()
+        let window = try seconds.get("window").size()
+        let stride = try seconds.get("stride").size()
+        let channels: [Channel] = try field.get("channels").list().map {
+            try Channel($0, row: row, window: window, stride: stride)
+        }
         guard Set(channels.map { $0.name }).count == channels.count else {
             throw try field.get("channels").wrong("two of the same name")
         }
-        let longest = try field.get("longest_seconds").number()
-        guard longest > 0 && longest <= 1e9 else {
-            throw try field.get("longest_seconds").wrong("expected the seconds of a night")
-        }
+        let longest = try field.get("longest_seconds").constant(93_600)
         let sensorFields = try field.get("sensors")
         var sensors: [Sensor: SensorEntry] = [:]
         for sensor in Sensor.allCases {
@@ -138,8 +147,11 @@ struct Contract {
             }
         }
         var counting: MotionCounting?
-        if let preprocessing = try field.find("preprocessing"), let activity = try preprocessing.find("activity") {
-            counting = try MotionCounting(activity, stride: stride, channels: channels)
+        if let preprocessing = try field.find("preprocessing") {
+            for (name, plan) in try preprocessing.entries() {
+                guard name == "activity" else { throw plan.wrong("expected activity only") }
+                counting = try MotionCounting(plan, stride: stride, channels: channels)
+            }
         }
         var precisions: [String: Precision] = [:]
         for (name, precision) in try field.get("precisions").entries() {
@@ -147,7 +159,7 @@ struct Contract {
         }
         simulated = try field.get("training_data").get("simulated").boolean()
         self.stride = stride
-        grace = try field.get("grace_seconds").number()
+        grace = try field.get("grace_seconds").constant(graceSeconds)
         self.longest = longest
         self.channels = channels
         self.sensors = sensors
@@ -200,9 +212,13 @@ struct Contract {
     }
 
     private static func weights(_ field: Field) throws -> [Float] {
-        let weights = try field.list().map { Float(try $0.number()) }
-        guard weights.count == Stage.scored.count else { throw field.wrong("expected \(Stage.scored.count) numbers") }
-        return weights
+        let weights = try field.list().map { try $0.number() }
+        let sum = weights.reduce(0, +)
+        guard weights.count == Stage.scored.count && weights.allSatisfy({ $0 > 0 }) && abs(sum - 1) <= weightsRounding
+        else {
+            throw field.wrong("expected \(Stage.scored.count) numbers above 0 that sum to 1")
+        }
+        return weights.map { Float($0) }
     }
 }
 

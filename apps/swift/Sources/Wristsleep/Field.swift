@@ -129,6 +129,20 @@ struct Field {
         return limits[0]...limits[1]
     }
 
+    /// A number that the format fixes: any other is refused.
+    func constant(_ expected: Double) throws -> Double {
+        let number = try self.number()
+        guard number == expected else { throw wrong("\(number), expected \(expected)") }
+        return number
+    }
+
+    /// Least and greatest value, where the format fixes them.
+    func constant(_ expected: ClosedRange<Double>) throws -> ClosedRange<Double> {
+        let limits = try range()
+        guard limits == expected else { throw wrong("\(limits), expected \(expected)") }
+        return limits
+    }
+
     /// The error that refuses the contract for this field.
     func wrong(_ what: String) -> StagerError {
         StagerError(.unsupportedContract, "\(contractFile): \(path.isEmpty ? "all of it" : path): \(what)")

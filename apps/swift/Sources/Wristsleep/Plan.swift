@@ -52,18 +52,15 @@ struct Plan {
     /// Sizes of all tensors after the last call, by link.
     let sizes: [String: Int]
 
-    /// sources: sizes of what is there before the first call, by link.
-    init(_ field: Field, sources: [String: Int]) throws {
+    /// sources: sizes of what is there before the first call, by link. initial: of states that do not begin at 0.
+    init(_ field: Field, sources: [String: Int], initial: [String: Double] = [:]) throws {
         let calls: [Call] = try field.get("calls").list().map { try Call($0) }
         var states: [String: [Float]] = [:]
         var sizes = sources
         for (name, state) in try field.get("states").entries() {
             let size = try state.get("shape").tensorSize()
-            let initial = try state.get("initial").numbers()
-            guard !initial.isEmpty && size % initial.count == 0 else {
-                throw try state.get("initial").wrong("expected \(size) numbers, or one")
-            }
-            states[name] = (0..<size).map { Float(initial[$0 % initial.count]) }
+            let first = try state.get("initial").constant(initial[name] ?? 0)
+            states[name] = [Float](repeating: Float(first), count: size)
             sizes["state:\(name)"] = size
         }
         for call in calls {
@@ -86,6 +83,10 @@ struct Plan {
             } else if sizes[tensor.link] != tensor.size {
                 throw field.wrong("output \(tensor.name) does not fit '\(tensor.link)'")
             }
+        }
+        let renewed = Set(calls.flatMap { $0.outputs }.map { $0.link })
+        for name in states.keys where !renewed.contains("state:\(name)") {
+            throw try field.get("states").wrong("no output becomes \(name)")
         }
         self.calls = calls
         self.states = states
@@ -124,9 +125,10 @@ struct MotionCounting {
     let plan: Plan
 
     init(_ field: Field, stride: Int, channels: [Channel]) throws {
-        let hz = try field.get("hz").size()
+        let hz = Int(try field.get("hz").constant(50))
         let callSeconds = try field.find("call_seconds")?.size() ?? stride
-        let plan = try Plan(field, sources: ["sensor:motion": 3 * hz * callSeconds])
+        let sources = ["sensor:motion": 3 * hz * callSeconds]
+        let plan = try Plan(field, sources: sources, initial: ["newest": Sensor.motion.missing])
         guard let channel = channels.first(where: { $0.name == "activity" }) else {
             throw field.wrong("the model has no channel activity")
         }
@@ -136,10 +138,10 @@ struct MotionCounting {
             throw field.wrong("calls of \(callSeconds) s do not give \(expected)")
         }
         self.hz = hz
-        missing = Float(try field.get("missing").number())
-        grace = try field.get("grace_seconds").number()
-        gap = try field.get("gap_seconds").number()
-        bin = try field.get("bin_seconds").size()
+        missing = Float(try field.get("missing").constant(Sensor.motion.missing))
+        grace = try field.get("grace_seconds").constant(graceSeconds)
+        gap = try field.get("gap_seconds").constant(1)
+        bin = Int(try field.get("bin_seconds").constant(Double(binSeconds)))
         self.callSeconds = callSeconds
         self.plan = plan
     }

@@ -23,6 +23,35 @@ public enum Sensor: String, CaseIterable, Codable, Sendable {
     }
 
     var valueCount: Int { self == .motion ? 3 : 1 }
+
+    // What the format fixes.
+
+    /// What a sample may be.
+    var limits: ClosedRange<Double> {
+        switch self {
+        case .heartRate: return 20...250
+        case .motion: return -16...16
+        case .steps: return 0...10_000
+        case .activity: return 0...100_000
+        }
+    }
+
+    /// What stands for not sensed.
+    var missing: Double {
+        switch self {
+        case .heartRate: return 0
+        case .motion: return -100
+        case .steps, .activity: return -1
+        }
+    }
+
+    /// Samples are bins, fed at their end.
+    var isSum: Bool { self == .steps || self == .activity }
+
+    /// The channels that it can fill, in the order of its values; motion's fourth is its magnitude.
+    var channels: [String] {
+        self == .motion ? ["motion_x", "motion_y", "motion_z", "motion_magnitude"] : [rawValue]
+    }
 }
 
 /// One sample. `t`: s. `values`: x, y, z of motion, else a number.

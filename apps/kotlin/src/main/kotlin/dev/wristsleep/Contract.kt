@@ -1,48 +1,59 @@
 package dev.wristsleep
 
 import java.security.MessageDigest
+import kotlin.math.abs
 
 internal const val CONTRACT_FILE = "contract.json"
 private const val FORMAT = "wristsleep-contract/1"
+
+/** s, how early the end of a bin is taken; and the bin of an activity count. */
+private const val GRACE = 0.1
+private const val BIN = 15
+
+/** How far the sum of an operating point's weights may be from 1. */
+private const val WEIGHTS_ROUNDING = 3e-4
 
 internal fun sha256(content: ByteArray): String =
     MessageDigest.getInstance("SHA-256").digest(content).joinToString("") { "%02x".format(it) }
 
 /** A channel has [values] per window, each over [seconds]: the sum or the mean of what was sensed, or [missing]. */
-internal class Channel(field: Field, stride: Int) {
+internal class Channel(field: Field, row: Int, window: Int, stride: Int) {
     val name: String = field["name"].text()
-    val values: Int = field["values_per_window"].size()
-    val seconds: Int = field["seconds_per_value"].size()
-    val missing: Float = field["missing"].float()
-    val isSum: Boolean = isSum(field)
+    private val sensor: Sensor =
+        Sensor.values().find { name in it.channels } ?: field["name"].wrong("'$name': no such channel")
+    val seconds: Int = field["seconds_per_value"].constant(if (name == "activity") maxOf(BIN, row) else row).toInt()
+    val values: Int = field["values_per_window"].constant(window.toDouble() / seconds).toInt()
+    val missing: Float = field["missing"].constant(sensor.missing).toFloat()
+    val isSum: Boolean = isSum(field, sensor)
 
     /** How many values are new in a window. */
     val newest: Int = stride / seconds
 }
 
 /** Samples outside [low]..[high] count as not sensed. [isSum]: they are bins, fed at their end. */
-internal class SensorEntry(field: Field, all: List<Channel>) {
+internal class SensorEntry(field: Field, sensor: Sensor, all: List<Channel>) {
     val low: Double
     val high: Double
-    val isSum: Boolean = isSum(field)
+    val isSum: Boolean = isSum(field, sensor)
 
     /** The model's channels that it fills, each with its place among the sensor's values. */
     val channels: List<Pair<Channel, Int>>
 
     init {
-        val range = field["range"].list()
-        if (range.size != 2) field["range"].wrong("expected least and greatest value")
-        low = range[0].double()
-        high = range[1].double()
+        val range = field["range"].constants(sensor.low, sensor.high)
+        low = range[0]
+        high = range[1]
         val names = field["channels"].list().map { it.text() }
+        if (names != sensor.channels) field["channels"].wrong("$names: expected ${sensor.channels}")
         channels = all.filter { it.name in names }.map { it to names.indexOf(it.name) }
     }
 }
 
-private fun isSum(field: Field): Boolean {
+private fun isSum(field: Field, sensor: Sensor): Boolean {
     val value = field["value"]
-    if (value.text() !in listOf("sum", "mean")) value.wrong("'${value.text()}': expected sum or mean")
-    return value.text() == "sum"
+    val expected = if (sensor.isSum) "sum" else "mean"
+    if (value.text() != expected) value.wrong("'${value.text()}': expected $expected")
+    return sensor.isSum
 }
 
 /** [link]: where an input comes from, or what an output becomes; "" for nothing. [size]: values. */
@@ -74,14 +85,12 @@ internal class Call(field: Field) {
     }
 }
 
-/** Calls in their order, and the values with which their states begin. */
-internal class Plan(field: Field, sources: Map<String, Int>) {
+/** Calls in their order, and the values with which their states begin: 0, or those of [initial], by name. */
+internal class Plan(field: Field, sources: Map<String, Int>, initial: Map<String, Int> = emptyMap()) {
     val calls: List<Call> = field["calls"].list().map { Call(it) }
-    val states: Map<String, FloatArray> = field["states"].entries().mapValues { (_, state) ->
-        val size = state["shape"].list().fold(1) { a, b -> a * b.size() }
-        val initial = state["initial"].numbers()
-        if (initial.isEmpty() || size % initial.size > 0) state["initial"].wrong("expected $size numbers, or one")
-        FloatArray(size) { initial[it % initial.size].toFloat() }
+    val states: Map<String, FloatArray> = field["states"].entries().mapValues { (name, state) ->
+        val first = state["initial"].constant(initial[name] ?: 0).toFloat()
+        FloatArray(state["shape"].list().fold(1) { a, b -> a * b.size() }) { first }
     }
 
     /** Sizes of all tensors after the last call, by link. */
@@ -100,6 +109,8 @@ internal class Plan(field: Field, sources: Map<String, Int>) {
             tensor.link != "" && sizes[tensor.link] != tensor.size ->
                 field["calls"].wrong("output ${tensor.name} does not fit '${tensor.link}'")
         }
+        val renewed = calls.flatMap { it.outputs }.map { it.link }
+        states.keys.find { "state:$it" !in renewed }?.let { field["states"].wrong("no output becomes $it") }
     }
 }
 
@@ -117,15 +128,15 @@ internal class Precision(field: Field, channels: List<Channel>) {
 
 /** How activity counts are made of raw motion on an even grid. Times in s. */
 internal class MotionCounting(field: Field, stride: Int, channels: List<Channel>) {
-    val hz: Int = field["hz"].size()
-    val missing: Float = field["missing"].float()
-    val grace: Double = field["grace_seconds"].double()
-    val gap: Double = field["gap_seconds"].double()
-    val bin: Int = field["bin_seconds"].size()
+    val hz: Int = field["hz"].constant(50).toInt()
+    val missing: Float = field["missing"].constant(Sensor.MOTION.missing).toFloat()
+    val grace: Double = field["grace_seconds"].constant(GRACE)
+    val gap: Double = field["gap_seconds"].constant(1)
+    val bin: Int = field["bin_seconds"].constant(BIN).toInt()
 
     /** How much motion one call takes. */
     val callSeconds: Int = field.find("call_seconds")?.size() ?: stride
-    val plan = Plan(field, mapOf("sensor:motion" to 3 * hz * callSeconds))
+    val plan = Plan(field, mapOf("sensor:motion" to 3 * hz * callSeconds), mapOf("newest" to Sensor.MOTION.missing))
 
     init {
         val expected = channels.find { it.name == "activity" }?.newest ?: field.wrong("the model has no such channel")
@@ -138,35 +149,31 @@ internal class MotionCounting(field: Field, stride: Int, channels: List<Channel>
 
 /** When no stage is given, and how far coverage looks back. Times in s. */
 internal class UnknownRule(field: Field) {
-    val absent: Int = field["absent_seconds"].size()
-    val offWrist: Int = field["off_wrist_seconds"].size()
-    val offWristBlind: Int = field["off_wrist_blind_seconds"].size()
-    val coverage: Int = field["coverage_seconds"].size()
+    val absent: Int = field["absent_seconds"].constant(300).toInt()
+    val offWrist: Int = field["off_wrist_seconds"].constant(1800).toInt()
+    val offWristBlind: Int = field["off_wrist_blind_seconds"].constant(7200).toInt()
+    val coverage: Int = field["coverage_seconds"].constant(600).toInt()
 }
 
 /** How units are checked. [first]: s of a sensor's samples that decide. */
 internal class GuardRule(field: Field) {
-    val first: Int = field["first_seconds"].size()
-    val leastSamples: Int = field["least_samples"].size()
-    val gravity: ClosedFloatingPointRange<Double>
-    val standardGravity: Double = field["standard_gravity"].double()
-
-    init {
-        val range = field["gravity_g"].list()
-        if (range.size != 2) field["gravity_g"].wrong("expected least and greatest value")
-        gravity = range[0].double()..range[1].double()
-    }
+    val first: Int = field["first_seconds"].constant(60).toInt()
+    val leastSamples: Int = field["least_samples"].constant(25).toInt()
+    val gravity: ClosedFloatingPointRange<Double> = field["gravity_g"].constants(0.5, 2).let { it[0]..it[1] }
+    val standardGravity: Double = field["standard_gravity"].constant(9.80665)
 }
 
 /** contract.json: what this library needs of it. Times in s. */
 internal class Contract private constructor(field: Field) {
     val simulated: Boolean = field["training_data"]["simulated"].boolean()
     val stride: Int = field["seconds"]["stride"].size()
-    val grace: Double = field["grace_seconds"].double()
-    val longest: Double = field["longest_seconds"].double()
-    val channels: List<Channel> = field["channels"].list().map { Channel(it, stride) }
+    val grace: Double = field["grace_seconds"].constant(GRACE)
+    val longest: Double = field["longest_seconds"].constant(93600)
+    val channels: List<Channel> = field["channels"].list().map {
+        Channel(it, field["seconds"]["row"].size(), field["seconds"]["window"].size(), stride)
+    }
     val sensors: Map<Sensor, SensorEntry> =
-        Sensor.values().associate { it to SensorEntry(field["sensors"][it.id], channels) }
+        Sensor.values().associate { it to SensorEntry(field["sensors"][it.id], it, channels) }
     val unknown = UnknownRule(field["unknown"])
     val guard = GuardRule(field["input_guard"])
     val operatingPoints: Map<String, FloatArray> =
@@ -177,6 +184,9 @@ internal class Contract private constructor(field: Field) {
         field["precisions"].entries().mapValues { Precision(it.value, channels) }
 
     init {
+        if (channels.distinctBy { it.name }.size < channels.size) field["channels"].wrong("one is there twice")
+        val others = (field.find("preprocessing")?.entries() ?: emptyMap()).filterKeys { it != "activity" }
+        others.values.firstOrNull()?.wrong("expected activity only")
         channels.forEachIndexed { i, channel ->
             val newest = channel.newest
             if (newest < 1 || channel.values < newest || stride % channel.seconds > 0) {
@@ -187,7 +197,10 @@ internal class Contract private constructor(field: Field) {
 
     private fun weights(field: Field): FloatArray {
         val weights = field.list()
-        if (weights.size != Stage.SCORED.size) field.wrong("expected ${Stage.SCORED.size} numbers")
+        val numbers = weights.map { it.double() }
+        if (numbers.size != Stage.SCORED.size || numbers.any { it <= 0 } || abs(numbers.sum() - 1) > WEIGHTS_ROUNDING) {
+            field.wrong("expected ${Stage.SCORED.size} numbers above 0 that sum to 1")
+        }
         return FloatArray(weights.size) { weights[it].float() }
     }
 

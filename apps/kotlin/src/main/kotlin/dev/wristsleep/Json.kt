@@ -160,8 +160,15 @@ internal class Field(private val path: String, private val value: Any?) {
         return number.toInt()
     }
 
-    /** Numbers of a number or a nested list, in order. */
-    fun numbers(): List<Double> = if (value is List<*>) list().flatMap { it.numbers() } else listOf(double())
+    /** A number that the format fixes: any other is refused. */
+    fun constant(expected: Number): Double =
+        double().also { if (it != expected.toDouble()) wrong("$it: expected $expected") }
+
+    /** A list of numbers that the format fixes. */
+    fun constants(vararg expected: Number): List<Double> {
+        if (list().size != expected.size) wrong("expected ${expected.joinToString()}")
+        return list().mapIndexed { i, field -> field.constant(expected[i]) }
+    }
 
     /** Refuse the contract for this field. */
     fun wrong(what: String): Nothing = fail(ErrorCode.UNSUPPORTED_CONTRACT, "$CONTRACT_FILE: $path: $what")

@@ -3,19 +3,29 @@ package dev.wristsleep
 import java.time.Instant
 import java.time.ZoneOffset
 
-/** What can be fed. [id]: its name in contract.json. */
-public enum class Sensor(public val id: String, internal val valueCount: Int) {
+/** What can be fed. [id]: its name in contract.json; the rest is what the format fixes. [missing]: not sensed. */
+public enum class Sensor(
+    public val id: String,
+    internal val valueCount: Int,
+    internal val low: Int,
+    internal val high: Int,
+    internal val missing: Int,
+    internal val isSum: Boolean,
+    vararg channels: String
+) {
     /** bpm. */
-    HEART_RATE("heart_rate", 1),
+    HEART_RATE("heart_rate", 1, 20, 250, 0, false, "heart_rate"),
 
     /** x, y, z in g, gravity included, of a watch at rest: about 1 g. */
-    MOTION("motion", 3),
+    MOTION("motion", 3, -16, 16, -100, false, "motion_x", "motion_y", "motion_z", "motion_magnitude"),
 
     /** Steps of a bin, fed at its end. */
-    STEPS("steps", 1),
+    STEPS("steps", 1, 0, 10_000, -1, true, "steps"),
 
     /** Activity count of a bin, fed at its end. */
-    ACTIVITY("activity", 1);
+    ACTIVITY("activity", 1, 0, 100_000, -1, true, "activity");
+
+    internal val channels: List<String> = channels.toList()
 
     public companion object {
         /**
