@@ -40,8 +40,6 @@ def verify_bundle(folder: Path, precisions: Sequence[str] | None = None) -> dict
     """
     folder = Path(folder)
     contract = read_bundle(folder)
-    if (folder / FILE).read_bytes() != as_json(contract.document()).encode():
-        raise UserMistake(f"{folder / FILE}: not as Wristsleep writes it: white space, or a field that is there twice")
     check_other_files(folder, contract)
     for call in contract.calls():
         if not refusal(call.runtimes, OURS):
@@ -50,6 +48,8 @@ def verify_bundle(folder: Path, precisions: Sequence[str] | None = None) -> dict
             raise UserMistake(f"{folder / call.file}: no contract is embedded in it")
     check_contract(folder, contract)
     check_stride(folder, contract)
+    if (folder / FILE).read_bytes() != as_json(contract.document()).encode():
+        raise UserMistake(f"{folder / FILE}: not as Wristsleep writes it: white space, or a field that is there twice")
     with reading(folder / LABELS):
         if (folder / LABELS).read_text().split() != list(STAGES):
             raise UserMistake(f"{folder / LABELS}: expected {', '.join(STAGES)}, one a line")

@@ -140,6 +140,14 @@ def test_errors_are_value_errors_that_name_what_was_given():
         stager.feed("heart_rate", 1.7e12, 60)
     with pytest.raises(StagerError, match="now='soon': expected a time in seconds"):
         stager.take("soon")
+    for value, shown in ((None, "None"), ("fast", "'fast'"), ([[1], [2, 3]], r"\[\[1\], \[2, 3\]\]")):
+        with pytest.raises(StagerError, match=f"heart_rate: {shown}, expected 1 numbers") as caught:
+            stager.feed("heart_rate", 1, value)
+        assert caught.value.code == "wrong_value_count"
+    for t in (None, "soon", [1, 2]):
+        with pytest.raises(StagerError, match="expected a time in seconds") as caught:
+            stager.feed("heart_rate", t, 60)
+        assert caught.value.code == "not_a_time"
     with pytest.raises(StagerError, match="heart_rate: 2 values, expected 30"):
         stager.step({"heart_rate": [60, 61], "activity": [0, 0]})
     with pytest.raises(StagerError, match="activity: 0 values, expected 2"):

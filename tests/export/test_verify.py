@@ -9,7 +9,7 @@ import pytest
 from click.testing import CliRunner
 
 from export.__main__ import main
-from export.bundle import reject_precisions
+from export.bundle import record_files, reject_precisions
 from export.tflite import sha256
 from pipeline.constants import PRECISIONS, PROBABILITIES
 from pipeline.errors import UserMistake
@@ -54,6 +54,8 @@ def other_answers(golden):
 
 def test_a_golden_night_that_it_does_not_say(bundle):
     change(bundle / "golden.json", other_answers)
+    assert "golden.json: altered" in verified(bundle).stderr
+    record_files(bundle)
     done = verified(bundle, "--precisions", "float32")
     assert done.exit_code == 1
     assert done.stdout.endswith(": FAIL\n")
@@ -111,6 +113,7 @@ def test_a_contract_that_is_none(bundle, alter, message, mistake):
 )
 def test_a_golden_night_that_is_none(bundle, alter, message, mistake):
     change(bundle / "golden.json", alter)
+    record_files(bundle)
     line = mistake(verified(bundle))
     assert "golden.json" in line
     assert message in line
@@ -150,7 +153,7 @@ def test_a_file_that_is_not_tflite_under_its_digest(bundle, mistake):
         contract["preprocessing"]["activity"]["calls"][0]["sha256"] = sha256(bundle / "activity.tflite")
 
     change(bundle / "contract.json", forge)
-    assert "activity.tflite: not a TFLite file" in mistake(verified(bundle))
+    assert "activity.tflite: damaged, or not what its name says" in mistake(verified(bundle))
 
 
 def test_a_bundle_whose_last_file_is_rejected_goes(bundle, tmp_path):
