@@ -37,6 +37,7 @@ def without_digests(contract):
     for plan in (*contract["preprocessing"].values(), *contract["precisions"].values()):
         for call in plan["calls"]:
             del call["sha256"]
+    contract.pop("other_files", None)
     return contract
 
 
