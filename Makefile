@@ -30,6 +30,13 @@ test-runtimes: .venv/ready .venv-older/ready .venv-micro/ready
 	$(@D)/bin/python -m pip install --quiet --requirement $<
 	touch $@
 
+# processes of the service: behind a proxy, killed, stopped, and under generated requests; CASES=10000 makes as many of these
+test-service: .venv/ready
+	@command -v nginx /usr/sbin/nginx >/dev/null \
+	|| { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -qq nginx >/dev/null; } \
+	|| echo "nginx could not be installed: the tests that need it are skipped"
+	$(BIN)/python -m pytest -m service $(ARGS)
+
 # every exported file of a trained run against its gate, on recorded and degraded real nights
 test-trained: .venv/ready
 	$(BIN)/python -m pytest -m trained $(ARGS)
@@ -54,4 +61,4 @@ litert:
 	$(BIN)/python -m pip install --quiet --requirement requirements.txt
 	touch $@
 
-.PHONY: train test lint test-runtimes test-trained reference litert
+.PHONY: train test lint test-runtimes test-service test-trained reference litert

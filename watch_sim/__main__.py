@@ -1,4 +1,4 @@
-"""python -m watch_sim parity RUN | predict MODEL NIGHTS | serve RUN"""
+"""python -m watch_sim parity RUN | predict MODEL NIGHTS | serve RUN_OR_BUNDLE"""
 
 import sys
 import warnings
@@ -111,15 +111,39 @@ def predict(
 
 
 @main.command()
-@run_argument
+@click.argument("run", metavar="RUN|BUNDLE", type=NamedPath())
 @option("dataset_dir", type=Folders(), default=None, help="Recordings to play. [those of the run]")
 @option("host", default="127.0.0.1", show_default=True, help="Address to listen on.")
 @option("port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any that is free.")
-def serve(run: Path, dataset_dir: Data | None, host: str, port: int) -> None:
-    """Serve a page that plays nights in the browser through the exported files, and an API for programs."""
-    from watch_sim.service.app import serve
+@option("workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that share the port.")
+@option("token_file", type=NamedPath(), default=None, help="Bearer tokens that are let in, one a line.")
+@option("no_auth", is_flag=True, help="Let everybody in who reaches the address, other machines included.")
+@option(
+    "allow_origin", "origins", multiple=True, help="A site whose pages may ask, as https://example.org; repeatable."
+)
+@option("rate", default="200/second", show_default=True, help="Requests of one address, of each process.")
+def serve(
+    run: Path,
+    dataset_dir: Data | None,
+    host: str,
+    port: int,
+    workers: int,
+    token_file: Path | None,
+    no_auth: bool,
+    origins: tuple[str, ...],
+    rate: str,
+) -> None:
+    """Serve a page that plays nights in the browser through the exported files, and an API for programs.
 
-    serve(run, dataset_dir, host, port)
+    docs/service.md says how to run it for others.
+    """
+    from watch_sim.service.server import serve
+    from watch_sim.service.settings import Settings, check_origin, check_rate, read_bearers
+
+    bearers = read_bearers(token_file) if token_file else ()
+    allowed = tuple(map(check_origin, origins))
+    settings = Settings(run, dataset_dir, bearers=bearers, origins=allowed, rate=check_rate(rate))
+    serve(settings, host, port, workers, no_auth)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The watch: online alignment, and the exported files run window by window with their state."""
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,14 +72,19 @@ class Watch:
             SimulatedWarning: The model was trained on simulated nights.
         """
         self.runner = Runner(bundle, precision)
-        contract = self.runner.contract
+        self.options = self.runner.contract.options()
         if self.simulated:
             warnings.warn(f"{bundle}: {SIMULATED}", SimulatedWarning, stacklevel=2)
+        self.begin(start, counts, operating_point)
+
+    def begin(self, start: float = 0.0, counts: bool = False, operating_point: str | None = None) -> None:
+        """Begin another night with the files that are loaded; arguments and errors as those of the constructor."""
         self.weights = None
         if operating_point is not None:
-            one_of(f"{bundle}: operating point", [operating_point], contract.operating_points)
-            self.weights = np.float32(contract.operating_points[operating_point].weights)
-        self.options = contract.options()
+            points = self.runner.contract.operating_points
+            one_of("operating point", [operating_point], points)
+            self.weights = np.float32(points[operating_point].weights)
+        self.runner.reset()
         self.aligner = Aligner(self.options, self.options.channels, start, count_motion=not counts)
         self.tracker = CoverageTracker(self.options, self.options.channels)
 
@@ -158,11 +164,14 @@ class Watch:
 
     def save(self, path: Path) -> None:
         """Write everything that is under way to a file, whole or not at all, for `restore`."""
+        write_whole(path, lambda file: np.savez(file, **self.state()))
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Everything that is under way, as arrays, for `resume`; none of them is to be written to."""
         arrays = {f"aligner.{name}": x for name, x in self.aligner.state().items()}
         arrays |= {f"coverage.{name}": x for name, x in self.tracker.state().items()}
         arrays |= {f"state.{name}": x for name, x in self.runner.states.items()} | {"model": self._digests()}
-        arrays["weights"] = np.array([] if self.weights is None else self.weights)
-        write_whole(path, lambda file: np.savez(file, **arrays))
+        return arrays | {"weights": np.array([] if self.weights is None else self.weights)}
 
     def restore(self, path: Path) -> None:
         """Go on as if the watch that wrote the file had never stopped.
@@ -172,22 +181,29 @@ class Watch:
         """
         try:
             with np.load(path, allow_pickle=False) as saved:
-                arrays = dict(saved)
-            if not np.array_equal(arrays["model"], self._digests()):
-                raise ValueError("of another model")
-            states = {name: arrays[f"state.{name}"] for name in self.runner.states}
-            if not np.array_equal(arrays["weights"], [] if self.weights is None else self.weights):
-                raise ValueError("of another operating point")
-
-            def part(mark):
-                return {k.removeprefix(mark): x for k, x in arrays.items() if k.startswith(mark)}
-
-            aligner = Aligner(self.options, self.aligner.channels)
-            aligner.restore(part("aligner."))
-            tracker = CoverageTracker(self.options, self.options.channels)
-            tracker.restore(part("coverage."))
+                self.resume(dict(saved))
         except Exception as error:  # a file can be broken in many ways
             raise UserMistake(f"{path}: not a saved state of this model ({error})") from None
+
+    def resume(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """Go on from what `state` gave, as `restore` does.
+
+        Raises:
+            Exception: Of some kind, where the arrays are not such a state; the watch stays as it is.
+        """
+        if not np.array_equal(arrays["model"], self._digests()):
+            raise ValueError("of another model")
+        states = {name: arrays[f"state.{name}"] for name in self.runner.states}
+        if not np.array_equal(arrays["weights"], [] if self.weights is None else self.weights):
+            raise ValueError("of another operating point")
+
+        def part(mark):
+            return {k.removeprefix(mark): x for k, x in arrays.items() if k.startswith(mark)}
+
+        aligner = Aligner(self.options, self.aligner.channels)
+        aligner.restore(part("aligner."))
+        tracker = CoverageTracker(self.options, self.options.channels)
+        tracker.restore(part("coverage."))
         self.aligner, self.tracker, self.runner.states = aligner, tracker, states
 
     def _digests(self):

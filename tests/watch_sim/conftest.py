@@ -1,18 +1,34 @@
 """What the tests of the watch simulator and its service share."""
 
 import json
+from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 
 from pipeline.recordings import read_recording
-from watch_sim.service import app
+from watch_sim.service.app import create_app
+from watch_sim.service.settings import Settings
+
+BUNDLE = Path(__file__).resolve().parents[2] / "bundles" / "gru-int8"
 
 
 @pytest.fixture(scope="module")
 def client(quick_run):
     """A client of the service of the quick run."""
-    return TestClient(app.create_app(quick_run.folder))
+    return TestClient(create_app(Settings(quick_run.folder)))
+
+
+@pytest.fixture(scope="session")
+def bundle():
+    """The bundle that comes with the code: a service of it needs no training."""
+    return BUNDLE
+
+
+@pytest.fixture(scope="module")
+def reference(synthetic):
+    """A client of the service of that bundle, with the synthetic nights."""
+    return TestClient(create_app(Settings(BUNDLE, synthetic)))
 
 
 @pytest.fixture(scope="module")

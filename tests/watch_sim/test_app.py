@@ -1,7 +1,7 @@
 """The service: it gives of nights what pipeline and watch give, serves no other files, and ends with one-line mistakes.
 
-The page itself is tested in tests/runtimes/test_page.py, bodies in test_requests.py, live sessions in test_sessions.py,
-exports in test_night_files.py.
+The page itself is tested in tests/runtimes/test_page.py, bodies in test_requests.py, plain ones in test_plain.py, live
+nights in test_live.py, who is let in in test_admission.py, exports in test_night_files.py; processes in tests/service.
 """
 
 import json
@@ -31,6 +31,7 @@ from scoring.predictions import PROBABILITY_COLUMNS
 from watch_sim.__main__ import main
 from watch_sim.predict import predict_night
 from watch_sim.service import app
+from watch_sim.service.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 MODEL = {"architecture": "gru", "precision": "float32"}
@@ -104,17 +105,18 @@ class TestNights:
                 path.parent.mkdir(exist_ok=True)
                 shutil.copy(paths(synthetic, subject)[name], path)
         paths(tmp_path, "bad")["heart_rate"].write_text("nonsense\n")
-        client = TestClient(app.create_app(quick_run.folder, tmp_path))
+        client = TestClient(app.create_app(Settings(quick_run.folder, tmp_path)))
         parts = {night["id"]: night["part"] for night in client.get("/api/nights").json()["nights"]}
         assert parts == {held_out: "validation", "new": None, "bad": None}
         night = client.get("/api/nights/new").json()
         assert {*night["stages"]} == {None}
         refusal = client.get("/api/nights/bad")
         assert refusal.status_code == 422
-        assert "heart_rate/bad_heartrate.txt" in refusal.json()["detail"]
+        (finding,) = refusal.json()["detail"]
+        assert finding["field"] == "subject" and "heart_rate/bad_heartrate.txt" in finding["message"]
 
     def test_overlapping_windows_and_times_before_zero(self, overlapping_run, synthetic, held_out):
-        client = TestClient(app.create_app(overlapping_run.folder))
+        client = TestClient(app.create_app(Settings(overlapping_run.folder)))
         answer = client.get(f"/api/nights/{held_out}").json()
         options = RunFolder(overlapping_run.folder).options
         recording = read_recording(synthetic, held_out, options.negative_times)
@@ -243,7 +245,7 @@ class TestFiles:
             "/bundles/gru/../../hparams.json", "/bundles/gru/%2e%2e/%2e%2e/hparams.json",
             "/bundles/gru/..%2f..%2fhparams.json", "/bundles/gru/..%5c..%5chparams.json",
             "/bundles/gru/%2fetc/passwd", "/bundles//etc/passwd", "/bundles/", "/bundles/gru/", "/bundles/gru",
-            "/bundles/cnn/contract.json", "/../watch.py", "/..%2fwatch.py", "/%2e%2e/watch.py", "/docs", "/redoc",
+            "/bundles/cnn/contract.json", "/../watch.py", "/..%2fwatch.py", "/%2e%2e/watch.py", "/docs-files/core.py",
         ],
     )  # fmt: skip
     def test_nothing_else(self, client, path):
@@ -254,7 +256,7 @@ class TestFiles:
         for name in ("hparams.json", "splits.json"):
             shutil.copy(quick_run.folder / name, tmp_path)
         (tmp_path / "bundles" / "gru" / "out.json").symlink_to(tmp_path / "hparams.json")
-        client = TestClient(app.create_app(tmp_path))
+        client = TestClient(app.create_app(Settings(tmp_path)))
         assert client.get("/bundles/gru/contract.json").status_code == 200
         assert client.get("/bundles/gru/out.json").status_code == 404
 
@@ -263,7 +265,9 @@ class TestFiles:
         assert {"/api/bundles", "/api/nights/{subject}", "/api/predict", "/api/export/{kind}"} <= described.keys()
 
     def test_another_site_cannot_pose_as_it(self, quick_run):
-        client = TestClient(app.create_app(quick_run.folder, hosts=["localhost"]), base_url="http://localhost:8000")
+        client = TestClient(
+            app.create_app(Settings(quick_run.folder, hosts=("localhost",))), base_url="http://localhost:8000"
+        )
         assert client.get("/api/nights").status_code == 200
         assert client.get("/api/nights", headers={"Host": "elsewhere.example"}).status_code == 400
 
@@ -290,8 +294,10 @@ class TestCommand:
                 assert page.read().startswith(b"<!doctype html>")
                 assert "default-src 'self'" in page.headers["Content-Security-Policy"]
             server.send_signal(signal.SIGINT)
-            output = server.communicate(timeout=20)
-        assert (server.returncode, output) == (0, ("", ""))
+            stdout, stderr = server.communicate(timeout=20)
+        assert (server.returncode, stdout.count("live tokens"), stdout.count("\n")) == (0, 1, 1)
+        (line,) = map(json.loads, stderr.splitlines())
+        assert (line["route"], line["status"], line["message"]) == ("files", 200, "request")
 
     def test_no_run(self, tmp_path, mistake):
         assert "no such run folder" in mistake(self.command(tmp_path / "none"))
@@ -317,6 +323,37 @@ class TestCommand:
 
     def test_a_host_that_is_none(self, run, mistake):
         assert "--host 256.0.0.1" in mistake(self.command(run, "--host", "256.0.0.1"))
+
+    @pytest.mark.parametrize("host", ["", " "])
+    def test_an_empty_host(self, bundle, mistake, host):
+        assert "--host: is empty" in mistake(self.command(bundle, "--host", host))
+
+    def test_others_are_let_in_by_a_token_or_aloud(self, bundle, mistake, tmp_path):
+        assert "--token_file FILE, or --no_auth" in mistake(self.command(bundle, "--host", "0.0.0.0", "--port", 0))
+        file = tmp_path / "tokens"
+        file.write_text("correct-horse-battery\n")
+        both = mistake(self.command(bundle, "--no-auth", "--token-file", file, "--port", 0))
+        assert "leave one of them out" in both
+
+    @pytest.mark.parametrize(
+        ("content", "reason"),
+        [(None, "cannot be read"), ("# none\n\n", "holds no token"), ("x" * 17 + "\nshort", "line 2")],
+    )
+    def test_token_files_that_are_none(self, bundle, mistake, tmp_path, content, reason):
+        file = tmp_path / "tokens"
+        if content is not None:
+            file.write_text(content)
+        assert reason in mistake(self.command(bundle, "--token_file", file))
+
+    @pytest.mark.parametrize(
+        "arguments", [("--rate", "often"), ("--allow-origin", "*"), ("--allow-origin", "https://a.example/path")]
+    )
+    def test_rates_and_origins_that_are_none(self, bundle, mistake, arguments):
+        assert arguments[0].replace("-", "_")[2:] in mistake(self.command(bundle, *arguments)).replace("-", "_")
+
+    def test_a_key_that_is_too_short(self, bundle, mistake, monkeypatch):
+        monkeypatch.setenv("WRISTSLEEP_TOKEN_KEY", "secret")
+        assert "32 or more" in mistake(self.command(bundle, "--port", 0))
 
     def test_a_port_that_is_none(self, run):
         assert self.command(run, "--port", 70000).exit_code == 2

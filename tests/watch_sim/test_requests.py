@@ -3,12 +3,10 @@
 import json
 
 import pytest
-from fastapi.testclient import TestClient
 from pydantic import ValidationError
 
 from pipeline.constants import LEAD_S, LONGEST_NIGHT_S
-from watch_sim.service import app
-from watch_sim.service.requests import Export, Feed, Prediction
+from watch_sim.service.requests import Export, Prediction
 
 MODEL = {"architecture": "gru", "precision": "float32"}
 NIGHT_TO_EXPORT = {"stages": ["N2"] * 4, "probabilities": [[0.2] * 5] * 4, "start": "2026-10-24T23:10:00"}
@@ -26,7 +24,7 @@ class TestPrediction:
             ({"architecture": 7, "windows": {"heart_rate": [[60] * 30]}}, "architecture"),
             ({**MODEL, "precision": "int4", "windows": {"heart_rate": [[60] * 30]}}, "precision"),
             ({**MODEL, "operating_point": "most", "windows": {"heart_rate": [[60] * 30]}}, "operating_point"),
-            ({**MODEL, "windows": {"heart_rate": [[60] * 30], "pulse": [[60]]}}, "windows.pulse"),
+            ({**MODEL, "windows": {"heart_rate": [[60] * 30], "pulse": [[60]]}}, "windows.pulse.[key]"),
             ({**MODEL, "windows": {"heart_rate": [[60] * 30, [60] * 29]}}, "windows.heart_rate.1"),
             ({**MODEL, "windows": {"heart_rate": [[60] * 30], "activity": [[0, 0]] * 2}}, "windows.activity"),
             ({**MODEL, "windows": {"heart_rate": [["60"] * 30]}}, "windows.heart_rate.0.0"),
@@ -62,11 +60,6 @@ class TestPrediction:
         assert 400 <= response.status_code < 500
         assert number not in response.text
 
-    def test_a_body_has_a_size(self, quick_run, monkeypatch):
-        monkeypatch.setattr(app, "MOST_BYTES", 1000)
-        small = TestClient(app.create_app(quick_run.folder))
-        assert small.post("/api/predict", json={"architecture": "g" * 1000}).status_code == 413
-
     @pytest.mark.parametrize("t", [-LEAD_S, 0, LONGEST_NIGHT_S])
     def test_times_up_to_the_limits_are_taken(self, t):
         body = Prediction(**MODEL, events={"heart_rate": {"t": [t], "value": [60]}})
@@ -77,31 +70,6 @@ class TestPrediction:
     def test_defaults(self):
         body = Prediction(architecture="gru", windows={"heart_rate": [[60]]})
         assert (body.precision, body.operating_point, body.events) == ("int8", None, None)
-
-
-class TestFeed:
-    @pytest.mark.parametrize(
-        "body, field",
-        [
-            ({"samples": [{"sensor": "heart_rate", "t": 1, "value": [1, 2, 3]}]}, "samples.0"),
-            ({"samples": [{"sensor": "motion", "t": 1, "value": 1}]}, "samples.0"),
-            ({"samples": [{"sensor": "pulse", "t": 1, "value": 1}]}, "samples.0.sensor"),
-            ({"samples": [{"sensor": "heart_rate", "t": 1, "value": 90}], "now": 1e8}, "samples"),
-            ({"samples": [{"sensor": "heart_rate", "t": 1, "value": 60}] * 2 + [1]}, "samples.2"),
-            ({"now": "soon"}, "now"),
-        ],
-    )
-    def test_a_bad_feed_is_refused_and_nothing_is_fed(self, client, refused, body, field):
-        address, unfed = (f"/api/live/{client.post('/api/live', json=MODEL).json()['session']}" for _ in range(2))
-        assert field in refused(client.post(address, json=body))
-        answer = client.post(address, json={"now": 60}).json()["epochs"]
-        assert len(answer) == 2
-        assert answer == client.post(unfed, json={"now": 60}).json()["epochs"]
-        client.delete(address)
-        client.delete(unfed)
-
-    def test_no_samples_and_no_clock_are_nothing(self):
-        assert Feed() == Feed(samples=[], now=None)
 
 
 class TestHypnogram:

@@ -1,259 +1,226 @@
-"""The service behind the page, for programs too: nights, predictions, live sessions, sleep statistics and exports.
+"""The service behind the page, for programs too: predictions, live nights, sleep statistics, nights and exports.
 
-Everything is of one run folder. Bodies are those of watch_sim.service.requests; a body that is wrong is answered with
-{"detail": [{"field", "message"}]} and a 4xx status. /openapi.json describes the service.
+Everything is of one run folder, and nothing is kept between requests. Bodies are those of watch_sim.service.requests,
+answers those of watch_sim.service.responses; a request that is wrong is answered with {"detail": [{"field",
+"message"}]} and a 4xx status. /openapi.json describes the service, /docs and /redoc show it.
 """
 
-import socket
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Literal
 
-import click
-import numpy as np
-import uvicorn
-from fastapi import APIRouter, FastAPI, HTTPException, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response, WebSocket
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
+from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.middleware import Middleware
-from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp, Receive, Scope, Send
 
-from pipeline.align import CHANNELS_OF_SENSOR
-from pipeline.constants import CHANNELS, GRACE_S, LONGEST_NIGHT_S, STAGES
-from pipeline.data_sets import Data
 from pipeline.errors import UserMistake
-from scoring.sleep_statistics import UNITS, hypnogram, sleep_table
-from watch_sim.service import night_files
-from watch_sim.service.requests import Export, Feed, Hypnogram, Model, Opening, Prediction
-from watch_sim.service.run import ServedRun, sensors_as_dict, unprocessable
-from watch_sim.service.sessions import Answer, Sessions
-from watch_sim.watch import Watch
+from watch_sim.service import responses
+from watch_sim.service.admission import Admission, Life, Observed
+from watch_sim.service.description import LIVE_LINKS, OF_BODIES, add_pages, describe, problems, takes
+from watch_sim.service.desk import Desk, findings_of
+from watch_sim.service.exports import export_night, night_statistics
+from watch_sim.service.metrics import Metrics
+from watch_sim.service.requests import Export, Hypnogram, LiveStep, PlainNight, Prediction
+from watch_sim.service.run import bundles_as_json, nights_as_json
+from watch_sim.service.settings import Settings
+from watch_sim.service.socket import converse
+from watch_sim.service.stopping import stops_gently
 
 PAGE = Path(__file__).parents[1] / "page"
 LIBRARY = Path(__file__).parents[2] / "apps" / "javascript"  # with which the page plays a bundle
-MOST_BYTES = 2**26  # of a body
-MOST_ERRORS = 20  # that an answer names
-CONTENT_POLICY = (  # the browser fetches from this server, or not at all
-    "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; img-src 'self' data:; object-src 'none'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-)
+MOST_BYTES = 2**24  # of a body
+MOST_LIVE_BYTES = 2**22  # of a live step's, its token included
+MOST_VECTORS = 800_000  # lists in a prediction's body: of motion, one a sample
+EXPORTS = {
+    "text/csv": {"schema": {"type": "string"}},
+    "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
+}
 
 
-def create_app(run: Path, dataset_dir: Data | None = None, hosts: Sequence[str] = ("*",)) -> FastAPI:
+def create_app(settings: Settings) -> FastAPI:
     """The app of a run folder.
-
-    Args:
-        run: Folder of the run.
-        dataset_dir: Recordings to play; by default those of the run.
-        hosts: Names that it answers to, so that no other site can pose as it.
 
     Raises:
         UserMistake: The run has no whole bundles, or the data set no recordings.
     """
-    served = ServedRun(run, dataset_dir)
-    sessions = Sessions()
-    guard = Middleware(TrustedHostMiddleware, allowed_hosts=list(hosts))
-    app = FastAPI(title="Wristsleep", docs_url=None, redoc_url=None, max_body_size=MOST_BYTES, middleware=[guard])
+    life, metrics = Life(), Metrics()
+    desk = Desk(settings, metrics)
+    middleware = [Middleware(Observed, metrics=metrics, life=life)]
+    if settings.origins:
+        cors = {"allow_methods": ["GET", "POST"], "allow_headers": ["Authorization", "Content-Type", "X-Request-ID"]}
+        middleware.append(Middleware(CORSMiddleware, allow_origins=settings.origins, **cors))
+    middleware.append(Middleware(Admission, settings=settings, life=life))
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        with stops_gently(life):
+            yield
+        desk.close()
+
+    app = FastAPI(
+        docs_url=None,
+        redoc_url=None,
+        middleware=middleware,
+        lifespan=lifespan,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    app.state.desk = desk
     app.add_exception_handler(RequestValidationError, answer_invalid)
+    app.add_exception_handler(AnyHTTPException, answer_refusal)
     app.add_exception_handler(UserMistake, answer_mistake)
-    for router in (nights_router(served), live_router(served, sessions), exports_router(served)):
-        app.include_router(router, prefix="/api")
-    for name, folder in served.folders.items():
+    app.include_router(health_router(desk, life))
+    app.include_router(staging_router(desk))
+    app.include_router(nights_router(desk))
+    app.openapi = describe(app, desk.served, bool(settings.bearers))
+    add_pages(app)
+    for name, folder in desk.served.folders.items():
         app.mount(f"/bundles/{name}", StaticFiles(directory=folder))
     app.mount("/sleep-stager", StaticFiles(directory=LIBRARY))
-    app.mount("/", StaticFiles(directory=PAGE, html=True))
+    app.router.default = page_of(StaticFiles(directory=PAGE, html=True))  # a mount would hide wrong methods
     return app
 
 
+def page_of(files: StaticFiles) -> ASGIApp:
+    """What answers where no route does: the page's files; to a WebSocket, that there is none."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await WebSocket(scope, receive, send).send_denial_response(JSONResponse({"detail": []}, 404))
+            return
+        await files(scope, receive, send)
+
+    return answer
+
+
 def answer_invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-    """HTTP 422 by field; without the values themselves, as NaN is no JSON."""
-    detail = []
-    for finding in error.errors()[:MOST_ERRORS]:
-        path = [] if finding["type"] == "json_invalid" else finding["loc"][1:]
-        message = finding["msg"].removeprefix("Value error, ")
-        detail.append({"field": ".".join(map(str, path)) or "body", "message": message})
-    return JSONResponse({"detail": detail}, 422)
+    """HTTP 422 by field, of what is no body."""
+    return JSONResponse({"detail": findings_of(error.errors(), skip=1)}, 422)
+
+
+def answer_refusal(request: Request, refusal: AnyHTTPException) -> JSONResponse:
+    """A refusal, in the one form that all have."""
+    detail = refusal.detail
+    if isinstance(detail, str):
+        detail = [{"field": "path", "message": detail}]
+    return JSONResponse({"detail": detail}, refusal.status_code, refusal.headers)
 
 
 def answer_mistake(request: Request, mistake: UserMistake) -> JSONResponse:
     """HTTP 409: files may change under a running service."""
-    return JSONResponse({"detail": mistake.message}, 409)
+    return JSONResponse({"detail": [{"field": "service", "message": mistake.message}]}, 409)
 
 
-def nights_router(served: ServedRun) -> APIRouter:
-    """Routes of the run's models, the data set's nights and their predictions."""
+def health_router(desk: Desk, life: Life) -> APIRouter:
+    """Routes for whoever runs the service."""
     router = APIRouter()
+    anyone = {"x-open": True}
 
-    @router.get("/bundles")
-    def bundles():
+    @router.get("/healthz", response_model=responses.Health, responses=problems(), openapi_extra=anyone)
+    async def healthz():
+        """Whether the service lives."""
+        return {"status": "ok"}
+
+    not_ready = {**problems(), 503: {"model": responses.Health, "description": "Not now"}}
+
+    @router.get("/readyz", response_model=responses.Health, responses=not_ready, openapi_extra=anyone)
+    async def readyz():
+        """Whether the service takes requests: it is not being stopped, and its bundles are there."""
+        if life.stopping:
+            return JSONResponse({"status": "stopping"}, 503)
+        if not all((folder / "contract.json").is_file() for folder in desk.served.folders.values()):
+            return JSONResponse({"status": "no bundle"}, 503)
+        return {"status": "ok"}
+
+    text = {200: {"content": {"text/plain": {"schema": {"type": "string"}}}}}
+
+    @router.get("/metrics", response_class=Response, responses={**problems(), **text})
+    async def metrics():
+        """Figures for Prometheus."""
+        content, content_type = desk.metrics.text()
+        return Response(content, media_type=content_type)
+
+    return router
+
+
+def staging_router(desk: Desk) -> APIRouter:
+    """Routes of stages: a night as apps keep it, and a night as it comes."""
+    router = APIRouter()
+    linked = {200: {"links": LIVE_LINKS}}
+
+    @router.post(
+        "/predict", response_model=responses.PlainPredicted, responses=OF_BODIES, openapi_extra=takes(PlainNight)
+    )
+    async def predict_plain(request: Request):
+        """Stages of one window or of a whole night, from rows by channel; what is not given is a missing sensor."""
+        return await desk.answer(request, PlainNight, desk.served.predict_plain)
+
+    @router.post(
+        "/live",
+        response_model=responses.LiveStaged,
+        responses={**linked, **problems(408, 409, 410, 413, 415, 422)},
+        openapi_extra=takes(LiveStep),
+    )
+    async def live(request: Request):
+        """A step of a night under way: it opens the night, or goes on from the last answer's token, on any replica."""
+        return await desk.step(request, MOST_LIVE_BYTES)
+
+    @router.websocket("/live")
+    async def live_socket(socket: WebSocket):
+        await converse(socket, desk, MOST_LIVE_BYTES)
+
+    return router
+
+
+def nights_router(desk: Desk) -> APIRouter:
+    """Routes of the run's models and nights, and of what leaves the page."""
+    router = APIRouter(prefix="/api")
+    served = desk.served
+
+    @router.get("/bundles", response_model=responses.Bundles, responses=problems())
+    async def bundles():
         """The run's models: what they were trained on and take, precisions, operating points, the unknown rule."""
-        models = [
-            {
-                "architecture": name,
-                "precisions": served.sizes(name),
-                "operating_points": {k: point.model_dump() for k, point in served.operating_points(name).items()},
-            }
-            for name in served.contracts
-        ]
-        contract = served.contract.document()
-        return {
-            "run": served.run.path.resolve().name,
-            "training_data": served.contract.training_data.model_dump(),
-            "stages": contract["stages"],
-            "seconds": contract["seconds"],
-            "channels": contract["channels"],
-            "unknown": served.contract.unknown.model_dump(),
-            "bundles": models,
-            "sensors": sensor_ranges(),
-            "grace_seconds": GRACE_S,
-            "longest_night_seconds": LONGEST_NIGHT_S,
-        }
+        return desk.json(bundles_as_json(served))
 
-    @router.get("/nights")
-    def nights():
+    @router.get("/nights", response_model=responses.Nights, responses=problems())
+    async def nights():
         """The data set's nights. part: what the run used a night for; null: it never saw it."""
-        entries = [{"id": name, "part": served.parts.get(name), **served.files(name)} for name in served.subjects]
-        return {"dataset_dir": str(served.dataset_dir), "nights": entries}
+        return desk.json(await desk.predictions.run(nights_as_json, served))
 
-    @router.get("/nights/{subject}")
-    def night(subject: str):
+    @router.get("/nights/{subject}", response_model=responses.NightWindows, responses=problems(404, 409, 422))
+    async def night(subject: str):
         """A night's windows as the aligner gives them, channel by channel: ends (s), scored stages, coverage, and where
         the stage is unknown.
         """
-        return served.night(subject)
+        return await desk.predictions.run(lambda: desk.json(served.night(subject)))
 
-    @router.post("/predict")
-    def predict(request: Prediction):
+    @router.post("/predict", response_model=responses.Predicted, responses=OF_BODIES, openapi_extra=takes(Prediction))
+    async def predict(request: Request):
         """Stages, probabilities and coverage of a night, through the watch, with what it dropped and its findings."""
-        model = request.model_dump(include={*Model.model_fields})
-        return {**model, "seconds": served.options.stride, **as_json(Answer.of(*served.predict(request)))}
+        return await desk.answer(request, Prediction, served.predict, MOST_VECTORS)
 
-    return router
-
-
-def sensor_ranges() -> dict[str, dict]:
-    """{sensor: {"range": [low, high]}}; a value outside counts as not sensed."""
-    first = {sensor: CHANNELS[names[0]] for sensor, names in CHANNELS_OF_SENSOR.items()}
-    return {sensor: {"range": [channel.low, channel.high]} for sensor, channel in first.items()}
-
-
-def live_router(served: ServedRun, sessions: Sessions) -> APIRouter:
-    """Routes of live sessions."""
-    router = APIRouter(prefix="/live")
-
-    @router.post("", status_code=201)
-    def open_session(request: Opening):
-        """Open a live session: a watch to be fed. A bounded number; those long idle are closed for new ones."""
-        bundle = served.bundle(request)
-        with served.busy:
-            watch = Watch(bundle, request.precision, request.start, request.counts, request.operating_point)
-        session = sessions.open(watch)
-        if session is None:
-            raise HTTPException(429, f"{sessions.most} sessions are open; close one first")
-        return {"session": session, "seconds": served.options.stride}
-
-    @router.post("/{session}")
-    def feed_session(session: str, request: Feed):
-        """Feed samples and the clock; the epochs that they close, what the night has dropped so far, and findings."""
-        samples = [(sample.sensor, sample.t, sample.value) for sample in request.samples]
-        try:
-            return as_json(sessions.feed(session, samples, request.now))
-        except KeyError:
-            raise HTTPException(404, "no such session") from None
-        except ValueError as error:
-            raise unprocessable("samples", str(error)) from None
-
-    @router.delete("/{session}", status_code=204)
-    def close_session(session: str):
-        """End a live session."""
-        try:
-            sessions.close(session)
-        except KeyError:
-            raise HTTPException(404, "no such session") from None
-
-    return router
-
-
-def exports_router(served: ServedRun) -> APIRouter:
-    """Routes of a night's sleep statistics and of its files."""
-    router = APIRouter()
-    stride = served.options.stride
-
-    @router.post("/statistics")
-    def sleep_statistics(request: Hypnogram):
+    @router.post(
+        "/statistics", response_model=list[responses.Statistic], responses=OF_BODIES, openapi_extra=takes(Hypnogram)
+    )
+    async def statistics(request: Request):
         """Sleep statistics of a hypnogram (yasa, AASM definitions); null where there is none, as REM latency. Unknown
         epochs are time in bed, and neither sleep nor wake.
         """
-        index = [STAGES.index(stage) if stage in STAGES else -1 for stage in request.stages]
-        if max(index) < 0:
-            raise unprocessable("stages", "none is scored or predicted")
-        values = sleep_table({"": hypnogram(index, stride)}).iloc[0]
-        return [
-            {"name": name, "unit": unit, "value": None if np.isnan(values[name]) else round(float(values[name]), 2)}
-            for name, unit in UNITS.items()
-        ]
+        return await desk.answer(request, Hypnogram, lambda body, _: night_statistics(body, served))
 
-    @router.post("/export/{kind}")
-    def export(kind: str, request: Export):
+    @router.post(
+        "/export/{kind}",
+        response_model=responses.HealthKit | responses.HealthConnect,
+        responses={**OF_BODIES, 200: {"content": EXPORTS}},
+        openapi_extra=takes(Export),
+    )
+    async def export(kind: Literal["edf", "csv", "healthkit", "health_connect"], request: Request):
         """A night as a file. kind: edf (EDF+), csv, healthkit or health_connect (JSON)."""
-        stages = request.stages
-        probabilities = request.probabilities
-        start = request.instant()
-        if kind == "edf":
-            content = night_files.edf(stages, probabilities, stride, start, request.subject, request.model)
-            return Response(content, media_type="application/octet-stream")
-        if kind == "csv":
-            return Response(night_files.table(stages, probabilities, stride, start), media_type="text/csv")
-        if not {*STAGES}.intersection(stages):
-            raise unprocessable("stages", "all are unknown: a health store has nothing to take")
-        if kind == "healthkit":
-            return night_files.healthkit(stages, stride, start, served.contract)
-        if kind == "health_connect":
-            return night_files.health_connect(stages, stride, start, served.contract)
-        raise HTTPException(404, "exports are edf, csv, healthkit and health_connect")
+        return await desk.answer(request, Export, lambda body, _: export_night(kind, body, served), MOST_VECTORS)
 
     return router
-
-
-def as_json(answer: Answer) -> dict:
-    """A watch's answer for JSON; the probabilities of an unknown epoch are null."""
-    epochs = [
-        {
-            "time": epoch.time,
-            "stage": epoch.stage,
-            "probabilities": None if epoch.coverage.unknown else epoch.probabilities.tolist(),
-            "coverage": sensors_as_dict(epoch.coverage),
-        }
-        for epoch in answer.epochs
-    ]
-    return {"epochs": epochs, "dropped": answer.dropped, "findings": answer.findings}
-
-
-def serve(run: Path, dataset_dir: Data | None, host: str, port: int) -> None:
-    """Serve a run until interrupted.
-
-    Args:
-        run: Folder of the run.
-        dataset_dir: Recordings to play; by default those of the run.
-        host: Address to listen on.
-        port: 0: any that is free.
-
-    Raises:
-        UserMistake: The address cannot be listened on, or the run cannot be served.
-    """
-    everywhere = host in ("0.0.0.0", "::")
-    ipv6 = ":" in host
-    # the check of names cannot read an IPv6 address
-    app = create_app(run, dataset_dir, ["*"] if everywhere or ipv6 else [host, "localhost", "127.0.0.1"])
-    try:
-        listening = socket.create_server((host, port), family=socket.AF_INET6 if ipv6 else socket.AF_INET)
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UserMistake(f"--host {host} --port {port}: cannot be listened on ({reason}); try another port") from None
-    name = "localhost" if everywhere else f"[{host}]" if ipv6 else host
-    click.echo(f"http://{name}:{listening.getsockname()[1]}/  (Ctrl+C ends it)")
-    policy = [("Content-Security-Policy", CONTENT_POLICY)]
-    config = uvicorn.Config(app, log_level="warning", access_log=False, headers=policy)
-    with suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run([listening])

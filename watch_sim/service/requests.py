@@ -1,4 +1,7 @@
-"""Bodies of the service's requests: pydantic checks them before anything is done with them; sizes are bounded."""
+"""Bodies of the service's requests: pydantic checks them before anything is done with them; sizes are bounded.
+
+Lists are given up at their first wrong value, so that a long wrong one costs no more than a short one.
+"""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -6,22 +9,26 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from apps.python.sleep_stager import zone_of
-from pipeline.constants import LEAD_S, LONGEST_NIGHT_S, PRECISIONS, STAGES, UNKNOWN
+from pipeline.constants import ARCHITECTURES, CHANNELS, LEAD_S, LONGEST_NIGHT_S, PRECISIONS, STAGES, UNKNOWN
 from watch_sim.service.night_files import clock_start
+from watch_sim.service.tokens import MOST_CHARACTERS
 
 MOST_SAMPLES = 100 * LONGEST_NIGHT_S  # of one sensor in one body: a day at 100 Hz
 MOST_WINDOWS = LONGEST_NIGHT_S  # a day at one a second
-MOST_LIVE_SAMPLES = 100_000  # of all sensors in one body
+MOST_LIVE_SAMPLES = 20_000  # of all sensors in one body
 FARTHEST_START_S = 1e11  # of a live session, before or after 1970
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Time = Annotated[Number, Field(ge=-LEAD_S, le=LONGEST_NIGHT_S)]  # s from the start of the recording
 Probability = Annotated[Number, Field(ge=0, le=1)]
-Probabilities = Annotated[list[Probability], Field(min_length=len(STAGES), max_length=len(STAGES))]
-Vector = Annotated[list[Number], Field(min_length=3, max_length=3)]  # x, y, z in g
-Windows = Annotated[list[list[Number]], Field(min_length=1, max_length=MOST_WINDOWS)]
+Probabilities = Annotated[list[Probability], Field(min_length=len(STAGES), max_length=len(STAGES), fail_fast=True)]
+Vector = Annotated[list[Number], Field(min_length=3, max_length=3, fail_fast=True)]  # x, y, z in g
+Row = Annotated[list[Number], Field(max_length=LONGEST_NIGHT_S, fail_fast=True)]
+Windows = Annotated[list[Row], Field(min_length=1, max_length=MOST_WINDOWS, fail_fast=True)]
 Stage = Literal[(*STAGES, UNKNOWN)]
+Channel = Literal[tuple(CHANNELS)]
 ShortText = Annotated[str, Field(max_length=40)]
+PlainList = Annotated[list[Number], Field(max_length=LONGEST_NIGHT_S, fail_fast=True)] | None
 
 
 class Body(BaseModel):
@@ -33,8 +40,8 @@ class Body(BaseModel):
 class Samples(Body):
     """One sensor: t in s from the start, in order; a bin's is its end."""
 
-    t: list[Time] = Field(max_length=MOST_SAMPLES)
-    value: list[Number] = Field(max_length=MOST_SAMPLES)
+    t: list[Time] = Field(max_length=MOST_SAMPLES, fail_fast=True)
+    value: list[Number] = Field(max_length=MOST_SAMPLES, fail_fast=True)
 
     @field_validator("t")
     def _check_order(cls, t):
@@ -53,7 +60,7 @@ class Samples(Body):
 class Motion(Samples):
     """Acceleration: value holds x, y and z in g of each t."""
 
-    value: list[Vector] = Field(max_length=MOST_SAMPLES)
+    value: list[Vector] = Field(max_length=MOST_SAMPLES, fail_fast=True)
 
 
 class Events(Body):
@@ -83,7 +90,7 @@ class Prediction(Model):
     """A night, either as events, aligned as the watch does, or as windows, [windows, values_per_window] by channel."""
 
     events: Events | None = None
-    windows: Annotated[dict[str, Windows], Field(min_length=1)] | None = None
+    windows: Annotated[dict[Channel, Windows], Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
     def _check_either(self):
@@ -92,15 +99,41 @@ class Prediction(Model):
         return self
 
 
+class PlainNight(Body):
+    """Rows of one night by channel, as apps keep them: the same whole number of windows in every list, oldest first. A
+    sensor whose list is empty, null or left out is missing. heart_rate in bpm, motion in g, a value for each row;
+    activity, a count for each 15 s.
+    """
+
+    model_type: ShortText
+    heart_rate: PlainList = None
+    motion_x: PlainList = None
+    motion_y: PlainList = None
+    motion_z: PlainList = None
+    motion_magnitude: PlainList = None
+    steps: PlainList = None
+    activity: PlainList = None
+    precision: Literal[PRECISIONS] | None = None
+    operating_point: ShortText | None = None
+
+    @field_validator("model_type")
+    def _check_name(cls, name):
+        if name.lower() not in ARCHITECTURES:
+            raise ValueError(f"{name!r} is no model; choose from {', '.join(ARCHITECTURES)}")
+        return name
+
+
 class Opening(Model):
-    """A live session. start: s, when its first window begins; counts: activity counts are fed, not raw motion."""
+    """The model of a night that begins. start: s, when its first window begins; counts: activity counts are fed, not
+    raw motion.
+    """
 
     start: Annotated[Number, Field(ge=-FARTHEST_START_S, le=FARTHEST_START_S)] = 0.0
-    counts: bool = False
+    counts: bool = Field(False, strict=True)
 
 
 class Sample(Body):
-    """A sample for a live session. t: s, on the same clock as the session's start."""
+    """A live sample. t: s, on the same clock as the night's start."""
 
     sensor: Literal["heart_rate", "motion", "steps", "activity"]
     t: Number
@@ -113,24 +146,41 @@ class Sample(Body):
         return self
 
 
-class Feed(Body):
-    """Samples in order of time, and then what the clock shows, in s."""
+class LiveStep(Body):
+    """Samples in order of time, and then what the clock shows, in s. They go on from a token, or open a night."""
 
-    samples: list[Sample] = Field(default=[], max_length=MOST_LIVE_SAMPLES)
+    token: Annotated[str, Field(max_length=MOST_CHARACTERS)] | None = None
+    open: Opening | None = None
+    samples: list[Sample] = Field(default=[], max_length=MOST_LIVE_SAMPLES, fail_fast=True)
+    now: Number | None = None
+
+    @model_validator(mode="after")
+    def _check_either(self):
+        if (self.token is None) == (self.open is None):
+            raise ValueError("give either open, which begins a night, or the token of the last answer")
+        return self
+
+
+class LiveMessage(Body):
+    """A message of the WebSocket: as LiveStep, but that open or token comes with the first message alone."""
+
+    token: Annotated[str, Field(max_length=MOST_CHARACTERS)] | None = None
+    open: Opening | None = None
+    samples: list[Sample] = Field(default=[], max_length=MOST_LIVE_SAMPLES, fail_fast=True)
     now: Number | None = None
 
 
 class Hypnogram(Body):
     """Stages, one per stride of the run's models; null where nothing is scored, Unknown where nothing was sensed."""
 
-    stages: list[Stage | None] = Field(min_length=1, max_length=MOST_WINDOWS)
+    stages: list[Stage | None] = Field(min_length=1, max_length=MOST_WINDOWS, fail_fast=True)
 
 
 class Export(Body):
     """A night to export. start: local time in the zone. probabilities: null where the stage is unknown."""
 
-    stages: list[Stage] = Field(min_length=1, max_length=MOST_WINDOWS)
-    probabilities: list[Probabilities | None]
+    stages: list[Stage] = Field(min_length=1, max_length=MOST_WINDOWS, fail_fast=True)
+    probabilities: list[Probabilities | None] = Field(max_length=MOST_WINDOWS, fail_fast=True)
     zone: Annotated[str, Field(max_length=64)] = "UTC"
     start: ShortText
     subject: Annotated[str, Field(max_length=80)] = ""

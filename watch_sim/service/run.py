@@ -1,7 +1,10 @@
-"""What of a run folder is served: its bundles, the nights of a data set, and predictions through the watch."""
+"""What is served of a run folder, or of a bundle alone: bundles, the nights of a data set, predictions by the watch."""
 
+import hashlib
 import threading
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,51 +13,89 @@ from fastapi import HTTPException
 
 from export.bundle import read_bundle
 from export.contract_parts import ChannelEntry, OperatingPoint
-from pipeline.constants import LONGEST_NIGHT_S, STAGES
+from pipeline.align import CHANNELS_OF_SENSOR, extent
+from pipeline.constants import CHANNELS, GRACE_S, LONGEST_NIGHT_S, STAGES
 from pipeline.coverage import Coverage, coverage_of_night
 from pipeline.data_sets import Data
+from pipeline.errors import UserMistake
 from pipeline.nights import load_night
 from pipeline.recordings import Recording, paths, subjects
 from pipeline.run_folder import RunFolder
-from watch_sim.predict import stage_recording
-from watch_sim.service.requests import Model, Prediction
+from watch_sim.service.plain import plain_night
+from watch_sim.service.refusals import unprocessable
+from watch_sim.service.requests import Model, PlainNight, Prediction
+from watch_sim.service.work import Deadline
+from watch_sim.stream import stream
 from watch_sim.watch import Epoch, Watch
 
 
 class ServedRun:
-    """A run folder and a data set, as the service answers from them.
+    """A run folder, or a bundle, and a data set, as the service answers from them.
 
     Attributes:
-        run: The run folder.
+        name: Of the folder.
         options: Of the run.
         parts: {subject: the part of the split it was in}.
         folders: {architecture: bundle folder}.
+        digests: {architecture: 16 bytes of its contract, which names its files by their own}.
         contracts: {architecture: Contract}.
         contract: One of them; stages, seconds and channels are the same in all.
-        dataset_dir: Folder of the recordings.
+        dataset_dir: Folder of the recordings, or None.
         subjects: Of the recordings.
         busy: Held while a model is loaded or a night read, which turns standard error away for a moment.
+        idle: {(architecture, precision): watches that nobody uses}; their files stay loaded.
     """
 
     def __init__(self, run: Path, dataset_dir: Data | None = None):
         """Open a run.
 
         Args:
-            run: Folder of the run.
-            dataset_dir: Recordings; by default those of the run.
+            run: Folder of the run, or of a bundle.
+            dataset_dir: Recordings; by default those of the run, if they are there.
 
         Raises:
             UserMistake: The run has no bundles, one of them is not whole, or the data set has no recordings.
         """
-        self.run = RunFolder(run)
-        self.options = self.run.options
-        self.parts = self.run.part_of_subject
-        self.folders = self.run.bundle_folders()
-        self.contracts = {name: read_bundle(folder) for name, folder in self.folders.items()}
-        self.dataset_dir = dataset_dir or self.run.dataset_dir
-        self.subjects = subjects(self.dataset_dir)
+        self.name = Path(run).resolve().name
+        if (Path(run) / "contract.json").is_file():
+            contract = read_bundle(run)
+            self.folders, self.contracts = {contract.architecture: Path(run)}, {contract.architecture: contract}
+            self.options, self.parts, own_nights = contract.options(), {}, None
+        else:
+            folder = RunFolder(run)
+            self.folders = folder.bundle_folders()
+            self.contracts = {name: read_bundle(path) for name, path in self.folders.items()}
+            self.options, self.parts, own_nights = folder.options, folder.part_of_subject, folder.dataset_dir
         self.contract = next(iter(self.contracts.values()))
+        self.dataset_dir = dataset_dir or own_nights
+        self.subjects = self._subjects(required=dataset_dir is not None)
+        self.digests = {
+            name: hashlib.sha256((folder / "contract.json").read_bytes()).digest()[:16]
+            for name, folder in self.folders.items()
+        }
+        self.sizes = {name: self._sizes(name) for name in self.contracts}
         self.busy = threading.Lock()
+        self.idle: dict[tuple[str, str], list[Watch]] = defaultdict(list)
+
+    @contextmanager
+    def watch(self, model: Model) -> Iterator[Watch]:
+        """A watch of a model for the block alone, which must begin a night with it.
+
+        Raises:
+            HTTPException: 422 for what the run lacks.
+            UserMistake: The bundle's files are no longer what they were.
+        """
+        folder = self.bundle(model)
+        idle = self.idle[model.architecture, model.precision]
+        try:
+            watch = idle.pop()
+        except IndexError:
+            with self.busy:
+                watch = Watch(folder, model.precision)
+        try:
+            yield watch
+        finally:
+            idle.append(watch)
 
     def bundle(self, model: Model) -> Path:
         """The bundle folder of a model; HTTP 422 for what the run lacks."""
@@ -68,7 +109,16 @@ class ServedRun:
         """The operating points of a model."""
         return self.contracts[architecture].operating_points
 
-    def sizes(self, architecture: str) -> dict[str, int]:
+    def _subjects(self, required):
+        """Ids of the nights; none where the run's own are elsewhere, as on a server that only predicts."""
+        try:
+            return subjects(self.dataset_dir) if self.dataset_dir else []
+        except UserMistake:
+            if required:
+                raise
+            return []
+
+    def _sizes(self, architecture):
         """{precision: bytes of the files that it calls}."""
         folder = self.folders[architecture]
         return {
@@ -84,11 +134,15 @@ class ServedRun:
     def night(self, subject: str) -> dict:
         """A night as the aligner gives it, for the page to play window by window; HTTP 404 or 422 where it cannot."""
         if subject not in self.subjects:
-            raise HTTPException(404, f"no night {subject[:80]!r} in {self.dataset_dir}")
-        with self.busy:
-            night, findings = load_night(self.dataset_dir, subject, self.options, require_labels=False)
+            raise HTTPException(404, [{"field": "subject", "message": "there is no such night"}])
+        try:
+            with self.busy:
+                night, findings = load_night(self.dataset_dir, subject, self.options, require_labels=False)
+        except OSError as error:
+            message = f"its files cannot be read, or not cached ({error.strerror})"
+            raise HTTPException(409, [{"field": "subject", "message": message}]) from None
         if night is None:
-            raise HTTPException(422, f"night {subject} cannot be used: {findings[-1]}")
+            raise unprocessable("subject", f"the night cannot be used: {findings[-1]}")
         channels = [channel.name for channel in self.contract.channels]
         coverage = coverage_of_night(night, self.options, channels)
         return {
@@ -103,18 +157,107 @@ class ServedRun:
             "findings": [str(finding) for finding in findings],
         }
 
-    def predict(self, request: Prediction) -> tuple[Watch, list[Epoch]]:
-        """A watch and its epochs of a night; HTTP 422 for a model that the run lacks and windows that do not fit."""
-        bundle = self.bundle(request)
-        with self.busy:
+    def predict(self, request: Prediction, deadline: Deadline) -> dict:
+        """A Predicted, for JSON; HTTP 422 for a model that the run lacks and windows that do not fit."""
+        with self.watch(request) as watch:
             if request.events is None:
-                watch = Watch(bundle, request.precision, operating_point=request.operating_point)
+                watch.begin(operating_point=request.operating_point)
                 windows = fill_windows(request.windows, watch.runner.contract.channels, self.options.stride)
-                n = len(next(iter(windows.values())))
-                return watch, watch.stage_windows(self.options.stride * np.arange(1.0, n + 1), windows)
-            samples = {name: (np.array(s.t), np.array(s.value)) for name, s in request.events if s and s.t}
-            recording = Recording("", samples)
-            return stage_recording(bundle, request.precision, recording, self.options, request.operating_point)
+                epochs = stage_windows(watch, windows, deadline)
+            else:
+                samples = {name: (np.array(s.t), np.array(s.value)) for name, s in request.events if s and s.t}
+                recording = Recording("", samples)
+                watch.begin(extent(recording, self.options)[0], "activity" in samples, request.operating_point)
+                epochs = []
+                for closed in stream(recording, self.options, watch):
+                    deadline.check()
+                    epochs += closed
+            model = request.model_dump(include={*Model.model_fields})
+            return {**model, "seconds": self.options.stride, **staged_as_json(watch, epochs)}
+
+    def predict_plain(self, request: PlainNight, deadline: Deadline) -> dict:
+        """A PlainPredicted, for JSON; HTTP 422 for a model that the run lacks and lists that do not fit."""
+        architecture = request.model_type.lower()
+        check_available("model_type", architecture, self.contracts)
+        available = self.contracts[architecture].precisions
+        precision = request.precision or ("int8" if "int8" in available else next(iter(available)))
+        model = Model(architecture=architecture, precision=precision, operating_point=request.operating_point)
+        with self.watch(model) as watch:
+            watch.begin(operating_point=model.operating_point)
+            night = plain_night(request, self.contracts[architecture])
+            epochs = stage_windows(watch, night.windows, deadline)
+        answers = [
+            {"time": epoch.time, "stage": epoch.stage, "probabilities": probabilities_by_stage(epoch)}
+            for epoch in epochs
+        ]
+        newest = {name: answers[-1][name] for name in ("stage", "probabilities")}
+        described = {"model_type": request.model_type, "precision": precision, "seconds": self.options.stride}
+        notes = {"missing": night.missing, "unused": night.unused, "findings": night.findings}
+        return {**newest, "epochs": answers, **described, **notes}
+
+
+def bundles_as_json(served: ServedRun) -> dict:
+    """A Bundles, for JSON."""
+    models = [
+        {
+            "architecture": name,
+            "precisions": served.sizes[name],
+            "operating_points": {k: point.model_dump() for k, point in served.operating_points(name).items()},
+        }
+        for name in served.contracts
+    ]
+    first = {sensor: CHANNELS[names[0]] for sensor, names in CHANNELS_OF_SENSOR.items()}
+    contract = served.contract.document()
+    return {
+        "run": served.name,
+        "training_data": served.contract.training_data.model_dump(),
+        "stages": contract["stages"],
+        "seconds": contract["seconds"],
+        "channels": contract["channels"],
+        "unknown": served.contract.unknown.model_dump(),
+        "bundles": models,
+        "sensors": {sensor: {"range": [channel.low, channel.high]} for sensor, channel in first.items()},
+        "grace_seconds": GRACE_S,
+        "longest_night_seconds": LONGEST_NIGHT_S,
+    }
+
+
+def nights_as_json(served: ServedRun) -> dict:
+    """A Nights, for JSON."""
+    entries = [{"id": name, "part": served.parts.get(name), **served.files(name)} for name in served.subjects]
+    return {"dataset_dir": str(served.dataset_dir or ""), "nights": entries}
+
+
+def stage_windows(watch: Watch, windows: dict[str, np.ndarray], deadline: Deadline) -> list[Epoch]:
+    """The epochs of a night's windows, {channel: [windows, values_per_window]}."""
+    epochs = []
+    for i in range(len(next(iter(windows.values())))):
+        deadline.check()
+        window = {name: x[i : i + 1] for name, x in windows.items()}
+        epochs += watch.stage_windows(np.array([watch.options.stride * (i + 1.0)]), window)
+    return epochs
+
+
+def probabilities_by_stage(epoch: Epoch) -> dict[str, float] | None:
+    """{stage: probability}; None where the stage is unknown."""
+    return None if epoch.coverage.unknown else dict(zip(STAGES, epoch.probabilities.tolist(), strict=True))
+
+
+def staged_as_json(watch: Watch, epochs: Sequence[Epoch]) -> dict:
+    """A Staged, for JSON; the probabilities of an unknown epoch are null."""
+    return {
+        "epochs": [
+            {
+                "time": epoch.time,
+                "stage": epoch.stage,
+                "probabilities": None if epoch.coverage.unknown else epoch.probabilities.tolist(),
+                "coverage": sensors_as_dict(epoch.coverage),
+            }
+            for epoch in epochs
+        ],
+        "dropped": {sensor: {**counts} for sensor, counts in watch.dropped.items()},
+        "findings": watch.findings,
+    }
 
 
 def sensors_as_dict(coverage: Coverage) -> dict[str, dict]:
@@ -142,8 +285,7 @@ def fill_windows(
     }
     for name, rows in given.items():
         if name not in entries:
-            field = f"windows.{ascii(name)[1:-1]}"  # a lone surrogate cannot be answered with
-            raise unprocessable(field, f"no channel of this model; it has {', '.join(entries)}")
+            raise unprocessable(f"windows.{name}", f"no channel of this model; it has {', '.join(entries)}")
         entry = entries[name]
         for i, row in enumerate(rows):
             if len(row) != entry.values_per_window:
@@ -159,12 +301,7 @@ def fill_windows(
 def check_available(field: str, name: str, available: Collection[str]) -> None:
     """HTTP 422 where the run lacks what a field names."""
     if name not in available:
-        raise unprocessable(field, f"{name!r} is not available; choose from {', '.join(available)}")
-
-
-def unprocessable(field: str, message: str) -> HTTPException:
-    """HTTP 422 for a body whose field does not fit the run, in the form that pydantic's errors have."""
-    return HTTPException(422, [{"field": field, "message": message}])
+        raise unprocessable(field, f"{name!a} is not available; choose from {', '.join(available)}")
 
 
 def shortest_decimals(values: np.ndarray) -> list[list[float]]:

@@ -1,0 +1,109 @@
+"""The way from a request to its answer: a bounded body, checked, worked on in a bounded pool, as JSON."""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from fastapi import HTTPException, Request, Response
+from pydantic import BaseModel, ValidationError
+
+from watch_sim.service.live import LiveNights
+from watch_sim.service.metrics import Metrics
+from watch_sim.service.requests import LiveStep
+from watch_sim.service.run import ServedRun
+from watch_sim.service.settings import Settings
+from watch_sim.service.work import MOST_NESTED, Bodies, Deadline, Pool
+
+MOST_BYTES = 2**24  # of a body
+MOST_ERRORS = 20  # that an answer names
+
+B = TypeVar("B", bound=BaseModel)
+
+
+class Desk:
+    """What the routes of one app share.
+
+    Attributes:
+        served: The run.
+        live: Nights under way.
+        metrics: Its figures.
+        bodies: Reads bodies.
+        predictions: Pool of whole nights.
+        steps: Pool of live steps.
+        sockets: WebSockets that are open.
+    """
+
+    def __init__(self, settings: Settings, metrics: Metrics):
+        """Open the run. Raises UserMistake as ServedRun does."""
+        self.served = ServedRun(settings.run, settings.dataset_dir)
+        self.live = LiveNights(self.served, settings.key)
+        self.metrics = metrics
+        self.bodies = Bodies()
+        self.predictions = Pool("predictions", *settings.predictions)
+        self.steps = Pool("steps", *settings.steps)
+        self.sockets = 0
+
+    def close(self) -> None:
+        """Let the threads go; what none has begun is not begun."""
+        for pool in (self.predictions, self.steps):
+            pool.executor.shutdown(wait=False, cancel_futures=True)
+
+    async def answer(
+        self, request: Request, form: type[B], work: Callable[[B, Deadline], Any], nested: int = MOST_NESTED
+    ) -> Response:
+        """The answer to a body of a form: what the work makes of it, as JSON; or a Response, as it is."""
+        deadline = Deadline(self.predictions.seconds)
+
+        def answer(body: bytes) -> Response:
+            given = work(checked(form, body), deadline)
+            return given if isinstance(given, Response) else self.json(given)
+
+        async with self.bodies.read(request, MOST_BYTES, nested) as body:
+            return await self.predictions.run(answer, body)
+
+    async def step(self, request: Request, most: int) -> Response:
+        """The answer to a live step."""
+        async with self.bodies.read(request, most) as body:
+            return self.json(await self.steps.run(self.take, body))
+
+    def take(self, body: bytes | LiveStep) -> dict:
+        """A live step, counted."""
+        step = checked(LiveStep, body) if isinstance(body, bytes) else body
+        try:
+            answer = self.live.step(step)
+        except HTTPException as refused:
+            if refused.detail[0]["field"] == "token":
+                self.metrics.refused.labels(str(refused.status_code)).inc()
+            raise
+        self.metrics.epochs.inc(len(answer["epochs"]))
+        return answer
+
+    @staticmethod
+    def json(value: Any) -> Response:
+        """A value as an answer."""
+        content = json.dumps(value, allow_nan=False, separators=(",", ":"))
+        return Response(content, media_type="application/json")
+
+
+def checked(form: type[B], body: bytes) -> B:
+    """A body of a form; HTTP 422 by field where it is none."""
+    try:
+        return form.model_validate_json(body)
+    except ValidationError as error:
+        findings = error.errors(include_url=False, include_context=False, include_input=False)
+    raise HTTPException(422, findings_of(findings))
+
+
+def findings_of(errors: Sequence[dict], skip: int = 0) -> list[dict[str, str]]:
+    """Pydantic's errors as fields and messages, without the values themselves.
+
+    Args:
+        errors: As pydantic gives them.
+        skip: Parts of each place to leave out.
+    """
+    found = []
+    for finding in errors[:MOST_ERRORS]:
+        path = [] if finding["type"] == "json_invalid" else finding["loc"][skip:]
+        field = ascii(".".join(map(str, path)))[1:-1]  # a lone surrogate cannot be answered with
+        found.append({"field": field[:200] or "body", "message": finding["msg"].removeprefix("Value error, ")[:300]})
+    return found

@@ -1,0 +1,1 @@
+Redoc.init("openapi.json", { disableSearch: true, hideDownloadButtons: true }, document.getElementById("redoc"));

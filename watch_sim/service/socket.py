@@ -1,0 +1,71 @@
+"""The WebSocket /live: samples in, epochs out, the night's token with each answer, to go on with after a cut."""
+
+import asyncio
+
+from fastapi import HTTPException, WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocketState
+
+from watch_sim.service.desk import Desk, checked
+from watch_sim.service.refusals import refusal, too_large, unprocessable
+from watch_sim.service.requests import LiveMessage, LiveStep
+from watch_sim.service.work import MOST_NAMES, MOST_NESTED
+
+IDLE_S = 300  # after which a silent client is let go; its token still holds
+TOO_LARGE, GOING_AWAY, SILENT = 1009, 1001, 1008  # close codes of RFC 6455
+MOST_SOCKETS = 1000
+
+
+async def converse(socket: WebSocket, desk: Desk, most: int) -> None:
+    """Answer messages until the client goes: each a LiveMessage in, a LiveStaged out.
+
+    A message that is refused is answered with {"status", "detail"}, and changes nothing.
+
+    Args:
+        socket: Not yet accepted.
+        desk: Of the app.
+        most: Bytes of a message.
+    """
+    if desk.sockets >= MOST_SOCKETS:
+        await socket.close(GOING_AWAY)
+        return
+    desk.sockets += 1
+    token = None
+    try:
+        await socket.accept()
+        while True:
+            text = await asyncio.wait_for(socket.receive_text(), IDLE_S)
+            try:
+                answer = await answer_message(socket, desk, text, token, most)
+                token = answer["token"]
+            except HTTPException as refused:
+                answer = {"status": refused.status_code, "detail": refused.detail}
+            await socket.send_text(desk.json(answer).body.decode())
+    except (WebSocketDisconnect, KeyError):  # KeyError: a message of bytes
+        pass
+    except TimeoutError:
+        await socket.close(SILENT)
+    finally:
+        desk.sockets -= 1
+        if socket.client_state == WebSocketState.CONNECTED == socket.application_state:
+            await socket.close(SILENT)
+
+
+async def answer_message(socket: WebSocket, desk: Desk, text: str, token: str | None, most: int) -> dict:
+    """The answer to one message, which goes on from the token unless it says otherwise."""
+    if not socket.state.allow():
+        raise refusal(429, "service", "too many messages of one address")
+    body = text.encode(errors="surrogatepass")
+    if len(body) > most or body.count(b"[") + body.count(b"{") > MOST_NESTED or body.count(b":") > MOST_NAMES:
+        raise too_large(f"larger than {most} bytes, or nested too much")
+
+    def take() -> dict:
+        message = checked(LiveMessage, body)
+        begun = message.token if message.token is not None or message.open is not None else token
+        if begun is None and message.open is None:
+            raise unprocessable("body", "the first message gives either open, which begins a night, or a token")
+        if message.token is not None and message.open is not None:
+            raise unprocessable("body", "give either open or a token")
+        fed = {"samples": message.samples, "now": message.now}
+        return desk.take(LiveStep.model_construct(token=begun, open=message.open, **fed))
+
+    return await desk.steps.run(take)

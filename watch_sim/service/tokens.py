@@ -1,0 +1,138 @@
+"""Live tokens: a night under way, carried by whoever sends its samples, so that any replica can go on with it.
+
+A token is base64url of: format (1 byte), when it was issued (8, seconds since 1970), the bundle's digest (16), a
+signature (32, HMAC-SHA256 over all the rest), and the state, compressed. It is signed, not encrypted: what it holds is
+the sleeper's, and comes from the sleeper. Nothing of it is looked at before the signature is found good.
+"""
+
+import base64
+import binascii
+import hmac
+import json
+import struct
+import time
+import zlib
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from pipeline.constants import LEAD_S, LONGEST_NIGHT_S
+
+FORMAT = 1  # changes with whatever Watch.state gives
+HEAD = struct.Struct(">BQ16s")  # format, issued, digest
+SIGNATURE = 32  # bytes
+MAX_AGE_S = LONGEST_NIGHT_S + LEAD_S
+AHEAD_S = 300  # by which another replica's clock may be ahead
+MOST_CHARACTERS = 2**20  # of a token
+MOST_BYTES = 2**23  # of a state, unpacked
+LEAST_KEY = 32  # characters of a key
+
+
+class TokenRefused(Exception):
+    """A token that cannot be gone on from.
+
+    Attributes:
+        status: 422 altered or none at all; 410 too old; 409 of another model or version.
+        message: For people.
+    """
+
+    def __init__(self, status: int, message: str):
+        super().__init__(message)
+        self.status = status
+        self.message = message
+
+
+class NightUnderWay(NamedTuple):
+    """What a token holds.
+
+    Attributes:
+        architecture: Of the model.
+        precision: Of the model.
+        operating_point: Of the model, or None.
+        arrays: {name: array}, as Watch.state gives them.
+    """
+
+    architecture: str
+    precision: str
+    operating_point: str | None
+    arrays: Mapping[str, np.ndarray]
+
+
+class Tokens:
+    """Issues tokens and reads them back.
+
+    Attributes:
+        digests: {architecture: 16 bytes of the bundle}.
+    """
+
+    def __init__(self, key: bytes, digests: Mapping[str, bytes]):
+        """Begin.
+
+        Args:
+            key: Of the signatures, the same in every replica.
+            digests: {architecture: 16 bytes of the bundle}.
+        """
+        self._key = key
+        self.digests = digests
+
+    def issue(self, night: NightUnderWay) -> str:
+        """The token of a night.
+
+        Raises:
+            TokenRefused: Too much is under way: too many samples in one open window.
+        """
+        head = HEAD.pack(FORMAT, int(time.time()), self.digests[night.architecture])
+        body = zlib.compress(pack(night), 1)
+        token = base64.urlsafe_b64encode(head + self._signature(head + body) + body).decode()
+        if len(token) > MOST_CHARACTERS:
+            raise TokenRefused(422, "too many samples in a window that is still open")
+        return token
+
+    def read(self, token: str) -> NightUnderWay:
+        """What a token holds.
+
+        Raises:
+            TokenRefused: It was altered, is too old, or is of another model.
+        """
+        try:
+            raw = base64.b64decode(token.encode("ascii"), b"-_", validate=True)
+        except (UnicodeEncodeError, binascii.Error):
+            raise TokenRefused(422, "is no token") from None
+        head, signature, body = raw[: HEAD.size], raw[HEAD.size :][:SIGNATURE], raw[HEAD.size + SIGNATURE :]
+        if len(raw) < HEAD.size + SIGNATURE or base64.urlsafe_b64encode(raw).decode() != token:
+            raise TokenRefused(422, "is no token")
+        if not hmac.compare_digest(signature, self._signature(head + body)):
+            raise TokenRefused(422, "was altered, or signed with another key")
+        version, issued, digest = HEAD.unpack(head)
+        if version != FORMAT:
+            raise TokenRefused(409, "is of another version of this service")
+        if not -AHEAD_S <= time.time() - issued <= MAX_AGE_S:
+            raise TokenRefused(410, f"is too old: a token can be gone on from for {MAX_AGE_S // 3600} hours")
+        night = unpack(zlib.decompressobj().decompress(body, MOST_BYTES))
+        if self.digests.get(night.architecture) != digest:
+            raise TokenRefused(409, "is of another model")
+        return night
+
+    def _signature(self, content):
+        return hmac.digest(self._key, content, "sha256")
+
+
+def pack(night: NightUnderWay) -> bytes:
+    """A night as bytes: a line of JSON with the names, types and shapes, then the arrays' bytes one after another."""
+    arrays = [(name, np.ascontiguousarray(x)) for name, x in night.arrays.items()]
+    entries = [(name, x.dtype.str, np.shape(night.arrays[name])) for name, x in arrays]
+    line = json.dumps([night.architecture, night.precision, night.operating_point, entries]).encode()
+    return b"".join([line, b"\n", *(x.tobytes() for _, x in arrays)])
+
+
+def unpack(packed: bytes) -> NightUnderWay:
+    """What `pack` packed, to the last bit."""
+    line, _, content = packed.partition(b"\n")
+    architecture, precision, operating_point, entries = json.loads(line)
+    arrays, offset = {}, 0
+    for name, dtype, shape in entries:
+        count = int(np.prod(shape))
+        arrays[name] = np.frombuffer(content, np.dtype(dtype), count, offset).reshape(shape)
+        offset += arrays[name].nbytes
+    return NightUnderWay(architecture, precision, operating_point, arrays)

@@ -1,0 +1,126 @@
+"""Bounded work: CPU work runs in threads of bounded number, with a bounded queue and time; so do bodies in memory.
+
+Live steps have threads of their own, so that a long prediction does not keep them waiting.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import Request
+
+from watch_sim.service.refusals import busy, refusal, too_large
+
+MOST_NESTED = 50_000  # lists and objects in a body, unless a route takes more
+MOST_NAMES = 100_000  # of fields in a body
+MOST_HELD = 2**27  # bytes of bodies in memory at a time
+BODY_S = 20  # within which a body must have come
+
+
+class TooLong(Exception):
+    """Work went past its deadline."""
+
+
+class Deadline:
+    """When work must be done; looked at from within long loops, as a thread cannot be stopped from outside."""
+
+    def __init__(self, seconds: float):
+        """Begin to count."""
+        self.at = time.monotonic() + seconds
+
+    def check(self) -> None:
+        """Raises TooLong once it has passed."""
+        if time.monotonic() > self.at:
+            raise TooLong
+
+
+class Pool:
+    """Threads for one kind of work.
+
+    Attributes:
+        pending: Calls that run or wait.
+        most: The largest number of them.
+        seconds: That a call may take, its wait included.
+    """
+
+    def __init__(self, name: str, threads: int, most: int, seconds: float):
+        """Begin; the threads start when there is work."""
+        self.executor = ThreadPoolExecutor(threads, name)
+        self.pending, self.most, self.seconds = 0, most, seconds
+
+    async def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """What a function returns, called in one of the threads.
+
+        Raises:
+            HTTPException: 503: too much waits already, or it took too long.
+        """
+        if self.pending >= self.most:
+            raise busy("too much is under way; try again")
+        self.pending += 1
+        future = asyncio.get_running_loop().run_in_executor(self.executor, function, *arguments)
+        future.add_done_callback(self._done)
+        try:
+            return await asyncio.wait_for(asyncio.shield(future), self.seconds)
+        except (TimeoutError, TooLong):
+            raise busy(f"it took longer than {self.seconds:g} s; send less at a time") from None
+
+    def _done(self, future):
+        self.pending -= 1
+        if not future.cancelled():
+            future.exception()  # looked at, also where nobody waits for it any more
+
+
+class Bodies:
+    """Reads bodies, whose size, time and sum are bounded while they come.
+
+    Attributes:
+        held: Bytes in memory.
+    """
+
+    def __init__(self, most_held: int = MOST_HELD, seconds: float = BODY_S):
+        """Begin with none."""
+        self.held, self.most_held, self.seconds = 0, most_held, seconds
+
+    @asynccontextmanager
+    async def read(self, request: Request, most: int, nested: int = MOST_NESTED) -> AsyncIterator[bytes]:
+        """The body of a request, held while the block runs.
+
+        Args:
+            request: Of JSON.
+            most: Bytes.
+            nested: The largest number of lists and objects; what a parser makes of each takes far more than its text.
+
+        Raises:
+            HTTPException: 408 it does not come; 413 it is too large; 415 it is no JSON; 503 too many are held.
+        """
+        content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if content_type != "application/json":
+            raise refusal(415, "Content-Type", "expected application/json")
+        length = request.headers.get("content-length", "")
+        if length.isdecimal() and int(length[:20]) > most:
+            raise too_large(f"larger than {most} bytes")
+        size = 0
+        try:
+            chunks = []
+            try:
+                async with asyncio.timeout(self.seconds):
+                    async for chunk in request.stream():
+                        size += len(chunk)
+                        self.held += len(chunk)
+                        if size > most:
+                            raise too_large(f"larger than {most} bytes")
+                        if self.held > self.most_held:
+                            raise busy("too many bodies are under way; try again")
+                        chunks.append(chunk)
+            except TimeoutError:
+                raise refusal(408, "body", f"did not come within {self.seconds:g} s", Connection="close") from None
+            body = b"".join(chunks)
+            chunks.clear()
+            if body.count(b"[") + body.count(b"{") > nested or body.count(b":") > MOST_NAMES:
+                raise too_large(f"more than {nested} lists and objects, or {MOST_NAMES} names")
+            yield body
+        finally:
+            self.held -= size
