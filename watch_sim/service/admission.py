@@ -21,6 +21,7 @@ from starlette.websockets import WebSocket
 from watch_sim.service.logs import LOGGER
 from watch_sim.service.metrics import Metrics
 from watch_sim.service.settings import Settings
+from watch_sim.service.work import Life
 
 CONTENT_POLICY = (  # the browser fetches from this server, or not at all
     "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; img-src 'self' data:; object-src 'none'; "
@@ -34,20 +35,6 @@ HEADERS = {
 CHALLENGES = ('Bearer realm="Wristsleep"', 'Basic realm="Wristsleep"')  # browsers ask for the password: it is the token
 REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
 OPEN = ("/healthz", "/readyz")  # to whoever asks: they tell nothing but that
-
-
-class Life:
-    """Whether the service is being stopped, and what it has under way.
-
-    Attributes:
-        stopping: New requests are refused.
-        running: Requests under way.
-    """
-
-    def __init__(self):
-        """Not yet."""
-        self.stopping = False
-        self.running = 0
 
 
 class Observed:

@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pipeline.errors import UserMistake
 from watch_sim.service import responses
-from watch_sim.service.admission import Admission, Life, Observed
+from watch_sim.service.admission import Admission, Observed
 from watch_sim.service.description import LIVE_LINKS, OF_BODIES, add_pages, describe, problems, takes
 from watch_sim.service.desk import Desk, findings_of
 from watch_sim.service.exports import export_night, night_statistics
@@ -31,6 +31,7 @@ from watch_sim.service.run import bundles_as_json, nights_as_json
 from watch_sim.service.settings import Settings
 from watch_sim.service.socket import converse
 from watch_sim.service.stopping import stops_gently
+from watch_sim.service.work import Life
 
 PAGE = Path(__file__).parents[1] / "page"
 LIBRARY = Path(__file__).parents[2] / "apps" / "javascript"  # with which the page plays a bundle
@@ -50,7 +51,7 @@ def create_app(settings: Settings) -> FastAPI:
         UserMistake: The run has no whole bundles, or the data set no recordings.
     """
     life, metrics = Life(), Metrics()
-    desk = Desk(settings, metrics)
+    desk = Desk(settings, metrics, life)
     middleware = [Middleware(Observed, metrics=metrics, life=life)]
     if settings.origins:
         cors = {"allow_methods": ["GET", "POST"], "allow_headers": ["Authorization", "Content-Type", "X-Request-ID"]}

@@ -12,7 +12,7 @@ from watch_sim.service.metrics import Metrics
 from watch_sim.service.requests import LiveStep
 from watch_sim.service.run import ServedRun
 from watch_sim.service.settings import Settings
-from watch_sim.service.work import MOST_NESTED, Bodies, Deadline, Pool
+from watch_sim.service.work import MOST_NESTED, Bodies, Deadline, Life, Pool
 
 MOST_BYTES = 2**24  # of a body
 MOST_ERRORS = 20  # that an answer names
@@ -33,12 +33,12 @@ class Desk:
         sockets: WebSockets that are open.
     """
 
-    def __init__(self, settings: Settings, metrics: Metrics):
+    def __init__(self, settings: Settings, metrics: Metrics, life: Life):
         """Open the run. Raises UserMistake as ServedRun does."""
         self.served = ServedRun(settings.run, settings.dataset_dir)
         self.live = LiveNights(self.served, settings.key)
         self.metrics = metrics
-        self.bodies = Bodies()
+        self.bodies = Bodies(life)
         self.predictions = Pool("predictions", *settings.predictions)
         self.steps = Pool("steps", *settings.steps)
         self.sockets = 0

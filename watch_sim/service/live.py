@@ -79,8 +79,8 @@ def sum_of_dropped(watch: Watch) -> int:
 def feed(watch: Watch, samples: list[Sample], now: float | None) -> list[Epoch]:
     """Feed a watch samples and then the clock, as if one by one.
 
-    Samples of one sensor that follow one another and close the same windows are fed at once, which is the same to the
-    last bit and far quicker.
+    Samples of one sensor that follow one another in order and close the same windows are fed at once, which is the same
+    to the last bit and far quicker.
 
     Returns:
         The epochs that they close; HTTP 422 for a time more than a night after the start, and nothing was fed.
@@ -93,10 +93,12 @@ def feed(watch: Watch, samples: list[Sample], now: float | None) -> list[Epoch]:
 
     def batch(numbered):
         i, sample = numbered
+        ordered[0] += i > 0 and sample.t < samples[i - 1].t
         strides = (max(sample.t, start - stride) - start - GRACE_S) / stride
         tie = abs(strides - round(strides)) < TIE  # which side it is on the watch alone decides
-        return sample.sensor, ceil(strides), i if tie else None
+        return sample.sensor, ceil(strides), ordered[0], i if tie else None
 
+    ordered = [0]  # how often time went back so far
     epochs = []
     for (sensor, *_), group in groupby(enumerate(samples), batch):
         fed = [sample for _, sample in group]

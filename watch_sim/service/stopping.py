@@ -6,10 +6,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from watch_sim.service.admission import Life
+from watch_sim.service.work import Life
 
-END_S = 6.0  # that what runs has to end in
-CUT_S = 2  # then, for what is left, until it is cut off
+END_S = 6.0  # that what runs has to end in; a request whose body has not come does not count
+CUT_S = 1  # then, for what is left, until it is cut off
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
@@ -27,7 +27,7 @@ def stops_gently(life: Life) -> Iterator[None]:
 
     async def end(number: int, frame: object) -> None:
         deadline = loop.time() + END_S
-        while life.running and loop.time() < deadline:
+        while life.running > life.reading and loop.time() < deadline:
             await asyncio.sleep(0.05)
         handlers[number](number, frame)
 

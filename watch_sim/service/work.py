@@ -20,6 +20,22 @@ MOST_HELD = 2**27  # bytes of bodies in memory at a time
 BODY_S = 20  # within which a body must have come
 
 
+class Life:
+    """Whether the service is being stopped, and what it has under way.
+
+    Attributes:
+        stopping: New requests are refused.
+        running: Requests under way.
+        reading: Of them, those whose body has not come yet.
+    """
+
+    def __init__(self):
+        """Not yet."""
+        self.stopping = False
+        self.running = 0
+        self.reading = 0
+
+
 class TooLong(Exception):
     """Work went past its deadline."""
 
@@ -80,8 +96,9 @@ class Bodies:
         held: Bytes in memory.
     """
 
-    def __init__(self, most_held: int = MOST_HELD, seconds: float = BODY_S):
+    def __init__(self, life: Life, most_held: int = MOST_HELD, seconds: float = BODY_S):
         """Begin with none."""
+        self.life = life
         self.held, self.most_held, self.seconds = 0, most_held, seconds
 
     @asynccontextmanager
@@ -105,6 +122,7 @@ class Bodies:
         size = 0
         try:
             chunks = []
+            self.life.reading += 1
             try:
                 async with asyncio.timeout(self.seconds):
                     async for chunk in request.stream():
@@ -117,6 +135,8 @@ class Bodies:
                         chunks.append(chunk)
             except TimeoutError:
                 raise refusal(408, "body", f"did not come within {self.seconds:g} s", Connection="close") from None
+            finally:
+                self.life.reading -= 1
             body = b"".join(chunks)
             chunks.clear()
             if body.count(b"[") + body.count(b"{") > nested or body.count(b":") > MOST_NAMES:
