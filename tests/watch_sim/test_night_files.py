@@ -108,7 +108,7 @@ class TestExport:
         np.testing.assert_allclose(table[[*PROBABILITY_COLUMNS]], P)
 
     def test_no_such_export(self, client):
-        assert client.post("/api/export/pdf", json=NIGHT_TO_EXPORT).status_code == 404
+        assert client.post("/api/export/pdf", json=NIGHT_TO_EXPORT).status_code == 422
 
 
 GAPPED = ["Wake", "N2", "N2", *[UNKNOWN] * 6, "N2", "REM", UNKNOWN]

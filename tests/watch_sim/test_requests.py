@@ -40,7 +40,6 @@ class TestPrediction:
             ({**MODEL, "events": {"motion": {"t": [1], "value": [[0, 1]]}}}, "events.motion.value.0"),
             ({**MODEL, "surprise": 1, "windows": {"heart_rate": [[60] * 30]}}, "surprise"),
             ([], "body"),
-            (None, "body"),
         ],
     )
     def test_a_bad_body_is_refused_by_field(self, client, refused, body, field):

@@ -81,10 +81,17 @@ def create_app(settings: Settings) -> FastAPI:
     app.openapi = describe(app, desk.served, bool(settings.bearers))
     add_pages(app)
     for name, folder in desk.served.folders.items():
-        app.mount(f"/bundles/{name}", StaticFiles(directory=folder))
-    app.mount("/sleep-stager", StaticFiles(directory=LIBRARY))
-    app.router.default = page_of(StaticFiles(directory=PAGE, html=True))  # a mount would hide wrong methods
+        app.mount(f"/bundles/{name}", Files(directory=folder))
+    app.mount("/sleep-stager", Files(directory=LIBRARY))
+    app.router.default = page_of(Files(directory=PAGE, html=True))  # a mount would hide wrong methods
     return app
+
+
+class Files(StaticFiles):
+    """Files of a folder; where it vanished under the service there are none."""
+
+    async def check_config(self) -> None:
+        """Nothing: it would be an error of ours."""
 
 
 def page_of(files: StaticFiles) -> ASGIApp:

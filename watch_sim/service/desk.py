@@ -44,15 +44,15 @@ class Desk:
         self.sockets = 0
 
     def close(self) -> None:
-        """Let the threads go; what none has begun is not begun."""
-        for pool in (self.predictions, self.steps):
-            pool.executor.shutdown(wait=False, cancel_futures=True)
+        """Let the threads go."""
+        self.predictions.close()
+        self.steps.close()
 
     async def answer(
         self, request: Request, form: type[B], work: Callable[[B, Deadline], Any], nested: int = MOST_NESTED
     ) -> Response:
         """The answer to a body of a form: what the work makes of it, as JSON; or a Response, as it is."""
-        deadline = Deadline(self.predictions.seconds)
+        deadline = Deadline(self.predictions)
 
         def answer(body: bytes) -> Response:
             given = work(checked(form, body), deadline)

@@ -83,8 +83,6 @@ def loopback(host: str) -> bool:
 
 def listen(host: str, port: int) -> socket.socket:
     """A socket that listens; UserMistake where there can be none."""
-    if not host.strip():
-        raise UserMistake("--host: is empty; name an address, 127.0.0.1 or 0.0.0.0")
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         return socket.create_server((host, port), family=family, backlog=2048)
@@ -106,7 +104,8 @@ def serve(settings: Settings, host: str, port: int, workers: int = 1, no_auth: b
     Raises:
         UserMistake: The address cannot be listened on, the run cannot be served, or who may ask is not settled.
     """
-    listening = listen(host, port)
+    if not host.strip():
+        raise UserMistake("--host: is empty; name an address, 127.0.0.1 or 0.0.0.0")
     if not settings.bearers and not no_auth and not loopback(host):
         raise UserMistake(
             f"--host {host}: others can reach it; give --token_file FILE, or --no_auth to let everybody in"
@@ -118,6 +117,7 @@ def serve(settings: Settings, host: str, port: int, workers: int = 1, no_auth: b
     hosts = ("*",) if everywhere else (host.lower(), "localhost", "127.0.0.1", "::1")
     settings = replace(settings, hosts=hosts, key=key or secrets.token_bytes(LEAST_KEY))
     ServedRun(settings.run, settings.dataset_dir)  # a mistake is found before anything is started
+    listening = listen(host, port)
     name = "localhost" if everywhere else f"[{host}]" if ":" in host else host
     click.echo(f"http://{name}:{listening.getsockname()[1]}/  (Ctrl+C ends it)")
     if key is None:

@@ -40,19 +40,6 @@ class TooLong(Exception):
     """Work went past its deadline."""
 
 
-class Deadline:
-    """When work must be done; looked at from within long loops, as a thread cannot be stopped from outside."""
-
-    def __init__(self, seconds: float):
-        """Begin to count."""
-        self.at = time.monotonic() + seconds
-
-    def check(self) -> None:
-        """Raises TooLong once it has passed."""
-        if time.monotonic() > self.at:
-            raise TooLong
-
-
 class Pool:
     """Threads for one kind of work.
 
@@ -60,12 +47,19 @@ class Pool:
         pending: Calls that run or wait.
         most: The largest number of them.
         seconds: That a call may take, its wait included.
+        closed: Whether the service has ended.
     """
 
     def __init__(self, name: str, threads: int, most: int, seconds: float):
         """Begin; the threads start when there is work."""
         self.executor = ThreadPoolExecutor(threads, name)
         self.pending, self.most, self.seconds = 0, most, seconds
+        self.closed = False
+
+    def close(self) -> None:
+        """Let the threads go: what none has begun is not begun, and what runs ends at its next look at the deadline."""
+        self.closed = True
+        self.executor.shutdown(wait=False, cancel_futures=True)
 
     async def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """What a function returns, called in one of the threads.
@@ -87,6 +81,20 @@ class Pool:
         self.pending -= 1
         if not future.cancelled():
             future.exception()  # looked at, also where nobody waits for it any more
+
+
+class Deadline:
+    """When work must be done; looked at from within long loops, as a thread cannot be stopped from outside."""
+
+    def __init__(self, pool: Pool):
+        """Begin to count the time that a call of the pool has."""
+        self.pool = pool
+        self.at = time.monotonic() + pool.seconds
+
+    def check(self) -> None:
+        """Raises TooLong once it has passed, or the service has ended."""
+        if self.pool.closed or time.monotonic() > self.at:
+            raise TooLong
 
 
 class Bodies:
