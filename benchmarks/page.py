@@ -29,7 +29,8 @@ from pipeline.synthetic import FIRST_ID, synthesize
 ROOT = Path(__file__).parents[1]
 SIZE = {"width": 1280, "height": 900}
 FRAMES, FRAME_MS, LAST_MS = 40, 120, 2500  # of the moving picture
-COLOURS, SCALE = 48, 0.62
+COLOURS, SCALE = 224, 0.62
+MOVE = "(place, window) => { place.value = window; place.dispatchEvent(new Event('input')); }"
 BEDTIME = datetime.fromisoformat("2026-01-31T23:05:00+01:00")
 SEED, HOURS = 4, 7.4
 OFF_WRIST = (4.9 * 3600, 5.7 * 3600)  # s of the sample, in which the watch lies on the table
@@ -73,6 +74,8 @@ def take_pictures(run: Path, out: Path) -> None:
         windows = int(page.get_attribute("#place", "max") or 0)
         pictures = [screenshot(page, round(windows * (i + 1) / FRAMES)) for i in range(FRAMES)]
         browser.close()
+    palette = pictures[-1].quantize(COLOURS, Image.Quantize.MAXCOVERAGE)  # one for all, or still parts would flicker
+    pictures = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
     durations = [FRAME_MS] * (FRAMES - 1) + [LAST_MS]
     content = io.BytesIO()
     pictures[0].save(
@@ -84,17 +87,13 @@ def take_pictures(run: Path, out: Path) -> None:
 
 
 def screenshot(page, window: int) -> Image.Image:
-    """The page where a replay has reached a window, smaller and in few colours."""
-    page.evaluate(
-        "window => { const place = document.getElementById('place'); place.value = window;"
-        " place.dispatchEvent(new Event('input')); document.getElementById('play').textContent = 'Pause'; }",
-        window,
-    )
+    """The page where a replay has reached a window, smaller."""
+    page.locator("#place").evaluate(MOVE, window)
     page.locator("main[aria-busy=false]").wait_for()
-    page.wait_for_timeout(150)
+    page.wait_for_timeout(150)  # for the sleep statistics
+    page.locator("#play").evaluate("(play) => { play.textContent = 'Pause'; }")  # as it says in a replay
     picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
-    size = (round(picture.width * SCALE), round(picture.height * SCALE))
-    return picture.resize(size, Image.Resampling.LANCZOS).quantize(COLOURS, dither=Image.Dither.NONE)
+    return picture.resize((round(picture.width * SCALE), round(picture.height * SCALE)), Image.Resampling.LANCZOS)
 
 
 def sample_night() -> str:

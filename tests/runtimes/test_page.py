@@ -172,14 +172,12 @@ class TestWhatAModelMayNot:
         return ready(page)
 
     def test_simulated_nights_are_named(self, page):
-        banner = page.locator("#simulated")
-        assert (
-            banner.inner_text() == "GRU, 8-bit: trained on simulated nights. What it shows says nothing about people."
-        )
+        banner, stages = page.locator("#simulated"), "The stages say nothing about people."
+        assert banner.inner_text() == f"Trained on simulated nights: GRU, 8-bit. {stages}"
         choose(page, which="other", architecture="transformer")
-        banner.locator("text=GRU, 8-bit and Transformer, 8-bit: trained on simulated nights").wait_for()
+        banner.locator(f"text=Trained on simulated nights: GRU, 8-bit; Transformer, 8-bit. {stages}").wait_for()
         choose(page, which="other", architecture="")
-        assert banner.inner_text().startswith("GRU, 8-bit: ")
+        assert banner.inner_text() == f"Trained on simulated nights: GRU, 8-bit. {stages}"
 
     def test_recorded_nights_are_not(self, page):
         self.serve(page, lambda contract: contract["training_data"].update(simulated=False))

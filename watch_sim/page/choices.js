@@ -23,9 +23,9 @@ export function chosen(which) {
 /** Fill the lists. open(which) is called where another file is chosen, weigh(which) for another operating point. */
 export function prepare(models, offered, open, weigh) {
   bundles = models;
-  const groups = Object.entries(PARTS).map(([part, words]) => [
-    words, offered.filter((night) => String(night.part) === part).map(({ id, labels }) => [id, labels ? id : `${id}, not scored`]),
-  ]);
+  const entry = ({ id, labels }) => [id, labels ? id : `${id}, not scored`];
+  const of = (part) => offered.filter((night) => String(night.part) === part).map(entry);
+  const groups = Object.entries(PARTS).map(([part, words]) => [words, of(part)]);
   fill(nights, groups.filter(([, members]) => members.length));
   for (const which of ["model", "other"]) {
     const names = bundles.map(({ architecture }) => [architecture, architectureName(architecture)]);
@@ -59,7 +59,8 @@ function fillRest(which) {
   const precision = [choice(which, "precision").value, USUAL].find((name) => name in precisions);
   fill(choice(which, "precision"), Object.keys(precisions).map((name) => [name, precisionName(name)]));
   if (precision) choice(which, "precision").value = precision;
-  const useful = Object.keys(points).filter((name) => Math.max(...points[name].weights) / Math.min(...points[name].weights) > EVEN);
+  const uneven = ({ weights }) => Math.max(...weights) / Math.min(...weights) > EVEN;
+  const useful = Object.keys(points).filter((name) => uneven(points[name]));
   fill(choice(which, "point"), [["", "default"], ...useful.map((name) => [name, pointName(name)])]);
   for (const name of ["precision", "point"]) choice(which, name).closest("label").hidden = !bundle(which);
   if (!useful.length) choice(which, "point").closest("label").hidden = true;

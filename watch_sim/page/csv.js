@@ -49,7 +49,9 @@ export async function readCsv(file, gravity) {
     const time = timeOf(written, number);
     if (!time) return leaveOut(`line ${i}, time: “${written.slice(0, 40)}”; ${TIMES}`);
     numeric ??= !time.iso;
-    if (numeric === time.iso) throw new Error(`line ${i}, time: “${written.slice(0, 40)}”; numbers and dates are mixed`);
+    if (numeric === time.iso) {
+      throw new Error(`line ${i}, time: “${written.slice(0, 40)}”; numbers and dates are mixed`);
+    }
     if (time.offset !== undefined && time.offset !== offsets.at(-1)?.[1]) offsets.push([time.t, time.offset]);
     for (const [sensor, meanings] of Object.entries(SENSORS)) {
       if (!meanings.every((meaning) => meaning in columns.found)) continue;

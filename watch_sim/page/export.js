@@ -7,7 +7,9 @@ import * as service from "./service.js";
 const $ = (id) => document.getElementById(id);
 const ENDINGS = { healthkit: "healthkit.json", health_connect: "health-connect.json", edf: "edf", csv: "csv" };
 const KINDS = { healthkit: "HealthKit samples", health_connect: "a Health Connect session", edf: "EDF+", csv: "CSV" };
-const ASKS = { start: "Say when the night began: the recording does not.", zone: "Name a time zone, such as Europe/Berlin." };
+const ASKS = {
+  start: "Say when the night began: the recording does not.", zone: "Name a time zone, such as Europe/Berlin.",
+};
 
 /**
  * Prepare the form. predictNight: async () => {night, name: of the model, file: its name for a file's name, epochs} of
@@ -32,8 +34,10 @@ export function prepare(predictNight, fail) {
       });
       const file = `${night.subject}.${model}.${ENDINGS[kind]}`;
       save(blob, file);
-      const from = start.slice(0, 16).replace("T", " "), hours = timeText({}, epochs.length * night.stride);
-      $("exported").textContent = `Wrote ${file}: ${KINDS[kind]}, ${epochs.length} epochs of ${name}, ${hours} h from ${from} (${zone}).`;
+      const from = `${start.slice(0, 16).replace("T", " ")} (${zone})`;
+      const hours = timeText({}, epochs.length * night.stride);
+      const what = `${KINDS[kind]}, ${epochs.length} epochs of ${name}, ${hours} h from ${from}`;
+      $("exported").textContent = `Wrote ${file}: ${what}.`;
     } catch (error) {
       const fields = Object.entries(error.fields ?? {}).filter(([field]) => field in ASKS);
       for (const [field, message] of fields) showError(field, message);

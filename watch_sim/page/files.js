@@ -9,6 +9,7 @@ import { longestStretch } from "./series.js";
 const MOST_BYTES = 1e9;
 const GAP_S = 7200, HALF_DAY_S = 43_200, DAY_S = 86_400, EVENING_S = 64_800; // EVENING_S: 18:00
 const LEAST_S = 1800; // of a night among several
+const TABLE = /\.(csv|tsv|txt)$/i;
 const EXPORTS = [ // what tells an export, by its name or its first and last bytes, and how it is imported
   [/apple_health_export|<HealthData|^export\.(zip|xml)$/i, "an Apple Health export", "apple-health"],
   [/Takeout|Fitbit|^(heart_rate|steps|sleep)-\d{4}-\d\d-\d\d.*\.json$/i, "a Fitbit export", "fitbit"],
@@ -30,7 +31,9 @@ export async function readNights(files, catalog) {
   for (const file of usable.filter(({ name }) => !published(name))) {
     tables.push(await namedAsync(file.name, () => readCsv(file, catalog.gravity)));
   }
-  for (const table of tables.filter(({ kind }) => kind === "start")) out.push(named(table.name, () => fromStart(table, catalog)));
+  for (const table of tables.filter(({ kind }) => kind === "start")) {
+    out.push(named(table.name, () => fromStart(table, catalog)));
+  }
   const dated = tables.filter(({ kind }) => kind !== "start");
   return dated.length ? [...out, ...named(dated[0].name, () => dateNights(dated, catalog))] : out;
 }
@@ -39,12 +42,13 @@ export async function readNights(files, catalog) {
 async function refuseExport(file) {
   if (file.size > MOST_BYTES) throw new Error(`${file.name}: larger than ${MOST_BYTES / 1e9} GB`);
   const head = await file.slice(0, 4096).text(), tail = /^PK/.test(head) ? await file.slice(-65_536).text() : "";
-  const found = EXPORTS.find(([mark]) => mark.test(file.name) || (/^PK|^<|^.{8}\.FIT/s.test(head) && mark.test(head + tail)));
+  const text = /^PK|^<|^.{8}\.FIT/s.test(head) ? head + tail : "", table = TABLE.test(file.name);
+  const found = EXPORTS.find(([mark]) => mark.test(text) || (!table && mark.test(file.name)));
   const [what, source] = found?.slice(1) ?? ["a ZIP file", "SOURCE"];
   if (!found && !/^PK/.test(head)) return;
   throw new Error(
-    `${file.name} is ${what}, which this page cannot read: run “python -m pipeline import ${source} ${file.name} NIGHTS` +
-      `${source === "fitbit" ? " --zone Europe/Berlin" : ""}” and serve with “--dataset_dir NIGHTS”.`,
+    `${file.name} is ${what}, which this page cannot read: run “python -m pipeline import ${source} ${file.name} ` +
+      `NIGHTS${source === "fitbit" ? " --zone Europe/Berlin" : ""}” and serve with “--dataset_dir NIGHTS”.`,
   );
 }
 
@@ -96,9 +100,9 @@ function dateNights(tables, catalog) {
     const [first, last] = longestStretch(group, GAP_S);
     if (!single && last - first < LEAST_S) continue;
     const wall = local(first), date = new Date((wall.seconds - HALF_DAY_S) * 1000).toISOString().slice(0, 10);
-    const name = single ? tables[0].name : `${date}, ${tables[0].name}`;
+    const name = single ? tables[0].name : `${date}, ${tables[0].name}`, cut = cutTo(samples, (t) => t, first, last);
     const subject = single ? stem(name) : `${stem(tables[0].name)}.${date}`;
-    nights.push(fromSamples({ name, subject, samples: cutTo(samples, (t) => t, first, last), clock: wall, notes }, catalog));
+    nights.push(fromSamples({ name, subject, samples: cut, clock: wall, notes }, catalog));
   }
   if (!nights.length) throw new Error("no night between 18:00 and 12:00 local time");
   return nights;

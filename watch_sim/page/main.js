@@ -5,6 +5,7 @@ import { catalog, loadCatalog } from "./catalog.js";
 import * as choices from "./choices.js";
 import { prepareDrop } from "./drop.js";
 import * as exporting from "./export.js";
+import { loadLitert } from "./litert/ready.js";
 import { PARTS } from "./names.js";
 import { windowAt } from "./plots.js";
 import * as service from "./service.js";
@@ -13,7 +14,7 @@ import { epochsOf, load, loaded, slots, weigh } from "./slots.js";
 import * as surveys from "./survey.js";
 
 const $ = (id) => document.getElementById(id);
-const FRAME_MS = 12, CATCH_UP_MS = 60; // that the models may take of a frame, while it plays and while it does not
+const FRAME_MS = 12, CATCH_UP_MS = 30; // that the models may take of a frame, while it plays and while it does not
 const LONGEST_FRAME_S = 0.25; // a page in the background does not jump ahead
 const wide = matchMedia("(min-width: 861px)");
 
@@ -51,6 +52,7 @@ function showBusy() {
 // nights and models
 
 async function begin() {
+  loadLitert().catch(() => {}); // meanwhile; a model that cannot be loaded says why
   const address = asked(), [data] = await Promise.all([service.nights(), loadCatalog()]);
   offered = data.nights;
   $("run").textContent = `${catalog.run} · ${data.dataset_dir.split(/[\\/]/).pop()}`;
@@ -66,9 +68,10 @@ async function begin() {
   if (address.missing) fail(new Error(address.missing));
 }
 
-const medianNight = () => surveys.medianNight(offered, Object.keys(PARTS), choices.chosen("model"), choices.label, (i, n) => {
-  $("progress").textContent = `Computing night ${i} of ${n} …`;
-});
+function medianNight() {
+  const progress = (i, n) => ($("progress").textContent = `Computing night ${i} of ${n} …`);
+  return surveys.medianNight(offered, Object.keys(PARTS), choices.chosen("model"), choices.label, progress);
+}
 
 /** Label every night with its κ by the chosen model, while nothing else is to be done. */
 function survey() {
@@ -122,9 +125,9 @@ async function openTrack(which) {
 /** A banner that names the models that are trained on simulated nights. */
 function showSimulated() {
   const simulated = Object.keys(slots).filter((which) => slots[which].track?.stager.simulated);
-  const names = [...new Set(simulated.map((which) => choices.chosen(which).name))].join(" and ");
+  const names = [...new Set(simulated.map((which) => choices.chosen(which).name))].join("; ");
   $("simulated").hidden = !names;
-  $("simulated").textContent = `${names}: trained on simulated nights. What it shows says nothing about people.`;
+  $("simulated").textContent = `Trained on simulated nights: ${names}. The stages say nothing about people.`;
 }
 
 function weighed(which) {

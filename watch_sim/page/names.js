@@ -18,7 +18,8 @@ export const pointName = (name) => POINTS[name] ?? name;
 
 /** Such as "GRU, 8-bit" or "GRU, 8-bit, more REM". */
 export function modelName({ architecture, precision, point }) {
-  return [architectureName(architecture), precisionName(precision), point && pointName(point)].filter(Boolean).join(", ");
+  const names = [architectureName(architecture), precisionName(precision), point && pointName(point)];
+  return names.filter(Boolean).join(", ");
 }
 
 /** A word as it begins a sentence. */

@@ -35,14 +35,15 @@ export function fromService(night, { seconds, channels }) {
   });
 }
 
-/** A night of {sensor: Series}, times from its start. labels: Map of t to the index of a scored stage, null unscored. */
+/** A night of {sensor: Series}, times from its start. labels: Map of t to the index of a scored stage, or null. */
 export function fromSamples({ name, subject, samples, labels = null, clock, notes }, catalog) {
-  const stride = catalog.seconds.stride, grace = catalog.grace_seconds; // a bin that ends so little after a window is its
-  const ends = Object.values(samples).map(({ t, length }) => t[length - 1]);
-  const scoredEnd = labels?.size ? Math.max(...labels.keys()) + stride : null;
-  const windows = labels?.size ? Math.ceil(scoredEnd / stride) : Math.floor((Math.max(...ends) + grace) / stride);
-  if (windows < 1) throw new Error(`ends after ${Math.max(...ends).toFixed(0)} s; a window of ${stride} s is the least`);
-  const stages = labels && Array.from({ length: windows }, (_, k) => catalog.stages[labels.get(k * stride)]?.name ?? null);
+  const stride = catalog.seconds.stride, grace = catalog.grace_seconds; // s that a bin of a window may end after it
+  const end = Math.max(...Object.values(samples).map(({ t, length }) => t[length - 1]));
+  const scored = labels?.size ? Math.max(...labels.keys()) : null; // s, when the last scored epoch begins
+  const windows = scored === null ? Math.floor((end + grace) / stride) : Math.ceil((scored + stride) / stride);
+  if (windows < 1) throw new Error(`ends after ${end.toFixed(0)} s; a window of ${stride} s is the least`);
+  const stageAt = (t) => catalog.stages[labels.get(t)]?.name ?? null;
+  const stages = labels && Array.from({ length: windows }, (_, k) => stageAt(k * stride));
   const ignored = outOfRange(samples, catalog.sensors), rows = (sensor) => samples[sensor]?.pairs() ?? [];
   const movement = "activity" in samples ? [rows("activity"), "activity counts"]
     : "motion" in samples ? [changes(samples.motion), "change of acceleration"]
@@ -80,10 +81,8 @@ function completed({ missing, ...night }) {
   const notes = [...night.notes];
   if (missing.length) notes.push(`Missing all night: ${missing.map((sensor) => SENSORS[sensor]).join(", ")}.`);
   if (every > SELDOM_S) {
-    notes.push(
-      `Heart rate comes only every ${every < 120 ? `${Math.round(every)} s` : `${Math.round(every / 60)} min`}: expect ` +
-        "less accurate stages than with one every 5 to 15 s.",
-    );
+    const often = every < 120 ? `${Math.round(every)} s` : `${Math.round(every / 60)} min`;
+    notes.push(`Heart rate comes only every ${often}: expect less accurate stages than with one every 5 to 15 s.`);
   } else if (night.heart.length && lost > MISSING) notes.push(`No heart rate for ${percent(lost)} of the night.`);
   return { ...night, absent, notes };
 }

@@ -106,12 +106,16 @@ export function showRuns(stages, night) {
   const names = Object.keys(stages), n = Math.min(...names.map((name) => stages[name].length));
   const head = ["from", "to", "minutes", ...names].map((name) => element("th", { scope: "col" }, name));
   const together = Array.from({ length: n }, (_, k) => names.map((name) => stages[name][k] ?? "–").join());
+  const time = (k) => timeText(night, start + k * stride);
   const rows = runs(together).map(({ stage, first, last }) => [
-    ...[first, last].map((k) => timeText(night, start + k * stride)), ((last - first) * stride) / 60, ...stage.split(","),
+    time(first), time(last), ((last - first) * stride) / 60, ...stage.split(","),
   ]);
   const cells = (row) => element("tr", {}, ...row.map((value) => element("td", {}, String(value))));
   $("runs").replaceChildren(element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows.map(cells)));
 }
+
+/** A name that breaks between its parts only. */
+const unbroken = (name) => name.split(/(?<=,) /).flatMap((part) => [element("span", { class: "part" }, part), " "]);
 
 let latest = 0; // number of the latest request
 /** The sleep statistics of each of {name: stages (null: unscored)}, as the service computes them. */
@@ -119,7 +123,7 @@ export async function showStatistics(stages) {
   const request = ++latest, names = Object.keys(stages);
   const results = await Promise.all(names.map((name) => service.statistics(stages[name])));
   if (request !== latest) return; // newer ones are on their way
-  const head = [element("td"), ...names.map((name) => element("th", { scope: "col" }, name))];
+  const head = [element("td"), ...names.map((name) => element("th", { scope: "col" }, ...unbroken(name)))];
   const rows = results[0].map(({ name, unit }, i) => element(
     "tr", {}, element("th", { scope: "row", title: name }, TERMS[name]),
     ...results.map((result) => element("td", {}, amount(result[i].value, unit))),

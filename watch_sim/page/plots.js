@@ -52,7 +52,8 @@ function line(ctx, x0, y0, x1, y1, name = "line") {
 function nightAxis(ctx, x, night, bottom) {
   const { clientWidth: width, clientHeight: height } = ctx.canvas, to = night.start + night.windows * night.stride;
   const most = width / 52, ahead = night.clock?.seconds ?? 0; // lines that there is room for; s of the clock at t=0
-  const step = [600, 1800, HOUR, 2 * HOUR, 4 * HOUR].find((seconds) => (to - night.start) / seconds <= most) ?? 6 * HOUR;
+  const steps = [600, 1800, HOUR, 2 * HOUR, 4 * HOUR];
+  const step = steps.find((seconds) => (to - night.start) / seconds <= most) ?? 6 * HOUR;
   for (let t = Math.ceil((night.start + ahead) / step) * step - ahead; t <= to; t += step) {
     const at = x(t);
     line(ctx, at, 0, at, bottom);
@@ -216,7 +217,8 @@ export function drawHypnogram(canvas, night, stages, scored, marks) {
     }
     ctx.fillStyle = colour("wrong");
     stages.forEach((stage, k) => {
-      if (scored[k] && scored[k] !== stage && stage !== UNKNOWN) ctx.fillRect(at(k), floor + 2, Math.max(at(k + 1) - at(k), 1), 4);
+      const differs = scored[k] && scored[k] !== stage && stage !== UNKNOWN;
+      if (differs) ctx.fillRect(at(k), floor + 2, Math.max(at(k + 1) - at(k), 1), 4);
     });
   }
   const all = runs(stages);

@@ -29,7 +29,8 @@ export async function readPublished(files, longest) {
       else wrong++;
     });
     if (!series.length || wrong > lines / 2) {
-      throw new Error(`${file.name}: ${lines ? "no lines" : "empty; expected lines"} of a time and ${width} value${width > 1 ? "s" : ""}`);
+      const expected = `of a time and ${width} value${width > 1 ? "s" : ""}`;
+      throw new Error(`${file.name}: ${lines ? "no lines" : "empty; expected lines"} ${expected}`);
     }
     if (wrong) notes.push(`${file.name}: left out ${wrong} unreadable lines.`);
     const within = (t) => t >= 0 && t <= longest;
@@ -40,7 +41,9 @@ export async function readPublished(files, longest) {
       if (available.length) samples[SENSORS[kind]] = available;
     }
   }
-  if (!Object.keys(samples).length) throw new Error(`${files[0].name}: no value within a night; drop its sensors' files, too`);
+  if (!Object.keys(samples).length) {
+    throw new Error(`${files[0].name}: no value within a night; drop the files of its sensors, too`);
+  }
   return { samples, labels, notes };
 }
 

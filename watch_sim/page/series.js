@@ -28,7 +28,8 @@ export class Series {
     const { t, v, width, length } = this, out = new Series(width);
     const order = Uint32Array.from({ length }, (_, i) => i).filter((i) => keep(t[i], i));
     if (order.some((i, k) => k && t[i] < t[order[k - 1]])) order.sort((a, b) => t[a] - t[b] || a - b);
-    [out.length, out.t, out.v] = [order.length, new Float64Array(order.length || 1), new Float64Array((order.length || 1) * width)];
+    const room = order.length || 1;
+    Object.assign(out, { length: order.length, t: new Float64Array(room), v: new Float64Array(room * width) });
     order.forEach((i, k) => {
       out.t[k] = change(t[i], i);
       for (let j = 0; j < width; j++) out.v[width * k + j] = v[width * i + j];

@@ -14,7 +14,10 @@ let range = [50, 90], highest = 1, lastStatistics = 0;
 const scoredOf = ({ night }) => ($("overlay").checked ? night.stages : null);
 const epochsSoFar = (view, slot) => epochsOf(slot, Math.floor(view.position));
 /** When the last predicted window of a slot ended, as text. */
-const endOf = (view, slot) => timeText(view.night, view.night.start + epochsSoFar(view, slot).length * view.night.stride);
+function endOf(view, slot) {
+  const { start, stride } = view.night;
+  return timeText(view.night, start + epochsSoFar(view, slot).length * stride);
+}
 
 /** Prepare for another night. */
 export function begin(night) {
@@ -65,7 +68,8 @@ function showHypnogram(view, id, slot, scored, marks) {
   const { night } = view, stages = epochsSoFar(view, slot).map(({ stage }) => stage);
   plots.drawHypnogram($(id), night, stages, scored, marks);
   $(`${id}-of`).textContent = slot.track ? `${slot.name}, ${Math.round(slot.bytes / 1000)} kB` : "";
-  const now = stages.length ? `, at the end ${stages.at(-1)}` : "", minutes = Math.round((stages.length * night.stride) / 60);
+  const now = stages.length ? `, at the end ${stages.at(-1)}` : "";
+  const minutes = Math.round((stages.length * night.stride) / 60);
   $(id).setAttribute("aria-label", `Hypnogram of ${slot.name}: ${minutes} minutes${now}. As a table below.`);
 }
 

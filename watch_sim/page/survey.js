@@ -48,13 +48,18 @@ async function kappaOf(id, { architecture, precision, weights }, wait) {
 const moment = (ms = 0) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** The id of the night to open on, by a model. Arguments as `medianOf` has them. */
-export const medianNight = (offered, order, model, told, progress) =>
-  medianOf(offered, order, (id) => kappaOf(id, model, moment), told, progress);
+export function medianNight(offered, order, model, told, progress) {
+  const kappa = (id, next) => {
+    if (next) load(next).catch(() => {}); // it is told when its turn comes
+    return kappaOf(id, model, moment);
+  };
+  return medianOf(offered, order, kappa, told, progress);
+}
 
 /**
  * The id of the night with the median κ of those that best show what a model can do: held out, else as `order` has the
- * parts. offered: nights as the service lists them. kappa: async, of an id. told(id, κ), progress(i, n) are called on
- * the way.
+ * parts. offered: nights as the service lists them. kappa: async, of an id and the one that comes next. told(id, κ),
+ * progress(i, n) are called on the way.
  */
 export async function medianOf(offered, order, kappa, told, progress) {
   const scored = offered.filter(({ labels }) => labels);
@@ -63,7 +68,7 @@ export async function medianOf(offered, order, kappa, told, progress) {
   const some = Array.from({ length: n }, (_, i) => all[Math.floor((i * all.length) / n)].id), found = [];
   for (const [i, id] of some.entries()) {
     progress(i + 1, n);
-    const value = await kappa(id).catch(() => null); // a night that cannot be used is not opened
+    const value = await kappa(id, some[i + 1]).catch(() => null); // a night that cannot be used is not opened
     if (value === null) continue;
     told(id, value);
     found.push([value, id]);
