@@ -4,6 +4,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -187,7 +188,8 @@ def evaluate(run: "TrainedRun", nights: Sequence[Night]) -> None:
     from evaluation.report import report
 
     protocol = {"name": "holdout", "train_split": run.options.train_split, "subjects": run.splits}
-    protocol |= {"simulated": run.origin.simulated}
+    protocol |= {"data": run.origin.name, "simulated": run.origin.simulated}
+    protocol |= {"begun": date.today().isoformat(), "commit": run.hparams["commit"]}
     if nights:
         results = score(run, run.dataset_dir, nights, run.options.architectures, ["float32"])
     else:

@@ -3,6 +3,7 @@
 import json
 import sys
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ from pipeline.options import Options
 from pipeline.origin import read_origin
 from pipeline.recordings import subjects
 from pipeline.run_folder import EVALUATION, EVALUATION_PAGE, FINDINGS, PROTOCOL, SALIENCY, STRESS_PAGE
+from pipeline.versions import commit
 from scoring.predictions import walch_valid
 
 LEAK = (
@@ -125,8 +127,14 @@ def run(
         bar.update(task, description="report")
         results = collect_results(out, dataset_dir, work, options, precisions, ensemble)
         write_tables(out, results)
-        report(out, settings | {"simulated": read_origin(dataset_dir).simulated}, results, options.stride, sets)
+        report(out, read_json(out / PROTOCOL) | origin_entry(dataset_dir), results, options.stride, sets)
     finish(out, copy)
+
+
+def origin_entry(dataset_dir: Data) -> dict[str, Any]:
+    """What a report says of the data: {"data": name, "simulated": whether any of it is}."""
+    origin = read_origin(dataset_dir)
+    return {"data": origin.name, "simulated": origin.simulated}
 
 
 def parse_seed(text: str) -> int:
@@ -155,7 +163,7 @@ def open_evaluation(out: Path | None, settings: dict[str, Any], resume: bool) ->
     else:
         must_be_new(out)
         make_folder(out)
-    write_json(out / PROTOCOL, settings)
+    write_json(out / PROTOCOL, settings | {"begun": date.today().isoformat(), "commit": commit()})
     return out.resolve()
 
 
@@ -208,7 +216,8 @@ def score(
         results = score_run(trained, dataset_dir, nights, architectures, precisions)
         protocol = {"name": "score", "run": str(trained.path), "dataset_dir": data_as_json(dataset_dir.resolve())}
         write_tables(out, results)
-        protocol["simulated"] = trained.origin.simulated or read_origin(dataset_dir).simulated
+        protocol |= origin_entry(dataset_dir) | {"begun": date.today().isoformat(), "commit": commit()}
+        protocol["simulated"] |= trained.origin.simulated
         report(out, protocol, results, trained.options.stride, sets_of(dataset_dir, unseen))
     finish(out, copy)
 

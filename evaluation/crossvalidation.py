@@ -16,7 +16,14 @@ from pipeline.errors import UserMistake
 from pipeline.nights import load_nights
 from pipeline.options import Options
 from pipeline.recordings import read_recording
-from pipeline.run_folder import PREDICTIONS, RunFolder, fold_folder, held_out_predictions, predictions_of
+from pipeline.run_folder import (
+    DEFAULT_ARCHITECTURE,
+    PREDICTIONS,
+    RunFolder,
+    fold_folder,
+    held_out_predictions,
+    predictions_of,
+)
 from pipeline.splits import nights_by_part
 from pipeline.workers import TENSORFLOW_THREADS, in_parallel
 from scoring.predictions import (
@@ -210,8 +217,15 @@ def _pooled_by_point(
 
 
 def _sorted(results: list[Result], precisions: Sequence[str]) -> list[Result]:
-    """The default operating point first, in the order of the precisions."""
-    return sorted(results, key=lambda r: (r.operating_point != DEFAULT, precisions.index(r.precision)))
+    """The default operating point first, in the order of the precisions, DEFAULT_ARCHITECTURE before the others."""
+    return sorted(
+        results,
+        key=lambda r: (
+            r.operating_point != DEFAULT,
+            precisions.index(r.precision),
+            r.architecture != DEFAULT_ARCHITECTURE,
+        ),
+    )
 
 
 def write_tables(out: Path, results: Sequence[Result]) -> None:

@@ -19,6 +19,7 @@ from pipeline.run_folder import (
     EVALUATION,
     EVALUATION_PAGE,
     RELIABILITY,
+    SUBJECTS_PLOT,
     night_plot,
 )
 from scoring import plots
@@ -38,6 +39,7 @@ from scoring.predictions import PredictedNight, Result, predictions_table
 from scoring.sleep_statistics import bland_altman, error_matrix, hypnograms, sleep_table, whole_epochs
 
 SPREAD = ("accuracy", "kappa", "macro_f1")
+LEAST_NIGHTS = {BLAND_ALTMAN: 10, "best and worst": 5}  # fewer show chance, not the model
 NO_SETS: Mapping[str, str] = {}
 
 
@@ -233,13 +235,18 @@ def draw(
     Returns:
         {file name: caption}.
     """
-    captions, panels = {}, {}
+    captions, panels, kappas = {}, {}, {}
     for result, nights in zip(results, scored_nights, strict=True):
         if result.operating_point == "default" and result.architecture not in panels:
             panels[result.architecture] = _confusion_panel(nights, "5")
+            kappas[result.architecture] = {
+                n.subject: agreement(confusion(n.stages, n.probabilities, "5"))["kappa"] for n in nights
+            }
     if panels:
         plots.plot_confusion(panels, folder / CONFUSION)
         captions[CONFUSION] = "Confusion, five stages, of each architecture"
+        plots.plot_subjects(kappas, folder / SUBJECTS_PLOT)
+        captions[SUBJECTS_PLOT] = "Each subject's Cohen's κ, five stages"
     nights = scored_nights[0]
     views = {f"{view} classes": _confusion_panel(nights, view) for view in VIEWS}
     plots.plot_confusion(views, folder / CONFUSION_VIEWS)
@@ -249,22 +256,27 @@ def draw(
     plots.plot_by_hour(main["by_hour"], folder / BY_HOUR)
     captions[BY_HOUR] = "Accuracy and κ by hour of the night"
     scored, predicted = map(sleep_table, hypnograms(nights, seconds))
-    if len(nights) > 1 and plots.plot_bland_altman(scored, predicted, folder / BLAND_ALTMAN):
+    if len(nights) >= LEAST_NIGHTS[BLAND_ALTMAN] and plots.plot_bland_altman(scored, predicted, folder / BLAND_ALTMAN):
         captions[BLAND_ALTMAN] = "Bland-Altman: predicted minus scored against scored"
-    return captions | _draw_nights(folder, nights, main, seconds)
+    return captions | _draw_nights(folder, f"{results[0].architecture}, {results[0].precision}", nights, main, seconds)
 
 
-def _draw_nights(folder: Path, nights: Sequence[PredictedNight], main: dict[str, Any], seconds: int) -> dict[str, str]:
-    """Plot the nights with the lowest, median and highest kappa; {file name: caption}."""
+def _draw_nights(
+    folder: Path, model: str, nights: Sequence[PredictedNight], main: dict[str, Any], seconds: int
+) -> dict[str, str]:
+    """Plot the night of median kappa, of many also the lowest and the highest; {file name: caption}."""
     captions = {}
     ranked = sorted(nights, key=lambda night: main["subjects"][night.subject]["5"]["kappa"])
-    for name, night in {"worst": ranked[0], "median": ranked[len(ranked) // 2], "best": ranked[-1]}.items():
+    chosen = {"median": ranked[len(ranked) // 2]}
+    if len(ranked) >= LEAST_NIGHTS["best and worst"]:
+        chosen |= {"best": ranked[-1], "worst": ranked[0]}
+    for name, night in chosen.items():
         epochs = whole_epochs(night)
-        title = f"{night.subject}, the {name}: κ {main['subjects'][night.subject]['5']['kappa']:.2f}"
-        table = predictions_table(epochs)
+        kappa = main["subjects"][night.subject]["5"]["kappa"]
+        title = f"{model}, night {night.subject} ({name} of {len(ranked)} by κ): Cohen's κ {kappa:.2f}"
         path = night_plot(folder, name)
-        plots.plot_night(title, table, max(seconds, EPOCH_S), path, epochs.stages)
-        captions[path.name] = f"Night {title}"
+        plots.plot_night(title, predictions_table(epochs), max(seconds, EPOCH_S), path, epochs.stages)
+        captions[path.name] = title
     return captions
 
 

@@ -29,9 +29,11 @@ def report_page(document: Mapping[str, Any], plots: Mapping[str, str]) -> str:
         EVALUATION_PAGE,
         leak=protocol.get("split_by") == "window",
         simulated=protocol.get("simulated", False),
+        lead=_lead(main, protocol),
         protocol={name: value for name, value in protocol.items() if not isinstance(value, dict | list)},
         results=_results_table(results),
         sets=_sets_table(results),
+        valid="walch_valid" in main["scored"],
         unknown=main.get("unknown_share"),
         spread=_spread_table(several),
         repeats=_repeats_table([group for group in several if group["consistent"] is not None]),
@@ -43,6 +45,36 @@ def report_page(document: Mapping[str, Any], plots: Mapping[str, str]) -> str:
         subjects=_subjects_table(main),
         plots=plots,
     )
+
+
+def _lead(main: Mapping[str, Any], protocol: Mapping[str, Any]) -> list[str]:
+    """Three sentences on the main model: how well it agrees, on whom, and where it is weakest."""
+    five, four = main["scored"]["all"]["5"], main["scored"]["all"]["4"]
+    kappa = _interval(five["kappa"], five["per_subject"]["kappa"]["interval"])
+    beyond = f"Cohen's κ (agreement beyond chance; 1 is perfect) is {kappa} for five stages"
+    beyond += f" and {number(four['kappa'])} for four"
+    always = f"accuracy is {number(five['accuracy'])}, where always predicting the commonest stage gives"
+    nights = len(main["subjects"])
+    named = f" of {protocol['data']}" if protocol.get("data") else ""
+    counted = f"{nights} night{'s' if nights > 1 else ''}{named} ({main['epochs']['all']} epochs of 30 s)"
+    recalls = {stage: recall for stage, recall in five["recall"].items() if recall is not None}
+    weakest = min(recalls, key=recalls.get)
+    sleep = main["sleep"]["bland_altman"]["TST"]
+    found = f"Its weakest stage is {weakest}: it finds {100 * recalls[weakest]:.0f} % of the epochs scored so"
+    if sleep["bias"] is not None:
+        found += f", and total sleep time is off by {sleep['bias']:+.0f} min on average"
+    return [
+        f"**{_model_name(main)}**: {beyond}; {always} {number(five['majority_accuracy'])}.",
+        f"Scored on {counted}, {_whose(protocol)}.",
+        f"{found}.",
+    ]
+
+
+def _whose(protocol: Mapping[str, Any]) -> str:
+    """Whether the models had seen the scored subjects."""
+    if protocol.get("split_by") == "window":
+        return "windows of which were trained on: **a leak**"
+    return "predicted by models that were not trained on these subjects"
 
 
 def _interval(value: float, limits: Sequence[float] | None) -> str:

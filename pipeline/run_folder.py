@@ -40,10 +40,12 @@ BUNDLES = "bundles"
 FINDINGS = "data_check_failures.txt"
 VALIDATION_SAMPLE = "validation_sample.csv"
 PARITY = "parity.json"
+MODELS_PLOT = "models.png"  # of the exported files: agreement against size and time
 # what evaluations write, into a run folder or into a folder of their own
 EVALUATION, EVALUATION_PAGE = "evaluation.json", "report.md"
 CONFUSION, CONFUSION_VIEWS = "confusion.png", "confusion_views.png"
 RELIABILITY, BY_HOUR, BLAND_ALTMAN = "reliability.png", "by_hour.png", "bland_altman.png"
+SUBJECTS_PLOT = "subjects.png"
 PREDICTIONS = "predictions.csv"  # of the first result; all are in the folder of the same name
 PROTOCOL = "protocol.json"  # of an evaluation: what was asked for
 STRESS, STRESS_PAGE, STRESS_PLOT = "stress.json", "stress.md", "stress.png"

@@ -143,12 +143,64 @@ def plot_bland_altman(scored: pd.DataFrame, predicted: pd.DataFrame, path: Path)
     return True
 
 
+def plot_subjects(kappas: Mapping[str, Mapping[str, float | None]], path: Path) -> None:
+    """A dot per subject: five-stage kappa, a column per model, medians as lines. kappas: {model: {subject: kappa}}."""
+    figure, axis = plt.subplots(figsize=(1.5 * len(kappas) + 2.5, 3.6))
+    for i, of_subjects in enumerate(kappas.values()):
+        values = np.sort([k for k in of_subjects.values() if k is not None and np.isfinite(k)])
+        spread = 0.3 * (np.arange(len(values)) / max(len(values) - 1, 1) - 0.5)  # by rank, so that dots stay apart
+        axis.plot(i + spread, values, "o", color=BLUE, ms=5, alpha=0.7)
+        if len(values):
+            axis.hlines(np.median(values), i - 0.3, i + 0.3, color=RED, lw=1.5, label="" if i else "median")
+        axis.annotate(
+            f"{len(values)} subject{'s' if len(values) != 1 else ''}",
+            (i, 0),
+            (0, -26),
+            "data",
+            "offset points",
+            ha="center",
+            fontsize=8,
+        )
+    axis.set_xticks(range(len(kappas)), [*kappas])
+    axis.set(ylabel="Cohen's κ of a subject, 5 stages", xlim=(-0.6, len(kappas) - 0.4))
+    axis.axhline(0, color=GREY, lw=0.8)
+    axis.legend(loc="lower right", frameon=False)
+    figure.tight_layout()
+    save(figure, path)
+
+
+def plot_models(models: pd.DataFrame, nights: int, path: Path) -> None:
+    """What a model costs against how good it is.
+
+    Args:
+        models: A row per exported file: architecture, precision, kappa, bytes, step_us.
+        nights: That kappa is of.
+        path: PNG to write.
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.8), sharey=True)
+    columns = {"bytes": (1000, "size of the file, kB"), "step_us": (1, "time per step, µs (one thread, desktop)")}
+    for axis, (column, (unit, label)) in zip(axes, columns.items(), strict=True):
+        for architecture, marker in zip(dict.fromkeys(models.architecture), "osD^v<", strict=False):
+            for row in models[models.architecture == architecture].itertuples():
+                colour = PRECISION_COLOURS[row.precision]
+                axis.plot(getattr(row, column) / unit, row.kappa, marker, color=colour, ms=7, alpha=0.8)
+            axis.plot([], [], marker, color=GREY, label=architecture)
+        axis.set(xlabel=label)
+    for precision in dict.fromkeys(models.precision):
+        axes[1].plot([], [], "s", color=PRECISION_COLOURS[precision], label=precision)
+    axes[0].set_ylabel(f"Cohen's κ, 5 stages, {nights} night{'s' if nights > 1 else ''}")
+    axes[1].legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    figure.tight_layout()
+    save(figure, path)
+
+
 def plot_parity(
-    night: Night, stride: int, reference: np.ndarray, probabilities: Mapping[str, np.ndarray], path: Path
+    model: str, night: Night, stride: int, reference: np.ndarray, probabilities: Mapping[str, np.ndarray], path: Path
 ) -> None:
     """One night: scored, Keras and watch hypnogram, and how far the watch's probabilities are off.
 
     Args:
+        model: Its name, for the title.
         night: With its scored stages, if any.
         stride: Seconds from one window to the next.
         reference: [windows, 5] probabilities of Keras.
@@ -159,6 +211,7 @@ def plot_parity(
     watch = probabilities[shown].argmax(1)
     hypnograms = {"scored (PSG)": night.stages, "Keras": reference.argmax(1), f"watch, {shown}": watch}
     at_epoch = night.ends % EPOCH_S == 0  # one window per scored epoch
+    agreement = kappa(reference.argmax(1), watch)
     figure, axes = plt.subplots(4, 1, figsize=(11, 8), height_ratios=[1, 1, 1, 1.2])
     hours = (night.ends - night.ends[0]) / HOUR_S
     for axis, (name, stages) in zip(axes, hypnograms.items(), strict=False):
@@ -171,13 +224,13 @@ def plot_parity(
         bottom.plot(hours, difference, lw=0.9, color=PRECISION_COLOURS[precision], label=precision)
     bottom.set(yscale="log", ylim=(LEAST_DIFFERENCE, 1), xlim=(0, hours[-1]), xlabel="hours", ylabel="largest |Δp|")
     bottom.legend(ncols=5, loc="upper center", bbox_to_anchor=(0.5, -0.25), frameon=False)
-    axes[0].set_title(f"night {night.subject}: what the watch predicts against what the full model predicts")
+    axes[0].set_title(f"{model}, night {night.subject}: the watch against the Keras model, κ {agreement:.3f}")
     figure.tight_layout()
     save(figure, path)
 
 
 def plot_night(
-    subject: str,
+    title: str,
     epochs: pd.DataFrame,
     stride: int,
     path: Path,
@@ -189,7 +242,7 @@ def plot_night(
     A device's own hypnogram stands between the two.
 
     Args:
-        subject: Whose night it is, for the title.
+        title: Says model and night.
         epochs: Predictions, a row per window with p_wake .. p_rem, and predicted_stage where any may be unknown.
         stride: Seconds from one window to the next.
         path: PNG to write.
@@ -211,7 +264,7 @@ def plot_night(
     if device is not None:
         draw_device_stages(axes[-2], device, stride)
         axes[-2].set(ylabel="the device's own", xlim=(0, end))
-    axes[0].set_title(f"night {subject}")
+    axes[0].set_title(title)
     bottom = axes[-1]
     bottom.stackplot(hours, p.T, labels=STAGES, colors=STAGE_COLOURS)
     bottom.set(ylim=(0, 1), xlim=(0, end), xlabel="hours", ylabel="stage probability")

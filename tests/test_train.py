@@ -63,8 +63,8 @@ class TestRunFolder:
             "LSTM_best_model.keras", "GRU_best_model.keras", "RNN_best_model.keras", "Transformer_best_model.keras",
             "model_accuracies.csv", "model_accuracies_plot.png", "operating_points.json", "parity.json",
             "evaluation.json", "report.md", "predictions.csv", "predictions", "confusion.png",
-            "confusion_views.png", "reliability.png", "by_hour.png", "night_best.png", "night_median.png",
-            "night_worst.png", *(f"parity_{name}.png" for name in ARCHITECTURES), "calibration.npz", "golden.npz",
+            "confusion_views.png", "reliability.png", "by_hour.png", "night_median.png", "subjects.png",
+            "models.png", *(f"parity_{name}.png" for name in ARCHITECTURES), "calibration.npz", "golden.npz",
             "bundles", "stress.json", "stress.md", "stress.png",
         }  # fmt: skip
         assert {path.name for path in quick_run.folder.iterdir()} - {"rejected"} == expected

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import click
+import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
@@ -11,8 +12,9 @@ from export.bundle import read_bundle, reject_precisions
 from export.contract import stager_path
 from export.report import measurements, write_report
 from models.trained_run import TrainedRun
-from pipeline.files import write_json
-from scoring.plots import plot_parity
+from pipeline.files import read_json, write_json
+from pipeline.run_folder import MODELS_PLOT
+from scoring.plots import plot_models, plot_parity
 from watch_sim.parity import ParityCheck, check
 
 TABLE_WIDTH = 160  # characters, wherever it is printed
@@ -46,8 +48,21 @@ def check_training(run: TrainedRun, **settings) -> bool:
     for architecture in parity.reference:
         if (run.bundles / architecture).is_dir():
             write_report(run.bundles / architecture, run)
+    draw_models(run, report)
     print_report(report)
     return report["passed"]
+
+
+def draw_models(run: TrainedRun, report: dict) -> None:
+    """Draw size and time of each handed-over file against its agreement on the held-out nights, if there are any."""
+    rows = []
+    for model in report["models"]:
+        if model["passed"] and not run.all_trained_on:
+            cost = read_json(run.bundles / model["architecture"] / "report.json")["precisions"][model["precision"]]
+            named = {name: model[name] for name in ("architecture", "precision", "bytes")}
+            rows.append(named | {"kappa": model["measured"]["views"]["5"]["kappa"], "step_us": cost["step_us"]})
+    if rows:
+        plot_models(pd.DataFrame(rows), len(report["nights"]), run.path / MODELS_PLOT)
 
 
 def check_again(run: TrainedRun, report_path: Path | None = None, **settings) -> bool:
@@ -85,7 +100,7 @@ def draw_nights(report_path: Path, run: TrainedRun, parity: ParityCheck) -> None
     for architecture, reference in parity.reference.items():
         live = {precision: nights[0] for (name, precision), nights in parity.live.items() if name == architecture}
         path = run.parity_plot(report_path, architecture)
-        plot_parity(parity.nights[0], run.options.stride, reference[0], live, path)
+        plot_parity(architecture, parity.nights[0], run.options.stride, reference[0], live, path)
 
 
 def print_report(report: dict) -> None:

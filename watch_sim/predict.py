@@ -236,7 +236,9 @@ def default_output(nights: Data, places: Sequence[NightPlace]) -> Path:
 def write_nights(path: Path, nights: dict[str, pd.DataFrame], stride: int) -> list[Path]:
     """Write the predictions {subject: table} of one model, with plots and sleep statistics; returns the paths."""
     plots = {subject: path.with_name(f"{path.stem}_{subject}.png") for subject in nights}
-    for _ in in_parallel(plot_night, ((s, t, stride, plots[s], None, t.get(COLUMN)) for s, t in nights.items())):
+    for _ in in_parallel(
+        plot_night, ((f"night {s}", t, stride, plots[s], None, t.get(COLUMN)) for s, t in nights.items())
+    ):
         pass
     sleep = {
         subject: hypnogram([STAGES.index(s) if s in STAGES else -1 for s in table.predicted_stage], stride)

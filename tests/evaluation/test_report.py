@@ -78,7 +78,7 @@ def test_the_report_links_every_plot_that_it_draws(tmp_path):
     text = (tmp_path / "report.md").read_text()
     drawn = {path.name for path in tmp_path.glob("*.png")}
     assert {name for name in drawn if f"]({name})" in text} == drawn
-    assert text.count("](") == len(drawn) == 8
+    assert text.count("](") == len(drawn) == 6
     assert "- name: holdout" in text
     assert "| gru, float32 | 0 | 0 | 3 | 132 |" in text
     assert "nan" not in text.lower()
@@ -109,7 +109,7 @@ def test_no_night_is_too_poor(tmp_path, undrawn, nights):
     report(tmp_path, {}, [result(*nights)])
     entry = read(tmp_path)["results"][0]
     assert [*entry["subjects"]] == [night.subject for night in nights]
-    assert {"confusion.png", "night_best.png", "night_worst.png"} <= set(undrawn)
+    assert {"confusion.png", "subjects.png", "night_median.png"} <= set(undrawn)
     text = (tmp_path / "report.md").read_text()
     assert [name for name in undrawn if f"]({name})" not in text] == []
     assert text.count("](") == len(undrawn)
@@ -130,6 +130,18 @@ def test_sets_are_scored_apart_beside_all_nights(tmp_path, undrawn):
     assert "data set" not in (tmp_path / "b" / "report.md").read_text().split("## Five stages")[1]
 
 
+@pytest.mark.parametrize(("nights", "drawn"), [(4, set()), (5, {"night_best.png", "night_worst.png"})])
+def test_the_best_and_the_worst_night_are_drawn_only_of_several(tmp_path, undrawn, nights, drawn):
+    report(tmp_path, {}, [result(*(predicted_night(str(i), np.roll(SCORED, i)) for i in range(nights)))])
+    assert {*undrawn} & {"night_best.png", "night_worst.png"} == drawn
+
+
+@pytest.mark.parametrize("nights", [9, 10])
+def test_bland_altman_plots_need_ten_nights(tmp_path, undrawn, nights):
+    report(tmp_path, {}, [result(*(predicted_night(str(i), np.roll(SCORED, i)) for i in range(nights)))])
+    assert ("bland_altman.png" in undrawn) == (nights == 10)
+
+
 def test_unknown_epochs_count_in_all_and_not_in_sensed(tmp_path, undrawn):
     """Twelve epochs predicted wrong in each night, where nothing was sensed."""
     first = np.arange(48) < 12
@@ -148,7 +160,7 @@ def test_unknown_epochs_count_in_all_and_not_in_sensed(tmp_path, undrawn):
     assert [*sensed["scored"]] == ["all"]
     assert "unknown_share" not in sensed
     text = (tmp_path / "report.md").read_text()
-    assert "In 12.5 % of the scored\nepochs of the first model too little was sensed" in text
+    assert "In\n12.5 % of the scored epochs of the first model too little was sensed" in text
     assert "| 5 | sensed |" in text
 
 

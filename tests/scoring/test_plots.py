@@ -51,7 +51,7 @@ def test_parity_shows_each_scored_epoch_once(hypnograms, figures, tmp_path, star
     counted = (ends > 0) & (ends % 30 == 0)
     stages = np.where(counted, ends // 30 % 5, -1)
     p = np.eye(5)[np.where(ends % 30 == 0, N2, R)]
-    plots.plot_parity(Night("1", ends, {}, stages), stride, p, {"int8": p}, tmp_path / "a.png")
+    plots.plot_parity("gru", Night("1", ends, {}, stages), stride, p, {"int8": p}, tmp_path / "a.png")
     assert [axis.get_ylabel() for axis in figures["a.png"].axes] == [
         "scored (PSG)", "Keras", "watch, int8", "largest |Δp|",
     ]  # fmt: skip
@@ -68,10 +68,15 @@ def test_parity_shows_how_far_each_precision_is_off(figures, tmp_path):
     int8[2] = [0.3, 0.1, 0.2, 0.2, 0.2]
     dynamic[0] = [0.15, 0.25, 0.2, 0.2, 0.2]
     plots.plot_parity(
-        Night("77", ends, {}, np.full(4, -1)), 30, reference, {"dynamic": dynamic, "int8": int8}, tmp_path / "a.png"
+        "gru",
+        Night("77", ends, {}, np.full(4, -1)),
+        30,
+        reference,
+        {"dynamic": dynamic, "int8": int8},
+        tmp_path / "a.png",
     )
     top, *_, bottom = figures["a.png"].axes
-    assert "night 77" in top.get_title()
+    assert "gru, night 77" in top.get_title()
     for precision, expected in {"dynamic": [0.05, 0, 0, 0], "int8": [0, 0, 0.1, 0]}.items():
         hours, difference = line(bottom, precision)
         np.testing.assert_allclose(hours, np.arange(4) / 120)
@@ -80,9 +85,31 @@ def test_parity_shows_how_far_each_precision_is_off(figures, tmp_path):
     assert legend(bottom) == ["dynamic", "int8"]
 
 
+def test_subjects_are_dots_without_those_whose_kappa_is_unknown(figures, tmp_path):
+    plots.plot_subjects({"gru": {"a": 0.2, "b": 0.6, "c": None}, "rnn": {"a": 0.1}}, tmp_path / "a.png")
+    (axis,) = figures["a.png"].axes
+    dots = [drawn for drawn in axis.lines if drawn.get_marker() == "o"]
+    assert [sorted(drawn.get_ydata()) for drawn in dots] == [[0.2, 0.6], [0.1]]
+    assert [text.get_text() for text in axis.texts] == ["2 subjects", "1 subject"]
+
+
+def test_models_are_drawn_by_size_and_time(figures, tmp_path):
+    rows = [("gru", "int8", 0.5, 80000, 17.0), ("gru", "float32", 0.49, 120000, 20.0), ("rnn", "int8", 0.4, 60000, 9.0)]
+    models = plots.pd.DataFrame(rows, columns=["architecture", "precision", "kappa", "bytes", "step_us"])
+    plots.plot_models(models, 3, tmp_path / "a.png")
+    by_size, by_time = figures["a.png"].axes
+    points = [
+        [(float(x), float(y)) for line in axis.lines for x, y in zip(line.get_xdata(), line.get_ydata(), strict=True)]
+        for axis in (by_size, by_time)
+    ]
+    assert points[0] == [(80.0, 0.5), (120.0, 0.49), (60.0, 0.4)]
+    assert points[1] == [(17.0, 0.5), (20.0, 0.49), (9.0, 0.4)]
+    assert legend(by_time) == ["gru", "rnn", "int8", "float32"]
+
+
 def test_a_night_without_stages_leaves_that_panel_empty(hypnograms, figures, tmp_path):
     ends, p = 30.0 * np.arange(1, 61), np.eye(5)[[N2] * 60]
-    plots.plot_parity(Night("1", ends, {}, np.full(60, -1)), 30, p, {"float32": p}, tmp_path / "a.png")
+    plots.plot_parity("gru", Night("1", ends, {}, np.full(60, -1)), 30, p, {"float32": p}, tmp_path / "a.png")
     assert len(hypnograms) == 2
     assert [axis.has_data() for axis in figures["a.png"].axes] == [False, True, True, True]
 
@@ -94,7 +121,7 @@ def test_a_predicted_night_is_drawn_under_the_scored_one(hypnograms, figures, tm
     assert hypnograms == [(scored, 30), (predicted, 30)]
     axes = figures["a.png"].axes
     assert [axis.get_ylabel() for axis in axes] == ["scored (PSG)", "predicted", "stage probability"]
-    assert axes[0].get_title() == "night 1"
+    assert axes[0].get_title() == "1"
     assert all(axis.get_xlim() == (0, 0.25) for axis in axes)
 
 
