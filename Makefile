@@ -41,7 +41,8 @@ test-service: .venv/ready
 test-trained: .venv/ready
 	$(BIN)/python -m pytest -m trained $(ARGS)
 
-# the model that is handed over with the code, bundles/gru-int8: trained on all nights of NIGHTS, some minutes
+# the model that is handed over with the code, bundles/gru-int8: trained on all nights of NIGHTS, some minutes;
+# STRESS=<stress.json of `evaluation stress`, cross-validated> puts its figures under worse sensors into card and bundle
 NIGHTS ?= ../shared/sleep-accel
 reference: .venv/ready
 	rm -rf artifacts/reference
@@ -49,6 +50,7 @@ reference: .venv/ready
 	ln -s $(foreach part,heart_rate motion steps counts labels,$(wildcard $(abspath $(NIGHTS))/$(part))) artifacts/reference/nights
 	$(BIN)/python -c "from pipeline.origin import *; write_origin('artifacts/reference/nights', SLEEP_ACCEL)"
 	$(BIN)/python train.py --dataset_dir artifacts/reference/nights --train_split 1 --architectures gru --out artifacts/reference/run
+	$(if $(STRESS),cp $(STRESS) artifacts/reference/run/stress.json && $(BIN)/python -m export artifacts/reference/run)
 	rm -rf bundles/gru-int8
 	$(BIN)/python -m export artifacts/reference/run --for any --precision int8 --out bundles/gru-int8
 

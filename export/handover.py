@@ -12,6 +12,7 @@ from typing import Any
 from apps.python.sleep_stager import SIMULATED
 from export.archive import opened_bundles
 from export.bundle import LABELS, install_bundle, read_bundle, record_files
+from export.cadence import Cadence
 from export.contract import Contract
 from export.latency import ROOT
 from export.readme import RECOMMENDED, write_readme
@@ -127,6 +128,7 @@ def write_platform(folder: Path, platform: Platform, bundle: Path, contract: Con
         write_readme(models, only, lean=True)
         if (bundle / CARD).is_file():
             write_whole(models / CARD, without_pictures((bundle / CARD).read_text()))
+        Cadence.read(bundle).write(models)
         record_files(models)
 
 

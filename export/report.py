@@ -8,8 +8,9 @@ import numpy as np
 
 from export.arenas import measured_arenas
 from export.bundle import record_files
+from export.cadence import Cadence
 from export.calls import Calls
-from export.card import model_card
+from export.card import model_card, stress_results
 from export.contract import Contract, Precision, stager_path
 from export.cost import cost_of
 from export.latency import latencies
@@ -84,7 +85,7 @@ def digests(bundle: Path, plan: Calls) -> dict[str, str]:
 
 
 def write_report(bundle: Path, run: RunFolder) -> None:
-    """Write report.json, report.md, MODEL_CARD.md and their plots into a bundle, from it and its run's folder alone.
+    """Write report.json, report.md, MODEL_CARD.md, cadence.json and plots into a bundle, from it and its run alone.
 
     Figures are left out, and the report says so, where parity.json lacks them or has them of other files.
 
@@ -98,6 +99,7 @@ def write_report(bundle: Path, run: RunFolder) -> None:
     write_json(bundle / "report.json", document)
     write_whole(bundle / "report.md", report_page(document, captions))
     write_whole(bundle / "MODEL_CARD.md", model_card(document, captions, run))
+    Cadence.of(stress_results(run, document["architecture"])).write(bundle)
     record_files(bundle)
 
 

@@ -291,6 +291,7 @@ STRESSES: dict[str, Stress] = {
 OF_RAW_MOTION = tuple(  # without it these change nothing
     name for name in STRESSES if name.endswith(COUNTS_ONLY) or name.startswith("motion") or name == "turned wrist"
 )
+CADENCE_S = {"every 5 s": 5, "every 15 s": 15, "every 60 s": 60, "every 5 min": 300}  # heart rate, s between samples
 CADENCE: dict[tuple[str, str], str] = {  # (heart rate, movement) -> name of the stress; as recorded: every 5 s
     (heart, movement): name
     for heart, names in {

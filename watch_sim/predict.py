@@ -11,6 +11,7 @@ import pandas as pd
 
 from apps.python.sleep_stager import SIMULATED, SimulatedWarning
 from export.archive import opened_bundles
+from export.cadence import Cadence
 from pipeline.align import extent
 from pipeline.checks import UnusableNight
 from pipeline.command_line import console
@@ -26,6 +27,7 @@ from scoring.device_agreement import COLUMN, TITLE, device_agreement
 from scoring.plots import plot_night
 from scoring.predictions import PROBABILITY_COLUMNS, PredictedNight, predictions_table
 from scoring.sleep_statistics import hypnogram, sleep_statistics
+from watch_sim.cadence import cadence_notes
 from watch_sim.nights import NightPlace, find_nights
 from watch_sim.stream import stream
 from watch_sim.watch import Epoch, Watch
@@ -144,6 +146,10 @@ def stage_night(
             if epochs:
                 tables.append(table_for_people(recording.subject, epochs))
     notes += [f"night {place.name}: {line}" for line in input_notes(watch, epochs)]  # the same for every model
+    of_bundles = {bundle: cadence_notes(recording, options, Cadence.read(bundle)) for bundle, _ in models}
+    for bundle, lines in of_bundles.items():
+        of = f" {bundle.name}:" if len(of_bundles) > 1 else ""
+        notes += [f"night {place.name}:{of} {line}" for line in lines]
     if tables and place.subject:
         try:
             device = read_device_stages(place.path, place.subject, tables[0].t, options.stride)

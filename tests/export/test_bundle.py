@@ -58,6 +58,7 @@ def test_a_bundle_holds_these_files_and_no_others(bundle, architecture):
         "report.json",
         "report.md",
         "MODEL_CARD.md",
+        "cadence.json",
         "confusion.png",
         "reliability.png",
         "parity.png",

@@ -13,6 +13,7 @@ from apps.python.sleep_stager import SIMULATED, SleepStager
 from export import handover
 from export.__main__ import main
 from export.archive import write_zip
+from export.cadence import Cadence, Cell
 from export.contract import Contract
 from export.handover import PLATFORMS, accuracy, hand_over
 from export.tflite import embedded_contract
@@ -111,7 +112,11 @@ def test_micro_ships_arrays(bundle, tmp_path, monkeypatch):
 
 
 def test_any_is_a_small_bundle_of_its_own(bundle, tmp_path):
+    cadence = Cadence(cells=[Cell(seconds=5, movement="none", kappa=0.5)])
+    cadence.write(bundle)
     folder, _ = hand_over(bundle, "any", out=tmp_path / "app")
+    assert Cadence.read(folder) == cadence
+    (folder / "cadence.json").unlink()
     assert names(folder) == FILES | {"README.md", "MODEL_CARD.md", "contract.schema.json", "labels.txt"}
     assert (folder / "MODEL_CARD.md").read_text() == "# Model card\n\nFor tests.\n"
     assert "golden.json" not in (folder / "README.md").read_text()

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from export import report
+from export.cadence import Cadence, Cell
 from export.card import MAIN_STRESSES
 from export.contract import Contract
 from pipeline.align import Night
@@ -265,6 +266,7 @@ class TestBundle:
         row = {"views": {"5": {"kappa": 0.123}}, "recall": {"REM": None}, "unknown_share": 0.25}
         row |= {"kappa_change": -0.3, "kappa_change_interval": [-0.4, -0.2]}
         rows = [row | {"stress": name} for name in ("noise 5 bpm", "rounded to 2 bpm")]
+        assert Cadence.read(run / "bundles" / "gru") == Cadence()
         cadence = [{"heart_rate": "every 60 s", "movement": "none", "kappa": 0.456, "kappa_change": -0.1}]
         entry = {"architecture": "gru", "precision": "int8", "stresses": rows, "cadence": cadence}
         other = entry | {"architecture": "rnn", "precision": "float32"}
@@ -275,6 +277,7 @@ class TestBundle:
         assert "| noise 5 bpm | 0.12 | -0.30 [-0.40, -0.20] | - | 25% |" in card
         assert "rounded to 2 bpm" not in card  # no main stress
         assert "| heart rate | movement: none |\n| --- | --- |\n| every 60 s | 0.46 |" in card
+        assert Cadence.read(run / "bundles" / "gru").cells == [Cell(seconds=60, movement="none", kappa=0.456)]
         write_json(run / "stress.json", {"results": [other]})
         *_, card = self.write(run)
         assert "`python -m evaluation stress RUN`" in card

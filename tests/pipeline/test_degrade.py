@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 
 from pipeline.align import align
-from pipeline.degrade import AS_RECORDED, CADENCE, CADENCE_OF_COUNTS, OF_RAW_MOTION, STRESSES, cyclic, degraded, wander
+from pipeline.degrade import (
+    AS_RECORDED,
+    CADENCE,
+    CADENCE_OF_COUNTS,
+    CADENCE_S,
+    OF_RAW_MOTION,
+    STRESSES,
+    cyclic,
+    degraded,
+    wander,
+)
 from pipeline.options import Options
 from pipeline.recordings import Recording
 
@@ -140,6 +150,11 @@ def test_sensors_that_a_stress_leaves_alone_keep_their_arrays():
     for stress in ("noise 1 bpm", "50% in holes", "no heart rate"):
         assert degraded(recording, stress).samples["activity"] is recording.samples["activity"]
     assert degraded(recording, AS_RECORDED) is recording
+
+
+def test_cadences_are_those_of_the_stresses():
+    for (heart_rate, _), name in CADENCE.items():
+        assert CADENCE_S[heart_rate] == (STRESSES[name].strength or 5)
 
 
 def test_cadence_has_every_pair_once_and_names_stresses():

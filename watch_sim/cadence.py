@@ -1,0 +1,86 @@
+"""Warns where heart rate comes too seldom, or is lost for too long, for the model's figures to hold."""
+
+import numpy as np
+
+from export.cadence import Cadence, Cell
+from pipeline.align import extent
+from pipeline.constants import EPOCH_S
+from pipeline.degrade import HOLE_S
+from pipeline.options import Options
+from pipeline.recordings import Recording
+
+LEAST_FALL = 0.02  # of κ that is worth a warning
+NEAR = 0.8  # a cadence of 50 s still counts as one of 60 s
+LEAST_LOST = 0.1  # share of the night without heart rate that is worth a warning
+
+
+def heart_rate_cadence(recording: Recording, options: Options) -> tuple[float, float]:
+    """How often heart rate comes, and for how much of the night.
+
+    Args:
+        recording: With heart rate.
+        options: Of the run.
+
+    Returns:
+        (seconds between samples, median over the time of the night, so that a burst of many samples counts for as long
+        as it lasts; share of the night that is not in a gap of more than HOLE_S).
+    """
+    start, end = extent(recording, options)
+    t = recording.samples["heart_rate"][0]
+    t = t[(t >= start) & (t <= end)]
+    intervals = np.diff(t)
+    gaps = np.diff(np.concatenate([[start], t, [end]]))
+    share = 1 - gaps[gaps > HOLE_S].sum() / (end - start) if end > start else 0.0
+    within = np.sort(intervals[intervals <= HOLE_S] if (intervals <= HOLE_S).any() else intervals)
+    if not len(within):
+        return float(end - start), float(share)
+    half = np.searchsorted(np.cumsum(within), within.sum() / 2)
+    return float(within[half]), float(share)
+
+
+def cadence_notes(recording: Recording, options: Options, cadence: Cadence) -> list[str]:
+    """What the model's own stress test says of a night's heart rate and movement: a warning or two, or none.
+
+    Args:
+        recording: The night.
+        options: Of the run.
+        cadence: Of the model's bundle; where it has nothing, the warning gives no figure.
+    """
+    if "heart_rate" not in options.channels or "heart_rate" not in recording.samples:
+        return []
+    seconds, share = heart_rate_cadence(recording, options)
+    notes = []
+    if cadence.cells:
+        usual, cell = cadence.cells[0], _cell(cadence, seconds, recording)
+        if cell and usual.kappa - cell.kappa >= LEAST_FALL:
+            at_most = " or less" if seconds * NEAR > cell.seconds else ""
+            notes.append(
+                f"warning: heart rate every {seconds:.0f} s (median): κ of five stages is known to fall from "
+                f"{usual.kappa:.2f} ({_words(usual)}) to {cell.kappa:.2f}{at_most} ({_words(cell)})"
+            )
+    elif seconds > EPOCH_S:
+        notes.append(
+            f"warning: heart rate every {seconds:.0f} s (median), less than once an epoch: expect less than the "
+            f"model's figures; how much less was not measured for this bundle"
+        )
+    if 1 - share >= LEAST_LOST:
+        worse = [entry for entry in cadence.lost if entry.share >= NEAR * (1 - share)] or cadence.lost[-1:]
+        known = (
+            f": κ of five stages is known to fall to {worse[0].kappa:.2f} with {worse[0].share:.0%}" if worse else ""
+        )
+        notes.append(f"warning: no heart rate for {1 - share:.0%} of the night{known}")
+    return notes
+
+
+def _cell(cadence: Cadence, seconds: float, recording: Recording) -> Cell | None:
+    """The cell of a night: of its movement, and of the next rarer heart rate."""
+    movements = [cell.movement for cell in cadence.cells]
+    movement = "none"
+    if recording.samples.keys() & {"motion", "activity"}:
+        movement = "motion" if "motion" in movements and "motion" in recording.samples else "counts only"
+    cells = [cell for cell in cadence.cells if cell.movement == movement]
+    return next((cell for cell in cells if cell.seconds >= NEAR * seconds), cells[-1] if cells else None)
+
+
+def _words(cell: Cell) -> str:
+    return f"heart rate every {cell.seconds} s, movement: {cell.movement}"
