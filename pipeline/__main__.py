@@ -1,6 +1,6 @@
 """python -m pipeline download DIR | check DIR | synthesize DIR | import SOURCE PATH OUT"""
 
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 
 import click
@@ -8,6 +8,7 @@ import click
 from pipeline import download as downloading
 from pipeline.checks import Finding, write_findings
 from pipeline.command_line import NamedPath, OutputFile, console, option, parallel, progress_bar
+from pipeline.errors import UserMistake
 from pipeline.importers.asked import Asked, zone_named
 from pipeline.importers.run import SOURCES, import_nights
 from pipeline.nights import WORTH_A_CHILD, load_night
@@ -77,6 +78,8 @@ def import_(source: str, path: Path, out: Path, since: datetime | None, zone: st
 
     SOURCE is one of apple-health, fitbit, garmin, csv, bidsleep, wearanize, mesa, dreamt, slpdb.
     """
+    if since and since.date() > date.today():
+        raise UserMistake(f"--since {since.date()}: lies in the future")
     with progress_bar() as bar:
         task = bar.add_task(f"reading {path.name}", total=1.0)
         asked = Asked(path, since.date() if since else None, zone_named(zone), lambda x: bar.update(task, completed=x))

@@ -43,6 +43,7 @@ PASSED_OVER = re.compile(  # most of an export: as a match it takes a fifth of t
     % b"|".join(t.encode() for t in (HEART_RATE, STEPS, SLEEP))
 )
 SAID = "HKCategoryValueSleepAnalysis"
+TWELVE_HOURS = re.compile(r"\b[ap]\.?\s?m\b", re.IGNORECASE)
 TIME = "YYYY-MM-DD HH:MM:SS +HHMM"
 
 
@@ -110,7 +111,15 @@ class Records:
         except (ValueError, KeyError):
             kind = kind.removeprefix("HKQuantityTypeIdentifier").removeprefix("HKCategoryTypeIdentifier")
             said = ", ".join(f"{k}={fields.get(k)!r}" for k in ("startDate", "endDate", "value", "unit"))
-            self._asked.leave_out(f"records of {self.name} that do not read '{TIME}' and a number", f"{kind} {said}")
+            self._asked.leave_out(self._fault(fields), f"{kind} {said}")
+
+    def _fault(self, fields):
+        if any(TWELVE_HOURS.search(fields.get(name, "")) for name in ("startDate", "endDate")):
+            return (
+                f"records of {self.name} with a 12-hour clock, which is not read as it was never seen in an export; "
+                "set the phone to 24 hours and export anew"
+            )
+        return f"records of {self.name} that do not read '{TIME}' and a number"
 
     def _source(self, fields, kinds, arrays):
         name = fields.get("sourceName", "unknown")

@@ -3,6 +3,7 @@
 Assumptions:
 
 1. `heart_rate-*.json` and `steps-*.json` are in UTC, `sleep-*.json` in the wearer's local time; both without an offset.
+   Files of heart rate begin at the wearer's midnight: one of a Californian that was made public begins at 07:00:04.
 2. A confidence of 0 means that the watch was not worn.
 3. `levels.shortData` are short wakes that lie over `levels.data`.
 """
@@ -135,10 +136,14 @@ def _sleep(found, clock, asked):
 
 
 def _begin_hours(days, clock, asked):
-    """Say whether the daily files begin at local midnight in UTC, as they should."""
+    """Say which time heart rate is in: daily files of the whole day begin at local midnight, given in UTC."""
     hours = [t[0] % DAY_S // HOUR_S for t in days if len(t)]
     local = [clock.local(t[:1])[0] % DAY_S // HOUR_S for t in days if len(t)]
-    if len(hours) >= 3 and np.median(local) != 0 and np.median(hours) == 0:
+    if len(hours) < 3:
+        return
+    if np.median(local) == 0:
+        asked.note(f"files of heart rate begin at midnight in {clock.said()}: they are in UTC, as was taken")
+    elif np.median(hours) == 0:
         asked.note(
             "files of heart rate begin at 00:00 UTC, not at local midnight: if nights look shifted by your offset, "
             "the export is in local time: import it with --zone UTC"

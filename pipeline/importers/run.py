@@ -37,10 +37,13 @@ def import_nights(source: str, asked: Asked, out: Path) -> list[str]:
     importer = importlib.import_module(f"pipeline.importers.{SOURCES[source]}")
     if not asked.path.exists():
         raise UserMistake(f"{asked.path}: no such file or folder")
+    if asked.path.is_dir() and asked.path.resolve() in (out.resolve(), *out.resolve().parents):
+        raise UserMistake(f"{out}: lies within {asked.path}, which is read; name a folder elsewhere")
     with new_data_set(out, asked) as data:
         for night in importer.nights(asked):
             data.add(night)
         if not data.names:
-            raise UserMistake(f"{asked.path}: no usable night in it{asked.first_reason()}")
+            since = f" from --since {asked.since} on" if asked.since else ""
+            raise UserMistake(f"{asked.path}: no usable night in it{since}{asked.first_reason()}")
         data.finish(importer.ORIGIN)
         return data.names

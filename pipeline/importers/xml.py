@@ -10,6 +10,7 @@ from pipeline.errors import UserMistake
 
 CHUNK = 1 << 18  # bytes read at a time
 LONGEST_HEAD = 1 << 20  # bytes before the first element; Apple's document type takes 10 kB
+LONGEST_ELEMENT = 1 << 20  # bytes from one ">" to the next; what is longer would be held, and parsed over and over
 CONTROL = bytes(set(range(32)) - set(b"\t\n\r"))  # not allowed in XML, yet found in exports
 Start = Callable[[str, dict[str, str]], object]
 
@@ -48,7 +49,8 @@ def stream(
             the end of a chunk is parsed all the same.
 
     Raises:
-        UserMistake: It is not well-formed, has another root or declares entities; says on which line.
+        UserMistake: It is not well-formed, has another root, an element of more than LONGEST_ELEMENT, or declares
+            entities; says on which line.
     """
     head = b""
     tag = root.encode()
@@ -66,9 +68,14 @@ def stream(
         raise UserMistake(f"{name}: line {parser.CurrentLineNumber}: declares an entity; not read")
 
     parser.EntityDeclHandler = refuse
-    read, data = len(head), _without_doctype(head, tag, name)
+    read, data, open_for = len(head), _without_doctype(head, tag, name), 0
     try:
         while data:
+            closed = data.rfind(b">")
+            open_for = len(data) - closed - 1 + (open_for if closed < 0 else 0)
+            if open_for > LONGEST_ELEMENT:
+                where = f"{name}: after line {parser.CurrentLineNumber}"
+                raise UserMistake(f"{where}: more than {LONGEST_ELEMENT >> 20} MB without a '>'; expected an export")
             data = data.translate(None, CONTROL)
             parser.Parse(passed_over.sub(b"\n", data) if passed_over else data)
             progress(read)

@@ -11,11 +11,13 @@ from pipeline.__main__ import main
 
 
 @pytest.fixture
-def imported(tmp_path):
+def imported(tmp_path_factory):
     """Run the import of a source; gives the result, the folder, and a reader of what is in it."""
 
+    places = tmp_path_factory.mktemp("imports")  # not within what is read
+
     def run(source, path, *options, ends_well=True):
-        out = tmp_path / f"nights{len(list(tmp_path.glob('nights*')))}"
+        out = places / f"nights{len(list(places.iterdir()))}"
         result = CliRunner().invoke(main, ["import", source, str(path), str(out), *options])
         assert ends_well == (result.exit_code == 0), result.output + result.stderr
         assert out.exists() == ends_well

@@ -147,7 +147,8 @@ def test_what_cannot_be_read_is_said_and_the_rest_goes_on(tmp_path, imported):
     odd += heart_rates(at("2026-02-05 23:00"), 0.2)
     done = imported("apple-health", export(tmp_path / "export.xml", NIGHT, odd))
     assert done.nights == ["2026-01-31"]
-    assert "records of export.xml that do not read 'YYYY-MM-DD HH:MM:SS +HHMM' and a number (2)" in done.said
+    assert "records of export.xml that do not read 'YYYY-MM-DD HH:MM:SS +HHMM' and a number (1)" in done.said
+    assert "records of export.xml with a 12-hour clock" in done.said
     assert "nights with less than 30 min of heart rate or movement (1): 2026-02-05: 6 min" in done.said
 
 
@@ -166,6 +167,7 @@ EXTERNAL = '<!DOCTYPE HealthData SYSTEM "file:///etc/passwd">\n<HealthData>'
         (BOMB + NIGHT + "</HealthData>", "declares entities"),
         ("<HealthData>&b;</HealthData>", "undefined entity"),
         (HEAD + "</HealthData>", "no usable night in it"),
+        (HEAD + NIGHT + f'<Record a="{"x" * 3_000_000}"/></HealthData>', "export.xml: after line 1450: more than 1 MB"),
     ],
 )
 def test_damaged_and_hostile_files_get_one_line(tmp_path, imported, mistake, content, message):

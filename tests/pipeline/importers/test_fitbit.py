@@ -85,11 +85,17 @@ def test_a_zip_with_steps_and_files_of_several_nights(tmp_path, imported):
     assert imported("fitbit", path, *LOCAL, "--since", "2026-02-01").nights == ["2026-02-04"]
 
 
-def test_files_in_local_time_are_suspected(tmp_path, imported):
+def test_files_tell_which_time_they_are_in(tmp_path, imported):
     days = {
         f"heart_rate-2026-02-0{d}_json": heart_rate(datetime(2026, 2, d, tzinfo=UTC), 24, every=60) for d in (1, 2, 3)
     }
     assert "not at local midnight" in imported("fitbit", takeout(tmp_path / "t", **days), *LOCAL).said
+    days = {
+        f"heart_rate-2026-02-0{d}_json": heart_rate(datetime(2026, 2, d, 5, tzinfo=UTC), 24, every=60)
+        for d in (1, 2, 3)
+    }
+    said = imported("fitbit", takeout(tmp_path / "u", **days), *LOCAL).said
+    assert "begin at midnight in America/New_York: they are in UTC, as was taken" in said
 
 
 def test_damaged_files_are_named_and_the_other_nights_go_on(tmp_path, imported):

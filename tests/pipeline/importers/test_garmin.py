@@ -66,9 +66,8 @@ def test_short_times_that_wrap(tmp_path, imported):
     """16 bits of seconds are 18 hours: within a night they may pass zero."""
     start = (START >> 16 << 16) + 0x10000 - 3600  # an hour before they wrap
     (tmp_path / "day.fit").write_bytes(fit(*heart_rates(start, 3)))
-    rows = imported("garmin", tmp_path / "day.fit", "--zone", zone_of_evening(start)).read
-    name = next(iter((tmp_path / "nights0" / "heart_rate").iterdir())).name
-    assert np.array_equal(rows(f"heart_rate/{name}")[:, 0], np.arange(0, 3 * 3600, 60))
+    done = imported("garmin", tmp_path / "day.fit", "--zone", zone_of_evening(start))
+    assert np.array_equal(done.read(f"heart_rate/{done.nights[0]}_heartrate.txt")[:, 0], np.arange(0, 3 * 3600, 60))
 
 
 def zone_of_evening(start):

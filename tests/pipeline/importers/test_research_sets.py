@@ -10,10 +10,10 @@ MINUTES = 60
 BEATS = np.arange(0, MINUTES * 60, 0.75)  # 80 bpm
 
 
-def e4(folder, start=1706738400, **changes):
+def e4(folder, start=1706738400, minutes=MINUTES, **changes):
     folder.mkdir(parents=True)
-    acc = [f"{start}.0, {start}.0, {start}.0", "32.0, 32.0, 32.0", *["0,38,51"] * (32 * MINUTES * 60)]
-    hr = [f"{start + 10}.0", "1.0", *["62.5"] * (MINUTES * 60)]
+    acc = [f"{start}.0, {start}.0, {start}.0", "32.0, 32.0, 32.0", *["0,38,51"] * (32 * minutes * 60)]
+    hr = [f"{start + 10}.0", "1.0", *["62.5"] * (minutes * 60)]
     ibi = [f"{start}.0, IBI", *[f"{t:.3f},0.75" for t in BEATS]]
     for name, lines in ({"ACC.csv": acc, "HR.csv": hr, "IBI.csv": ibi} | changes).items():
         if lines is not None:
@@ -58,11 +58,11 @@ def mesa(root, subject, xml=NSRR, kind="nsrr"):
 
 
 def test_mesa(tmp_path, imported):
-    mesa(tmp_path, "0001")
-    mesa(tmp_path, "0002", PROFUSION.format("".join(f"<SleepStage>{max(c, 9 * (c < 0))}</SleepStage>" for c in CODES)),
-         "profusion")  # fmt: skip
-    mesa(tmp_path, "0003", '<!DOCTYPE x [<!ENTITY a "b">]>' + NSRR.split("?>")[1])
-    done = imported("mesa", tmp_path)
+    mesa(tmp_path / "set", "0001")
+    stages = "".join(f"<SleepStage>{max(c, 9 * (c < 0))}</SleepStage>" for c in CODES)
+    mesa(tmp_path / "set", "0002", PROFUSION.format(stages), "profusion")
+    mesa(tmp_path / "set", "0003", '<!DOCTYPE x [<!ENTITY a "b">]>' + NSRR.split("?>")[1])
+    done = imported("mesa", tmp_path / "set")
     assert done.nights == ["0001", "0002"]
     rows = done.read("heart_rate/0001_heartrate.txt")
     assert np.allclose(rows[:, 1], 80)
@@ -87,9 +87,9 @@ def dreamt(root, name="S002", stages=("P",) * 2 + ("W",) * 60 + ("N2",) * 30 + (
 
 
 def test_dreamt(tmp_path, imported):
-    dreamt(tmp_path)
-    (tmp_path / "data_64Hz" / "S003_whole_df.csv").write_text("TIMESTAMP,BVP\n1,2\n")
-    done = imported("dreamt", tmp_path)
+    dreamt(tmp_path / "set")
+    (tmp_path / "set" / "data_64Hz" / "S003_whole_df.csv").write_text("TIMESTAMP,BVP\n1,2\n")
+    done = imported("dreamt", tmp_path / "set")
     assert done.nights == ["S002"]
     labels = done.read("labels/S002_labeled_sleep.txt")
     assert labels[:, 1].tolist() == [0] * 60 + [2] * 30 + [5] * 29 + [-1]  # the night begins after the preparation

@@ -4,6 +4,9 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
+
+from pipeline.__main__ import main
 
 START = datetime(2026, 1, 31, 22, tzinfo=UTC).timestamp()
 HOUR = np.arange(0, 3600, 5)
@@ -132,3 +135,22 @@ def test_unreadable_lines_are_counted(tmp_path, imported):
 def test_mistakes_get_one_line(tmp_path, imported, mistake, content, message):
     (tmp_path / "a.csv").write_text(content)
     assert message in mistake(imported("csv", tmp_path / "a.csv", ends_well=False).result)
+
+
+def test_a_folder_within_what_is_read_is_refused(tmp_path, mistake):
+    (tmp_path / "in").mkdir()
+    table(tmp_path / "in" / "a.csv", HOUR)
+    for out in (tmp_path / "in" / "out", tmp_path / "in"):
+        result = CliRunner().invoke(main, ["import", "csv", str(tmp_path / "in"), str(out)])
+        assert "in, which is read; name a folder elsewhere" in mistake(result)
+    assert [path.name for path in (tmp_path / "in").iterdir()] == ["a.csv"]
+
+
+def test_since_tells_why_there_is_nothing(tmp_path, imported, mistake):
+    path = table(tmp_path / "a.csv", [int(START + s) for s in HOUR])
+    late = imported("csv", path, *ZONE, "--since", "2026-02-01", ends_well=False)
+    assert "no usable night in it from --since 2026-02-01 on" in mistake(late.result)
+    future = imported("csv", path, *ZONE, "--since", "2999-01-01", ends_well=False)
+    assert "--since 2999-01-01: lies in the future" in mistake(future.result)
+    nonsense = imported("csv", path, *ZONE, "--since", "soon", ends_well=False)
+    assert nonsense.result.exit_code == 2 and "soon" in nonsense.result.stderr
