@@ -1,5 +1,6 @@
 """Nights to predict, wherever they are: a data set's, a single recording of one, or a CSV of one's own."""
 
+import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -75,6 +76,8 @@ def find_nights(path: Data, chosen: Sequence[str] | None = None) -> list[NightPl
             return [NightPlace(folder.parent, subject)]
     if path.suffix.lower() != ".csv" and (hint := import_hint(path)):
         raise UserMistake(f"{path}: an export; make a data set of it first: {hint}")
+    if zipfile.is_zipfile(path) or path.suffix.lower() == ".zip":
+        raise UserMistake(f"{path}: a ZIP file that is damaged, or holds nothing that python -m pipeline import knows")
     return [NightPlace(path, "")]
 
 

@@ -179,6 +179,13 @@ def test_mistakes_are_one_clear_line(options, message, mistake):
     assert message in mistake(command(*options))
 
 
+def test_a_zip_with_nothing_to_import(tmp_path, mistake):
+    (tmp_path / "a.zip").write_text("x")
+    assert "a.zip: a ZIP file that is damaged, or holds nothing" in mistake(
+        command(BUNDLES / "counts", tmp_path / "a.zip")
+    )
+
+
 def test_a_night_shorter_than_a_stride(tmp_path, mistake):
     (tmp_path / "n.csv").write_text("time,heart_rate\n0,60\n5,60\n")
     assert "no usable night of 30 s or more" in mistake(command("--bundle", BUNDLES / "counts", tmp_path / "n.csv"))
