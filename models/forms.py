@@ -1,6 +1,8 @@
 """The two Keras forms of a network (models.network), and mapping a step form over nights."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
 
 import keras
 import numpy as np
@@ -8,6 +10,8 @@ import tensorflow as tf
 
 from models.network import Network
 from pipeline.constants import PROBABILITIES
+
+NIGHTS_AT_ONCE = 64  # rolled over, or predicted, together
 
 Tensors = dict[str, tf.Tensor]
 Arrays = dict[str, np.ndarray]
@@ -34,6 +38,22 @@ def padded(nights: Sequence[np.ndarray], value: float = 0) -> np.ndarray:
     return np.stack(
         [np.pad(x, [(0, longest - len(x))] + [(0, 0)] * (x.ndim - 1), constant_values=value) for x in nights]
     )
+
+
+def predicted_nights(model: keras.Model, nights: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """What a network in sequence form predicts of nights, NIGHTS_AT_ONCE in memory at a time.
+
+    Args:
+        model: features [B, T, F] -> probabilities [B, T, 5].
+        nights: Features [T, F] of each.
+
+    Yields:
+        Probabilities [T, 5] of each night.
+    """
+    nights = iter(nights)
+    while some := list(islice(nights, NIGHTS_AT_ONCE)):
+        for night, p in zip(some, model.predict_on_batch(padded(some)), strict=True):
+            yield p[: len(night)]
 
 
 def roll_network(network: Network, features: np.ndarray) -> tuple[np.ndarray, Arrays]:
@@ -73,19 +93,37 @@ def roll(
         Outputs {name: [B, T, ...]}, and states {name: [B, T, ...]} as they are before each window.
     """
 
+    def with_states(inputs, states):
+        outputs, after = step(inputs, states)
+        return {"outputs": outputs, "before": states}, after
+
+    out = roller(with_states)(inputs, states)
+    return out["outputs"], out["before"]
+
+
+def roller(step: Callable) -> Callable[[Mapping[str, np.ndarray], Mapping[str, np.ndarray]], Any]:
+    """A function that maps a step form over nights as `roll` does, traced once for many calls; it gives outputs alone.
+
+    Args:
+        step: As of `roll`; its outputs may be nested.
+    """
+
     def swap(x):  # (B, T, ...) -> (T, B, ...), and back
         return tf.transpose(x, [1, 0, *range(2, len(x.shape))])
 
-    @tf.function(autograph=False)
+    @tf.function(autograph=False, reduce_retracing=True)
     def scan(inputs, states):
         def window(carried, now):
             outputs, after = step(now, carried["after"])
-            return {"outputs": outputs, "before": carried["after"], "after": after}
+            return {"outputs": outputs, "after": after}
 
         outputs, _ = step({name: x[0] for name, x in inputs.items()}, states)  # only for their shapes
-        empty = {name: tf.zeros_like(x) for name, x in outputs.items()}
-        return tf.scan(window, inputs, {"outputs": empty, "before": states, "after": states})
+        empty = tf.nest.map_structure(tf.zeros_like, outputs)
+        return tf.scan(window, inputs, {"outputs": empty, "after": states})["outputs"]
 
-    by_time = {name: swap(tf.constant(x)) for name, x in inputs.items()}
-    out = scan(by_time, {name: tf.constant(x) for name, x in states.items()})
-    return tuple({name: swap(x).numpy() for name, x in out[kind].items()} for kind in ("outputs", "before"))
+    def rolled(inputs, states):
+        by_time = {name: swap(tf.constant(x)) for name, x in inputs.items()}
+        out = scan(by_time, {name: tf.constant(x) for name, x in states.items()})
+        return tf.nest.map_structure(lambda x: swap(x).numpy(), out)
+
+    return rolled

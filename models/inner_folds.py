@@ -4,37 +4,41 @@ It chooses operating points on all training subjects rather than a few, and, whe
 number of training epochs and the figures that the model card quotes.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from models.forms import padded
+from models.forms import predicted_nights
 from models.training import first_late_epoch, train_network
+from pipeline.batches import Variants, windows_of
+from pipeline.constants import STAGES
 from pipeline.files import write_whole
 from pipeline.options import Options
 from pipeline.run_folder import inner_fold
 from pipeline.workers import in_parallel
 from scoring.metrics import kappa
 
-Variants = Sequence[tuple[np.ndarray, np.ndarray]]  # features [windows, F] and stages [windows], the night itself first
-
 
 class PredictLateEpochs(keras.callbacks.Callback):
     """Predicts some nights after each late epoch: one of these epochs will be chosen once all folds are done."""
 
-    def __init__(self, nights: Sequence[tuple[np.ndarray, np.ndarray]], options: Options):
-        """Nights to predict, (features [windows, F], stages [windows])."""
+    def __init__(self, nights: Sequence[Variants], first: int):
+        """Nights to predict, as recorded; first: the epoch from which on, from 1."""
         super().__init__()
-        self.batch = padded([features for features, _ in nights])
-        self.first = first_late_epoch(options)
+        self.nights, self.first = nights, first
+        self.longest = max(windows_of(night)[0] for night in nights)
         self.predicted: list[np.ndarray] = []
 
     def on_epoch_end(self, epoch, logs=None):
         """Keep the probabilities [nights, windows, 5]."""
         if epoch + 1 >= self.first:
-            self.predicted.append(self.model.predict_on_batch(self.batch).astype(np.float32))
+            probabilities = np.zeros((len(self.nights), self.longest, len(STAGES)), np.float32)
+            nights = (night[0][0] for night in self.nights)
+            for row, p in zip(probabilities, predicted_nights(self.model, nights), strict=True):
+                row[: len(p)] = p
+            self.predicted.append(probabilities)
 
 
 def fold_members(nights: int, options: Options, people: Sequence[str] | None = None) -> list[np.ndarray]:
@@ -57,7 +61,7 @@ def fold_members(nights: int, options: Options, people: Sequence[str] | None = N
 
 
 def predict_fold(
-    architecture: str, nights: Sequence[Variants], members: np.ndarray, options: Options, partial: Path
+    architecture: str, nights: Sequence[Variants], members: np.ndarray, options: Options, partial: Path, first: int
 ) -> np.ndarray:
     """Train on all nights but those of a fold, and predict these.
 
@@ -67,16 +71,17 @@ def predict_fold(
         members: Indices of the nights held out.
         options: Of the run.
         partial: Where the fold is kept once it is done: what is there already is not trained again.
+        first: The epoch, from 1, from which on to predict.
 
     Returns:
-        Probabilities [late epochs, members, longest, 5].
+        Probabilities [epochs, members, longest, 5].
     """
     file = inner_fold(partial, int(members.min()))
     if file.exists():
         return np.load(file, allow_pickle=False)
-    held_out = [nights[i][0] for i in members]
-    data = {"train": [night for i, night in enumerate(nights) if i not in members]}
-    callback = PredictLateEpochs(held_out, options)
+    held_out = {*members.tolist()}
+    data = {"train": [night for i, night in enumerate(nights) if i not in held_out]}
+    callback = PredictLateEpochs([nights[i] for i in members], first)
     train_network(architecture, data, options, [], None, lambda row: None, [callback])
     predicted = np.stack(callback.predicted)
     write_whole(file, lambda f: np.save(f, predicted))
@@ -107,14 +112,19 @@ def predict_out_of_fold(
         The epoch, from 1, and its probabilities [windows, 5] of each night.
     """
     folds = fold_members(len(nights), options, people)
-    work = ((architecture, nights, members, options, partial) for members in folds)
-    by_night: dict[int, np.ndarray] = {}  # night -> [late epochs, windows, 5]
+    first = first_late_epoch(options) if choose_epoch else options.epochs
+    work = ((architecture, nights, members, options, partial, first) for members in folds)
+    by_night: dict[int, np.ndarray] = {}  # night -> [epochs, windows, 5]
     for members, predicted in zip(folds, in_parallel(predict_fold, work), strict=True):
-        by_night |= {int(i): predicted[:, k, : len(nights[i][0][1])] for k, i in enumerate(members)}
+        by_night |= {int(i): predicted[:, k, : windows_of(nights[i])[0]] for k, i in enumerate(members)}
         progress()
-    stages = np.concatenate([nights[i][0][1] for i in range(len(nights))])
-    pooled = np.concatenate([by_night[i] for i in range(len(nights))], 1)  # [late epochs, windows, 5]
+    chosen = _best_epoch(nights, by_night) if choose_epoch else 0
+    return first + chosen, [by_night[i][chosen] for i in range(len(nights))]
+
+
+def _best_epoch(nights: Sequence[Variants], by_night: Mapping[int, np.ndarray]) -> int:
+    """Which of the late epochs has the best kappa over all nights together."""
+    stages = np.concatenate([night[0][1] for night in nights])
+    predicted = np.concatenate([by_night[i].argmax(2).astype(np.int8) for i in range(len(nights))], 1)  # [epochs, all]
     scored = stages >= 0
-    kappas = [kappa(stages[scored], p[scored].argmax(1)) for p in pooled]
-    chosen = int(np.argmax(kappas)) if choose_epoch else len(kappas) - 1
-    return first_late_epoch(options) + chosen, [by_night[i][chosen] for i in range(len(nights))]
+    return int(np.argmax([kappa(stages[scored], epoch[scored]) for epoch in predicted]))

@@ -6,21 +6,21 @@ gives the features that the networks are trained on. What the features are stand
 Shapes: B nights, V values per window, F features, N numbers of context.
 """
 
-from collections.abc import Mapping, Sequence
-from functools import cached_property
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property, reduce
 
 import numpy as np
 import tensorflow as tf
 
 from models.features import WindowFeatures
-from models.forms import padded, roll
+from models.forms import NIGHTS_AT_ONCE, padded, roller
+from models.moments import Moments
 from pipeline.align import Night
 from pipeline.constants import CHANNELS
 from pipeline.options import Options
 
 LEAST_SPREAD = 1e-3  # a feature that varies less over the training nights is only centred
 LIMIT = 4.0  # SD: features are held within
-NIGHTS_AT_ONCE = 64  # rolled over together: some 20 MB each
 
 
 class Sensing:
@@ -100,8 +100,7 @@ class Sensing:
         Returns:
             [..., F]: in SD from the mean of the training nights, within LIMIT; 0 (the average) where not available.
         """
-        mean, spread = (np.float32(self.scaler[name]) for name in ("mean", "spread"))
-        return tf.clip_by_value((values - mean) * (1 / spread), -LIMIT, LIMIT) * available
+        return standardised(values, available, self.scaler)
 
     def measure_nights(self, nights: Sequence[Night]) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """`measure`, rolled over whole nights.
@@ -127,24 +126,35 @@ class Sensing:
             for name in self.channels  # (B, T, V)
         }
 
+        return self._roller(windows, {"context": np.repeat(self.initial(), len(nights), 0)})
+
+    @cached_property
+    def _roller(self):
+        """`measure` mapped over nights, traced once for all calls."""
+
         def step(inputs, states):
             values, available, context = self.measure(inputs, states["context"])
             return {"values": values, "available": available}, {"context": context}
 
-        return roll(step, windows, {"context": np.repeat(self.initial(), len(nights), 0)})[0]
+        return roller(step)
 
-    def fit(self, values: Sequence[np.ndarray], available: Sequence[np.ndarray]) -> None:
+    def fit(self, values: Iterable[np.ndarray], available: Iterable[np.ndarray]) -> None:
         """Fit the scaler: each feature's mean and spread where it is available.
 
         Args:
             values: [windows, F] per night as `measure_nights` returns them, of training nights only.
             available: Likewise.
         """
-        values, available = np.concatenate(values), np.concatenate(available)
-        n = np.maximum(available.sum(0), 1)
-        mean = (values * available).sum(0, dtype=np.float64) / n
-        spread = np.sqrt((((values - mean) * available) ** 2).sum(0, dtype=np.float64) / n)
-        self.scaler = {"mean": mean.tolist(), "spread": np.where(spread > LEAST_SPREAD, spread, 1).tolist()}
+        self.fit_moments(Moments.of_night(*night) for night in zip(values, available, strict=True))
+
+    def fit_moments(self, nights: Iterable[Moments]) -> None:
+        """Fit the scaler by the moments of each training night, in order."""
+        together = reduce(Moments.with_more, nights)
+        spread = together.spread
+        self.scaler = {
+            "mean": together.mean.tolist(),
+            "spread": np.where(spread > LEAST_SPREAD, spread, 1).tolist(),
+        }
 
     def sense_nights(self, nights: Sequence[Night]) -> list[np.ndarray]:
         """Sequence form: features of each night, a list of [windows, F] float32."""
@@ -153,3 +163,9 @@ class Sensing:
     def scale_nights(self, values: Sequence[np.ndarray], available: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Features [windows, F] of each night, of what `measure_nights` returned."""
         return [self.scale(v, a).numpy() for v, a in zip(values, available, strict=True)]
+
+
+def standardised(values: tf.Tensor, available: tf.Tensor, scaler: Mapping[str, list]) -> tf.Tensor:
+    """`Sensing.scale` by a scaler."""
+    mean, spread = (np.float32(scaler[name]) for name in ("mean", "spread"))
+    return tf.clip_by_value((values - mean) * (1 / spread), -LIMIT, LIMIT) * available

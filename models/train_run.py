@@ -1,6 +1,7 @@
 """From nights to trained models in a run folder: what train.py and every fold of an evaluation have in common."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from itertools import chain, islice
 
 import numpy as np
 import pandas as pd
@@ -8,19 +9,21 @@ import pandas as pd
 from models.inner_folds import predict_out_of_fold
 from models.operating_points import operating_points
 from models.sensing import Sensing
-from models.trained_run import TrainedRun
+from models.shards import AS_RECORDED, Row, Stored, write_shards
+from models.trained_run import CALIBRATION_NIGHTS, TrainedRun
 from models.training import train_network
 from pipeline.align import Night
-from pipeline.augment import night_variants
+from pipeline.batches import windows_of
+from pipeline.budget import budget
 from pipeline.coverage import unknown_windows
 from pipeline.data_sets import sets_of
 from pipeline.errors import UserMistake
 from pipeline.files import read_json, write_json
-from pipeline.modality_dropout import channel_choices, only_channels
+from pipeline.modality_dropout import channel_choices
 from scoring.metrics import scores
 from scoring.predictions import PredictedNight, Result, write_predictions
 
-AS_RECORDED = 1 / 3  # how likely a training epoch takes a night as it is, not one of its variants
+AS_RECORDED_SHARE = 1 / 3  # how likely a training epoch takes a night as it is, not one of its variants
 
 Doing = Callable[..., None]
 Done = Callable[[str], None]
@@ -49,7 +52,7 @@ def train_run(
     for name, nights in parts.items():
         if nights and not any((night.stages >= 0).any() for night in nights):
             raise UserMistake(f"no scored window in the {name.replace('_', ' ')} nights; with this --stride perhaps")
-    data = features_of_parts(run, parts)
+    data = features_of_parts(run, parts, doing)
     candidates = parts["validation"] or parts["train"]
     fullest = sorted(candidates, key=lambda night: (-len(night.channels) * len(night), -len(night)))
     run.write_golden_nights(fullest)
@@ -59,14 +62,15 @@ def train_run(
         epochs, stages, probabilities = choose_by_folds(run, architecture, parts, data, doing, done)
         rows.append(train_architecture(run, architecture, data, doing, done, epochs))
         if probabilities is None:
-            features, stages = zip(*data["inner_validation"], strict=True)
-            probabilities = run.probabilities(architecture, features)
+            stages = [stages for _, stages in data["inner_validation"]]
+            probabilities = run.probabilities(architecture, (features for features, _ in data["inner_validation"]))
         points[architecture], left_out[architecture] = operating_points(stages, probabilities)
         for name, reason in left_out[architecture].items():
             done(f"{architecture}: no operating point {name!r}: {reason}")
     run.write_accuracies(pd.concat(rows))
     run.write_operating_points(points, left_out)
-    run.draw_calibration([variants[0][0] for variants in data["train"]])
+    longest = sorted(data["train"], key=lambda variants: windows_of(variants)[0])[-CALIBRATION_NIGHTS:]
+    run.draw_calibration([variants[0][0] for variants in longest])
 
 
 def choose_by_folds(run: TrainedRun, architecture: str, parts, data, doing: Doing, done: Done):
@@ -107,49 +111,65 @@ def choose_by_folds(run: TrainedRun, architecture: str, parts, data, doing: Doin
     return (None if parts["validation"] else epochs), [night.stages for night in nights], probabilities
 
 
-def features_of_parts(run: TrainedRun, parts: Mapping[str, Sequence[Night]]) -> dict[str, list]:
+def features_of_parts(
+    run: TrainedRun, parts: Mapping[str, Sequence[Night]], doing: Doing = lambda what, cost=0: None
+) -> dict[str, Sequence]:
     """Features and stages of all nights, with the scaler fitted on the training nights and written to the run.
+
+    Features are in shards in the run folder, and are read when they are asked for.
 
     Args:
         run: The run.
         parts: {"train", "inner_validation", "validation"} -> nights.
+        doing: As `train_run` takes it.
 
     Returns:
         {"train" and, for inner folds, "inner_variants": per night a list of (features [windows, F], stages [windows]),
-        itself as often as AS_RECORDED asks and then its variants, all of them also without the channels that another
-        data set lacks (pipeline.modality_dropout); "inner_validation" and "validation": per night one such pair}.
+        itself as often as AS_RECORDED_SHARE asks and then its variants, all of them also without the channels that
+        another data set lacks (pipeline.modality_dropout); "inner_validation" and "validation": per night one such
+        pair}.
     """
-    sensing = Sensing(run.options, run.channels)
     options = run.options
-    varied = [*parts["train"], *(parts["inner_validation"] if options.inner_folds else ())]
-    variants = [night_variants(night, options, [options.seed, i], options.variants) for i, night in enumerate(varied)]
+    nights = [*parts["train"], *parts["inner_validation"], *parts["validation"]]
+    n_train = len(parts["train"])
+    n_inner = n_train + len(parts["inner_validation"])
+    varied = nights[: n_inner if options.inner_folds else n_train]
+    variants = budget(options, len(varied)).variants
     sets = sets_of(run.dataset_dir, [night.subject for night in varied])
     choices = channel_choices(varied, sets, run.channels, [night.subject for night in parts["train"]])
-    variants = [  # the last choice, with fewest of the channels, first
-        [only_channels(variant, shown[-1 - k % len(shown)]) for k, variant in enumerate(group)]
-        for group, shown in zip(variants, choices, strict=True)
+    recorded = [Row(i) for i in range(len(nights))]
+    changed = [  # the last choice, with fewest of the channels, first
+        [Row(i, v, shown_as(shown, -1 - v % len(shown))) for v in range(variants)] for i, shown in enumerate(choices)
     ]
-    lacking = [[only_channels(n, names) for names in shown[1:]] for n, shown in zip(varied, choices, strict=True)]
-    nights = [*parts["train"], *parts["inner_validation"], *parts["validation"]]
-    every = [*nights, *(night for groups in (variants, lacking) for group in groups for night in group)]
-    values, available = sensing.measure_nights(every)  # in one go: nothing passes from night to night
-    n_train = len(parts["train"])
-    sensing.fit(values[:n_train], available[:n_train])
+    lacking = [
+        [Row(i, AS_RECORDED, shown_as(shown, k)) for k in range(1, len(shown))] for i, shown in enumerate(choices)
+    ]
+    places, moments = write_shards(
+        run.features, nights, [*recorded, *chain(*changed, *lacking)], variants, options, doing
+    )
+    sensing = Sensing(options, run.channels)
+    sensing.fit_moments(islice(moments, n_train))
     run.write_scaler(sensing.feature_names, sensing.scaler)
-    pairs = list(zip(sensing.scale_nights(values, available), [night.stages for night in every], strict=True))
-    originals, rest = pairs[: len(nights)], iter(pairs[len(nights) :])
-    groups = [[next(rest) for _ in group] for group in variants]
-    recorded = [[originals[i], *(next(rest) for _ in group)] for i, group in enumerate(lacking)]
-    copies = max(1, round(options.variants * AS_RECORDED / (1 - AS_RECORDED)))
-    # as recorded, each choice of channels as often as the next
-    groups = [one * -(-copies // len(one)) + group for one, group in zip(recorded, groups, strict=True)]
-    n_inner = n_train + len(parts["inner_validation"])
+    copies = max(1, round(variants * AS_RECORDED_SHARE / (1 - AS_RECORDED_SHARE)))
+
+    def stored(rows):
+        return Stored([places[row] for row in rows], sensing.scaler)
+
+    groups = []
+    for one, *rest in zip(recorded[: len(varied)], lacking, changed, strict=True):
+        whole = [one, *rest[0]]  # as recorded, each choice of channels as often as the next
+        groups.append(stored(whole * -(-copies // len(whole)) + rest[1]))
     return {
         "train": groups[:n_train],
         "inner_variants": groups[n_train:],
-        "inner_validation": originals[n_train:n_inner],
-        "validation": originals[n_inner:],
+        "inner_validation": stored(recorded[n_train:n_inner]),
+        "validation": stored(recorded[n_inner:]),
     }
+
+
+def shown_as(choices: Sequence[Collection[str]], k: int) -> tuple[str, ...] | None:
+    """The channels of a choice of pipeline.modality_dropout, for a Row; None for all that the night has."""
+    return None if k % len(choices) == 0 else tuple(sorted(choices[k]))
 
 
 def train_architecture(

@@ -1,11 +1,11 @@
 """A run folder with its Keras models: sensing, networks, and what the full model predicts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import keras
 import numpy as np
 
-from models.forms import padded, roll_network, sequence_form
+from models.forms import predicted_nights, roll_network, sequence_form
 from models.network import Network
 from models.registry import NETWORKS
 from models.sensing import Sensing
@@ -47,7 +47,7 @@ class TrainedRun(RunFolder):
             sequence_form(network).set_weights(weights)
         return network
 
-    def probabilities(self, architecture: str, features: Sequence[np.ndarray]) -> list[np.ndarray]:
+    def probabilities(self, architecture: str, features: Iterable[np.ndarray]) -> list[np.ndarray]:
         """Probabilities of the full model.
 
         Args:
@@ -57,8 +57,7 @@ class TrainedRun(RunFolder):
         Returns:
             [windows, 5] of each night.
         """
-        predicted = self.model(architecture).predict_on_batch(padded(features))
-        return [p[: len(night)] for p, night in zip(predicted, features, strict=True)]
+        return list(predicted_nights(self.model(architecture), features))
 
     def draw_calibration(self, features: Sequence[np.ndarray]) -> None:
         """Draw windows for quantization, with the states before them, and write them to the run.

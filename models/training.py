@@ -7,9 +7,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from models.forms import padded, sequence_form
+from models.forms import predicted_nights, sequence_form
 from models.registry import NETWORKS
 from pipeline.batches import batches
+from pipeline.budget import Budget, budget
 from pipeline.options import Options
 from pipeline.run_folder import epoch_model
 from scoring.metrics import kappa
@@ -20,6 +21,7 @@ WARM_UP_RISE = 10  # times that it rises, to --lr
 DECAY_TO = 0.01  # of --lr, at the last step
 CLIP_NORM = 1.0  # of each weight's gradient
 LEAST_PROBABILITY = 1e-7  # in the loss, as Keras clips it
+LOGGED_NIGHTS = 32  # of a part are scored after each epoch; of more, so many, evenly chosen
 
 Nights = Sequence[tuple[np.ndarray, np.ndarray]]  # per night features [windows, F], stages [windows], -1 unscored
 
@@ -61,11 +63,12 @@ def scores(model: keras.Model, parts: Mapping[str, Nights]) -> dict[str, float]:
     """{"<part>_accuracy", "<part>_kappa", "<part>_loss"} of a model, sequence form, on the scored windows of parts."""
     if not parts:
         return {}
-    predicted = iter(model.predict_on_batch(padded([features for part in parts.values() for features, _ in part])))
+    some = {part: list(nights[:: -(-len(nights) // LOGGED_NIGHTS)]) for part, nights in parts.items()}
+    predicted = predicted_nights(model, (features for nights in some.values() for features, _ in nights))
     row = {}
-    for part, nights in parts.items():
+    for part, nights in some.items():
         scored = np.concatenate([stages for _, stages in nights])
-        p = np.concatenate([next(predicted)[: len(stages)] for _, stages in nights])[scored >= 0]
+        p = np.concatenate([next(predicted) for _ in nights])[scored >= 0]
         scored = scored[scored >= 0]
         row[f"{part}_accuracy"] = float((p.argmax(1) == scored).mean())
         row[f"{part}_kappa"] = kappa(scored, p.argmax(1))
@@ -110,19 +113,19 @@ def train_network(
     keras.backend.clear_session()
     keras.utils.set_random_seed(options.seed)
     tf.config.experimental.enable_op_determinism()
-    steps = -(-len(data["train"]) // options.batch_size)  # per epoch
+    planned = budget(options, len(data["train"]))
     if rows and partial:
         model = keras.models.load_model(epoch_model(partial, len(rows)))
     else:
-        model = new_model(architecture, data["train"][0][0][0].shape[1], options, steps)
+        model = new_model(architecture, data["train"][0][0][0].shape[1], options, planned)
     parts = {part: data[part] for part in ("inner_validation", "validation") if data.get(part)}
     last = stop_after or options.epochs
     log = [LogEpochs(rows, parts, partial, after_epoch)] if partial else []
     model.fit(
-        batches(data["train"], options, first_epoch=len(rows)),
+        batches(data["train"], options, first_step=len(rows) * planned.steps),
         epochs=last,
         initial_epoch=len(rows),
-        steps_per_epoch=steps,
+        steps_per_epoch=planned.steps,
         callbacks=[SeedNoise(options.seed), *log, *callbacks],
         shuffle=False,
         verbose=0,
@@ -130,22 +133,23 @@ def train_network(
     return epoch_model(partial, last) if partial else None
 
 
-def new_model(architecture: str, features: int, options: Options, steps: int) -> keras.Model:
+def new_model(architecture: str, features: int, options: Options, planned: Budget) -> keras.Model:
     """An untrained network in sequence form, ready to fit: AdamW, with warm-up and cosine decay.
 
     Args:
         architecture: A name of models.registry.
         features: F, the number of features.
         options: Options of the run.
-        steps: Per epoch.
+        planned: Of the training.
     """
     model = sequence_form(NETWORKS[architecture](features, options.hidden_dim))
-    warm_up = max(1, int(WARM_UP * steps * options.epochs))
+    steps = planned.steps * options.epochs
+    warm_up = max(1, int(WARM_UP * steps))
     rate = keras.optimizers.schedules.CosineDecay(
-        options.lr / WARM_UP_RISE,
-        max(1, steps * options.epochs - warm_up),
+        planned.lr / WARM_UP_RISE,
+        max(1, steps - warm_up),
         alpha=DECAY_TO,
-        warmup_target=options.lr,
+        warmup_target=planned.lr,
         warmup_steps=warm_up,
     )
     optimizer = keras.optimizers.AdamW(rate, weight_decay=WEIGHT_DECAY, clipnorm=CLIP_NORM)

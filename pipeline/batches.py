@@ -5,42 +5,52 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
+from pipeline.budget import budget
 from pipeline.options import Options
 
+Variants = Sequence[tuple[np.ndarray, np.ndarray]]  # of a night: (features [windows, F], stages [windows], -1 unscored)
 
-def batches(
-    nights: Sequence[Sequence[tuple[np.ndarray, np.ndarray]]], options: Options, first_epoch: int = 0
-) -> tf.data.Dataset:
+
+def windows_of(variants: Variants) -> list[int]:
+    """How many windows each variant of a night has, without reading those that are in a file."""
+    lengths = getattr(variants, "windows", None)
+    return [len(stages) for _, stages in variants] if lengths is None else lengths
+
+
+def batches(nights: Sequence[Variants], options: Options, first_step: int = 0) -> tf.data.Dataset:
     """Endless batches of whole nights, padded at the end to the longest, for training.
 
-    Each epoch takes one variant of every night, in a new order, in ceil(nights / batch_size) batches of nearly one
-    size. The seed and the epoch decide everything.
+    Each pass takes one variant of every night, in a new order, in batches of nearly one size. The seed and the pass
+    decide everything. Nights are read while the batch before is trained on, if they are in files.
 
     Args:
         nights: Per night its variants, (features [windows, F] float32, stages [windows], -1 where unscored).
-        options: Of the run; batch_size and seed count here.
-        first_epoch: The training epoch to begin with, so that a stopped training goes on with the same batches.
+        options: Of the run; the seed and what pipeline.budget takes count here.
+        first_step: The step to begin with, so that a stopped training goes on with the same batches.
 
     Returns:
         A dataset of (features [B, T, F], stages [B, T], weights [B, T]: 1 where scored, else 0).
     """
-    longest = max(len(stages) for variants in nights for _, stages in variants)
+    longest = max(max(windows_of(variants)) for variants in nights)
     width = nights[0][0][0].shape[1]
-    batches_per_epoch = -(-len(nights) // options.batch_size)
+    steps = budget(options, len(nights)).steps_per_pass
 
     def generate() -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        epoch = first_epoch
+        done, skipped = divmod(first_step, steps)
         while True:
-            rng = np.random.default_rng([options.seed, epoch])
-            for members in np.array_split(rng.permutation(len(nights)), batches_per_epoch):
+            rng = np.random.default_rng([options.seed, done])
+            for i, members in enumerate(np.array_split(rng.permutation(len(nights)), steps)):
+                drawn = [(night, int(rng.integers(len(nights[night])))) for night in members.tolist()]
+                if i < skipped:
+                    continue
                 x = np.zeros((len(members), longest, width), np.float32)
                 y = np.full((len(members), longest), -1, np.int32)
-                for row, night in enumerate(members.tolist()):
-                    features, stages = nights[night][int(rng.integers(len(nights[night])))]
+                for row, (night, variant) in enumerate(drawn):
+                    features, stages = nights[night][variant]
                     x[row, : len(features)] = features
                     y[row, : len(stages)] = stages
                 yield x, np.maximum(y, 0), (y >= 0).astype(np.float32)
-            epoch += 1
+            done, skipped = done + 1, 0
 
     signature = (
         tf.TensorSpec((None, longest, width), tf.float32),

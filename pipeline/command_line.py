@@ -36,6 +36,7 @@ HELP = {
     "train_split": "Share of the subjects to train on; 1 holds none out.",
     "inner_folds": "Folds within the training subjects that choose operating points; 0 for none.",
     "seed": "Same seed, same split and weights.",
+    "unscaled": "Keep batch size, learning rate, epochs, variants beyond 31 nights, where they scale (docs/scale.md).",
 }
 SINGULAR = {"architectures": "--architecture", "precisions": "--precision"}  # does as well
 

@@ -38,6 +38,8 @@ class Options:
         inner_folds: Of the cross-validation within the training subjects that chooses operating points; 0 for none:
             the inner validation subjects choose them then.
         seed: Of the split, of the weights and of everything drawn.
+        unscaled: Whether batch_size, lr, epochs and variants hold for any number of nights; else they are those of up
+            to 31 nights, and pipeline.budget scales them beyond.
 
     Raises:
         UserMistake: A value is out of its range or does not fit the others; the message names values that would.
@@ -58,6 +60,7 @@ class Options:
     train_split: float = 0.9
     inner_folds: int = 3
     seed: int = 0
+    unscaled: bool = False
 
     def __post_init__(self) -> None:
         for name in ("data_alignment", "window_size", "stride", "batch_size", "hidden_dim", "epochs"):

@@ -207,6 +207,11 @@ class RunFolder:
         """The folder of what is under way, of one architecture or of the run; it exists until the run is complete."""
         return self.path / PARTIAL / architecture
 
+    @property
+    def features(self) -> Path:
+        """The folder of the nights' features, in shards; it goes when the run is complete."""
+        return self.partial("features")
+
     def accuracy_log(self, architecture: str) -> Path:
         """JSON of an architecture's accuracies so far, a row per training epoch."""
         return self.partial(architecture) / "accuracies.json"

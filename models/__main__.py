@@ -1,0 +1,65 @@
+"""python -m models prepare DATASET_DIR --out RUN"""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from models.train_run import features_of_parts
+from models.trained_run import TrainedRun
+from pipeline.command_line import (
+    Folders,
+    console,
+    make_folder,
+    must_be_new,
+    option,
+    options_of_run,
+    parallel,
+    progress_bar,
+)
+from pipeline.data_sets import Data, people, sets_of
+from pipeline.errors import UserMistake
+from pipeline.nights import load_nights
+from pipeline.options import Options
+from pipeline.run_folder import RunFolder, begun
+from pipeline.splits import nights_by_part, split_subjects
+
+
+@click.group()
+def main() -> None:
+    """Features of nights, to train networks on."""
+
+
+@main.command()
+@click.argument("dataset_dir", metavar="DATASET_DIR", type=Folders())
+@options_of_run
+@option("out", type=Path, required=True, help="The run folder, new or begun by this command.")
+@parallel
+def prepare(dataset_dir: Data, out: Path, **fields: Any) -> None:
+    """Begin a run and write the features of its nights; train.py --resume --out RUN goes on with it.
+
+    Stopped, it goes on where it was: shards that are whole are kept.
+    """
+    options = Options(**fields)
+    if not begun(out):
+        must_be_new(out)
+    elif RunFolder(out).requested_options != options:
+        raise UserMistake(f"--out {out}: was begun with other options; name another folder")
+    with progress_bar() as bar:
+        task = bar.add_task("reading nights", total=None)
+
+        def doing(what: str, cost: float = 0) -> None:
+            bar.update(task, description=what, advance=cost)
+
+        nights, findings = load_nights(dataset_dir, options, progress=lambda subject: doing(f"reading night {subject}"))
+        usable = [night.subject for night in nights]
+        splits = split_subjects(usable, options, people(dataset_dir, usable), sets_of(dataset_dir, usable))
+        RunFolder.create(make_folder(out).resolve(), nights, splits, options, dataset_dir.resolve())
+        run = TrainedRun(out)
+        run.write_findings(findings)
+        features_of_parts(run, nights_by_part(nights, splits), doing)
+    console.print(f"{len(nights)} nights prepared; to train on them: python train.py --resume --out {out}")
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m models")
