@@ -170,7 +170,7 @@ def test_golden_nights_are_the_longest_held_out_ones(small):
 
 
 def test_work_under_way_and_done_is_reported(small):
-    doing, done = [], [f"{len(small.run.scaler['mean'])} features"]
+    doing, done = [("features: 1 of 1 shards", 0)], [f"{len(small.run.scaler['mean'])} features"]
     for name in small.run.options.architectures:
         doing += [(f"{name}: inner folds", cost) for cost in (0, 3, 3)]  # a fold costs its epochs
         doing += [(f"{name}: epoch {n} of 3", 1) for n in (1, 2, 3)]

@@ -23,7 +23,8 @@ def epochs_of(nights, options, epochs, first_epoch=0):
     """Batches of numpy arrays, by epoch."""
     per_epoch = -(-len(nights) // options.batch_size)
     arrays = [
-        tuple(x.numpy() for x in batch) for batch in batches(nights, options, first_epoch).take(epochs * per_epoch)
+        tuple(x.numpy() for x in batch)
+        for batch in batches(nights, options, first_epoch * per_epoch).take(epochs * per_epoch)
     ]
     return [arrays[i : i + per_epoch] for i in range(0, len(arrays), per_epoch)]
 
@@ -62,3 +63,11 @@ def test_seed_and_epoch_decide_order_and_variants():
     assert content(Options(batch_size=2, seed=4), 1) != four[:1]
     assert len({tuple(number for number, _ in epoch) for epoch in four}) > 1
     assert len({variant for epoch in four for _, variant in epoch}) == 4
+
+
+def test_it_goes_on_within_a_pass():
+    nights = [[night(i + 1, 3, variant) for variant in range(4)] for i in range(5)]
+    drawn = [x.numpy() for x, _, _ in batches(nights, OPTIONS).take(9)]
+    for first in (1, 2, 4):  # of three steps a pass
+        for x, (again, _, _) in zip(drawn[first:], batches(nights, OPTIONS, first).take(9 - first), strict=True):
+            assert np.array_equal(x, again)
