@@ -8,13 +8,15 @@ import pytest
 
 import models.shards
 from models.sensing import Sensing
-from models.shards import AS_RECORDED, Stored, index_of, read_record, write_shards
+from models.shards import AS_RECORDED, Row, Stored, index_of, read_record, write_shards
 from models.train_run import features_of_parts
 from models.training import train_network
 from pipeline.augment import night_variants
 from pipeline.errors import UserMistake
+from pipeline.modality_dropout import only_channels
 
 VARIANTS = 2
+ROWS = [Row(0), Row(1), Row(2), *(Row(i, v) for i in (0, 2) for v in range(VARIANTS)), Row(1, shown=("activity",))]
 
 
 @pytest.fixture
@@ -25,7 +27,7 @@ def some(small, monkeypatch):
 
 
 def write(folder, nights, options, progress=lambda what: None):
-    places, moments = write_shards(folder, nights, [0, 2], VARIANTS, options, progress)
+    places, moments = write_shards(folder, nights, ROWS, VARIANTS, options, progress)
     return places, list(moments)
 
 
@@ -36,12 +38,15 @@ def content(folder):
 def test_what_is_read_is_what_was_measured(some, tmp_path):
     nights, options = some
     places, moments = write(tmp_path, nights, options)
-    assert sorted(places) == sorted([(0, -1), (1, -1), (2, -1), (0, 0), (0, 1), (2, 0), (2, 1)])
+    assert [*places] == ROWS
+    assert len(moments) == len(nights)
     sensing = Sensing(options, options.channels)
-    for (i, variant), place in places.items():
+    for (i, variant, shown), place in places.items():
         night = nights[i]
         if variant != AS_RECORDED:
             night = night_variants(night, options, [options.seed, i], VARIANTS)[variant]
+        if shown:
+            night = only_channels(night, shown)
         (values,), (available,) = sensing.measure_nights([night])
         read = read_record(place)
         assert np.allclose(read[0], values, atol=1e-4)
@@ -50,10 +55,10 @@ def test_what_is_read_is_what_was_measured(some, tmp_path):
         assert place.windows == len(night)
     sensing.fit_moments(moments)
     again = Sensing(options, options.channels)
-    again.fit(*zip(*[read_record(places[i, AS_RECORDED])[:2] for i in range(3)], strict=True))
+    again.fit(*zip(*[read_record(places[Row(i)])[:2] for i in range(3)], strict=True))
     assert sensing.scaler == again.scaler
-    (features, _), _ = Stored([places[0, AS_RECORDED], places[1, AS_RECORDED]], sensing.scaler)
-    assert np.array_equal(features, sensing.scale(*read_record(places[0, AS_RECORDED])[:2]))
+    (features, _), _ = Stored([places[Row(0)], places[Row(1)]], sensing.scaler)
+    assert np.array_equal(features, sensing.scale(*read_record(places[Row(0)])[:2]))
 
 
 def test_any_tfrecord_reader_can_read_them(some, tmp_path):
@@ -107,13 +112,13 @@ def test_shards_of_other_nights_or_options_are_not_taken(some, tmp_path, change)
 
 def test_a_damaged_record_is_named(some, tmp_path):
     places, _ = write(tmp_path, *some)
-    place = places[1, AS_RECORDED]
+    place = places[Row(1)]
     damaged = bytearray(place.path.read_bytes())
     damaged[place.offset + place.length // 2] ^= 1
     place.path.write_bytes(damaged)
     with pytest.raises(UserMistake, match=r"features-000000\.tfrecord: .*checksum"):
         read_record(place)
-    read_record(places[0, AS_RECORDED])
+    read_record(places[Row(0)])
     place.path.unlink()
     with pytest.raises(UserMistake, match=r"features-000000\.tfrecord"):
         read_record(place)
