@@ -81,7 +81,7 @@ def usual(nights, varied_subjects, tmp_path_factory):
         return night_variants(night, *rest)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("models.train_run.night_variants", noted)
+        patch.setattr("models.shards.night_variants", noted)
         return trained(tmp_path_factory.mktemp("leaks") / "usual", nights)
 
 
@@ -115,7 +115,7 @@ def test_the_guard_sees_a_training_night_that_changes(nights, usual, tmp_path):
 
 
 def out_of_fold(run):
-    """{subject: probabilities [late epochs, windows, 5]} by the networks of inner folds; and the folds' subjects."""
+    """{subject: probabilities [1, windows, 5]} by the networks of inner folds; and the folds' subjects."""
     subjects = np.array([*run.splits["train"], *run.splits["inner_validation"]])
     folds = fold_members(len(subjects), run.options)
     late = [np.load(inner_fold(run.partial("rnn"), members.min())) for members in folds]
@@ -125,7 +125,7 @@ def out_of_fold(run):
 
 @pytest.mark.parametrize("fold", [0, 1])
 def test_stages_of_a_night_do_not_change_its_own_out_of_fold_probabilities(nights, usual, tmp_path, fold):
-    """Those of its fold's nights are as they were in every late epoch, and all others change."""
+    """Those of its fold's nights are as they were, and all others change."""
     expected, folds = out_of_fold(usual)
     change = {
         part: lambda night: with_other_stages(night) if night.subject in folds[fold] else night
@@ -134,7 +134,7 @@ def test_stages_of_a_night_do_not_change_its_own_out_of_fold_probabilities(night
     predicted, _ = out_of_fold(trained(tmp_path / "run", nights, change))
     assert {*predicted} == {*usual.splits["train"], *usual.splits["inner_validation"]}
     for subject, p in predicted.items():
-        assert p.shape[0] == 2
+        assert p.shape[0] == 1  # the last epoch
         assert np.array_equal(p, expected[subject]) == (subject in folds[fold]), subject
 
 
