@@ -140,6 +140,13 @@ class TestOpening:
         assert page.input_value("#night") == held_out
         assert page.inner_text("#hypnogram-of").startswith("GRU, 8-bit, ")
 
+    def test_without_nights_the_sample_is_shown(self, page):
+        page.route("**/api/nights", lambda route: route.fulfill(json={"dataset_dir": "", "nights": []}))
+        page.reload()
+        shown(ready(page), "Sample")
+        assert page.locator("#night option").all_inner_texts() == ["Sample"]
+        assert page.inner_text("#stage") in STAGES
+
     def test_points_that_change_nothing_are_not_offered(self, open_call, address):
         def even(route):
             catalog = route.fetch().json()

@@ -14,10 +14,7 @@ export function prepareDrop(open, during) {
     if ($("file").files.length) read([...$("file").files]);
     $("file").value = "";
   });
-  $("sample").addEventListener("click", () => catalog && during(async () => {
-    const [night] = await readNights(await sample(), catalog);
-    return open([{ ...night, name: "Sample", notes: ["A simulated night, to try the page with.", ...night.notes] }]);
-  }));
+  $("sample").addEventListener("click", () => catalog && during(async () => open([await readSample()])));
   addEventListener("dragover", (event) => {
     event.preventDefault();
     document.body.classList.add("dropping");
@@ -32,10 +29,12 @@ export function prepareDrop(open, during) {
   });
 }
 
-async function sample() {
+/** The night to try the page with. */
+export async function readSample() {
   const response = await fetch(SAMPLE);
   if (!response.ok) throw new Error(`${SAMPLE}: ${response.statusText}`);
-  return [new File([await response.blob()], SAMPLE)];
+  const [night] = await readNights([new File([await response.blob()], SAMPLE)], catalog);
+  return { ...night, name: "Sample", notes: ["A simulated night, to try the page with.", ...night.notes] };
 }
 
 /** The files of dropped entries, those in folders among them. */

@@ -3,7 +3,7 @@
 import { asked, keep } from "./address.js";
 import { catalog, loadCatalog } from "./catalog.js";
 import * as choices from "./choices.js";
-import { prepareDrop } from "./drop.js";
+import { prepareDrop, readSample } from "./drop.js";
 import * as exporting from "./export.js";
 import { loadLitert } from "./litert/ready.js";
 import { PARTS } from "./names.js";
@@ -55,11 +55,12 @@ async function begin() {
   loadLitert().catch(() => {}); // meanwhile; a model that cannot be loaded says why
   const address = asked(), [data] = await Promise.all([service.nights(), loadCatalog()]);
   offered = data.nights;
-  $("run").textContent = `${catalog.run} · ${data.dataset_dir.split(/[\\/]/).pop()}`;
+  $("run").textContent = [catalog.run, data.dataset_dir.split(/[\\/]/).pop()].filter(Boolean).join(" · ");
   choices.prepare(catalog.bundles, offered, (which) => during(() => openTrack(which)), (which) => weighed(which));
   for (const which of Object.keys(slots)) choices.choose(which, address[which]);
   if ([...$("speed").options].some(({ value }) => value === address.speed)) $("speed").value = address.speed;
   $("overlay").checked = address.scored;
+  if (!offered.length) return openOwn([await readSample()]); // a bundle alone is served
   if (!choices.chooseNight(address.night)) {
     choices.chooseNight(await medianNight());
     if (address.night) address.missing = `This data set has no night ${address.night}; another is shown.`;

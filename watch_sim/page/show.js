@@ -91,8 +91,9 @@ export function settled(view) {
 /** Sleep statistics; where the scoring is shown, of the scored epochs only, in every column. */
 async function askStatistics(view) {
   lastStatistics = performance.now();
+  if (!loaded().length) return panel.noStatistics();
   const n = Math.min(...loaded().map((slot) => epochsSoFar(view, slot).length));
-  const all = columns(n, scoredOf(view)), scored = all.Scored ?? Array(loaded().length && n).fill("all");
+  const all = columns(n, scoredOf(view)), scored = all.Scored ?? Array(n).fill("all");
   if (!scored.some(Boolean)) return panel.noStatistics(n ? "Nothing is scored so far." : undefined);
   const first = scored.findIndex(Boolean), last = scored.findLastIndex(Boolean) + 1;
   const counted = (stages) => stages.map((stage, k) => (scored[k] ? stage : null)).slice(first, last);
