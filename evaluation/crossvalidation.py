@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 
 from evaluation.protocols import Fold, by_window
 from models.trained_run import TrainedRun
@@ -13,6 +14,7 @@ from pipeline.align import Night
 from pipeline.coverage import unknown_windows
 from pipeline.data_sets import Data
 from pipeline.errors import UserMistake
+from pipeline.files import remove_leftovers
 from pipeline.nights import load_nights
 from pipeline.options import Options
 from pipeline.recordings import read_recording
@@ -101,6 +103,19 @@ def run_fold(
     Raises:
         UserMistake: The training has diverged, or the folder was begun with other nights.
     """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(_lock(folder), poll_interval=1):  # a worker that was given up for lost may still be at it
+        remove_leftovers(folder)
+        _run_fold(folder, dataset_dir, fold, options, precisions, windows)
+
+
+def _lock(folder: Path) -> Path:
+    """The file that is locked while a fold is at work."""
+    return folder.with_name(f".{folder.name}.lock")
+
+
+def _run_fold(folder, dataset_dir, fold, options, precisions, windows):
+    """As `run_fold`, which has made sure that no other process is at it."""
     os.environ.update(dict.fromkeys(TENSORFLOW_THREADS, "1"))  # with one job, too: the same bytes with any number
     missing = [
         (architecture, precision)
@@ -154,6 +169,8 @@ def run_folds(
     work = ((fold_folder(out, fold.name), dataset_dir, fold, options, precisions, windows) for fold in folds)
     for _ in in_parallel(run_fold, work, ordered=False):
         progress()
+    for fold in folds:
+        _lock(fold_folder(out, fold.name)).unlink(missing_ok=True)
 
 
 def collect_results(

@@ -128,16 +128,30 @@ def models_option(name: str, shown: str, default: tuple[str, ...] | None = None,
     return option(name, type=CommaList(), default=default, help=f"By comma{about}. [{shown}]")
 
 
-def parallel(command: Callable) -> Callable:
-    """Decorate a command with --jobs: its work `in_parallel` is done by as many processes."""
+def parallel(cluster: bool = True) -> Callable:
+    """Decorate a command with the options that say who does its work `in_parallel`.
 
-    @option("jobs", type=click.IntRange(1), default=None, help="Processes at a time, of up to 1 GB each. [all cores]")
-    @functools.wraps(command)
-    def with_workers(*args: Any, jobs: int | None, **values: Any) -> Any:
-        with workers(jobs or ALL_CORES):
-            return command(*args, **values)
+    Args:
+        cluster: Whether it has --scheduler, beside --jobs.
+    """
+    jobs_option = option(
+        "jobs", type=click.IntRange(1), default=None, help="Processes at a time, of up to 1 GB each. [all cores]"
+    )
+    scheduler_option = option(
+        "scheduler", default=None, help="Of a Dask cluster, as tcp://host:port, to do the work instead."
+    )
 
-    return with_workers
+    def decorate(command: Callable) -> Callable:
+        @functools.wraps(command)
+        def with_workers(*args: Any, jobs: int | None, scheduler: str | None = None, **values: Any) -> Any:
+            if jobs and scheduler:
+                raise UserMistake(f"--jobs {jobs}: the workers of --scheduler do the work, as many as there are")
+            with workers(jobs or ALL_CORES, scheduler):
+                return command(*args, **values)
+
+        return jobs_option(scheduler_option(with_workers) if cluster else with_workers)
+
+    return decorate
 
 
 def progress_bar() -> Progress:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -41,6 +42,19 @@ def write_whole(path: Path | str, content: bytes | str | Callable[[BinaryIO], ob
         if isinstance(error, OSError):
             raise UserMistake(f"{path}: cannot be written ({error.strerror or error})") from None
         raise
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove what killed processes left half-written in a folder and below it: whatever has a name with a dot first.
+
+    Args:
+        folder: In which no other process writes now.
+    """
+    for path in sorted(folder.rglob(".*")):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 @contextmanager

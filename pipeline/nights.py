@@ -137,10 +137,14 @@ class StoredChannels(Mapping[str, np.ndarray]):
 
 
 def stored_night(
-    folder: Data, subject: str, options: Options, require_labels: bool = True
+    folder: Data, subject: str, options: Options, require_labels: bool, cache: Path
 ) -> tuple[Night | None, list[Finding]]:
-    """As `load_night`, but the channels stay in the cache (StoredChannels)."""
-    cached = cache_path(folder, subject, options, require_labels=require_labels)
+    """As `load_night`, but the channels stay in the cache (StoredChannels).
+
+    Args: as `load_night`.
+        cache: The folder of the cache; a worker may have another one.
+    """
+    cached = cache / cache_path(folder, subject, options, require_labels=require_labels).name
     night, findings = _cached_night(cached, folder, subject, options, True, require_labels)
     if night:
         night = replace(night, channels=StoredChannels(cached, night.channels))
@@ -179,7 +183,8 @@ def load_nights(
     uncached = sum(
         not cache_path(folder, subject, options, require_labels=require_labels).exists() for subject in chosen
     )
-    work = ((folder, subject, options, require_labels) for subject in chosen)
+    CACHE.mkdir(parents=True, exist_ok=True)  # so that it can be told whether workers see it
+    work = ((folder, subject, options, require_labels, CACHE) for subject in chosen)
     loaded = in_parallel(stored_night, work, worth_a_child=uncached > WORTH_A_CHILD)
     nights: list[Night] = []
     findings: list[Finding] = []

@@ -1,17 +1,33 @@
 """What a run was made with: versions of packages and of this project."""
 
+import hashlib
 import importlib.metadata
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 PACKAGES = ("tensorflow", "keras", "numpy", "pandas", "scikit-learn", "ai-edge-litert", "ai-edge-quantizer")
+CODE = ("apps/python", "pipeline", "scoring", "models", "export", "watch_sim", "evaluation")
 
 
 def package_versions() -> dict[str, str]:
     """{package: version} of those that decide a run's figures, and of Python."""
     return {name: importlib.metadata.version(name) for name in PACKAGES} | {"python": sys.version.split()[0]}
+
+
+@cache
+def versions_and_code() -> dict[str, str]:
+    """What must be alike where work of one command is done: versions, also of what carries the work, and a digest of
+    the project's code as it was when first asked for: a process that runs on has imported that, not what came later.
+    """
+    root = Path(__file__).parents[1]
+    digest = hashlib.blake2b(digest_size=6)
+    for path in sorted(path for folder in CODE for path in (root / folder).rglob("*.py")):
+        digest.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+    of_dask = {name: importlib.metadata.version(name) for name in ("distributed", "cloudpickle")}
+    return package_versions() | of_dask | {"code": digest.hexdigest()}
 
 
 def commit() -> str | None:

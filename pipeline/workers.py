@@ -1,8 +1,9 @@
-"""Work that runs in parallel, on the cores of this machine."""
+"""Work that runs in parallel: on the cores of this machine, or on the workers of a Dask scheduler."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import psutil
@@ -13,17 +14,31 @@ JOB_BYTES = 1_000_000_000  # memory that one process may come to need: TensorFlo
 TENSORFLOW_THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
 
+_cluster: ContextVar[Any] = ContextVar("cluster", default=None)  # the client of pipeline.cluster in use
+
+
 @contextmanager
-def workers(jobs: int = ALL_CORES) -> Iterator[None]:
-    """Within it, `in_parallel` runs `jobs` pieces of work at a time; outside of it, one.
+def workers(jobs: int = ALL_CORES, scheduler: str | None = None) -> Iterator[None]:
+    """Within it, `in_parallel` runs several pieces of work at a time; outside of it, one.
 
     Args:
         jobs: How many; ALL_CORES for as many as there are cores, or fewer where the free memory holds fewer. With one,
             no other process is started.
+        scheduler: Address of a Dask scheduler, whose workers then do the work, as many as there are.
+
+    Raises:
+        UserMistake: As `pipeline.cluster.connected` has it.
     """
-    if jobs == ALL_CORES:
-        jobs = max(1, min(cpu_count(), psutil.virtual_memory().available // JOB_BYTES))
-    with parallel_config(backend="loky", n_jobs=jobs):
+    with ExitStack() as stack:
+        client = None
+        if scheduler:
+            from pipeline.cluster import connected  # it takes a second to import
+
+            client = stack.enter_context(connected(scheduler))
+        elif jobs == ALL_CORES:
+            jobs = max(1, min(cpu_count(), psutil.virtual_memory().available // JOB_BYTES))
+        stack.enter_context(parallel_config(backend="loky", n_jobs=1 if client else jobs))
+        stack.callback(_cluster.reset, _cluster.set(client))
         yield
 
 
@@ -36,14 +51,20 @@ def in_parallel(
         function: Of a module, so that another process can import it.
         arguments: A tuple of arguments for each call.
         ordered: Whether results come in the order of the arguments, or as they are ready.
-        worth_a_child: Whether the work is worth the seconds that another process takes to start; else it is done here.
+        worth_a_child: Whether the work is worth the seconds that another process takes to start; else it is done here,
+            as is the only piece of work on this machine.
 
     Returns:
         The results, as they come.
     """
+    arguments = list(arguments)
+    if worth_a_child and (client := _cluster.get()):
+        from pipeline.cluster import on_cluster
+
+        return on_cluster(client, function, arguments, ordered)
     how = "generator" if ordered else "generator_unordered"
     calls = (delayed(_call)(os.getpid(), function, values) for values in arguments)
-    return Parallel(None if worth_a_child else 1, return_as=how, batch_size=1)(calls)
+    return Parallel(None if worth_a_child and len(arguments) > 1 else 1, return_as=how, batch_size=1)(calls)
 
 
 def _call(parent: int, function: Callable, values: tuple) -> Any:

@@ -79,7 +79,7 @@ def test_an_error_of_a_child_is_raised_here():
 def test_jobs_of_a_command(tmp_path, monkeypatch):
     """--jobs is what `workers` gets; none is a mistake."""
     used = []
-    monkeypatch.setattr("pipeline.command_line.workers", lambda jobs: used.append(jobs) or workers(1))
+    monkeypatch.setattr("pipeline.command_line.workers", lambda jobs, scheduler: used.append(jobs) or workers(1))
     arguments = ["synthesize", str(tmp_path / "nights"), "--subjects", "1", "--hours", "1", "--motion_hz", "0"]
     assert CliRunner().invoke(main, arguments).exit_code == 0
     assert CliRunner().invoke(main, [*arguments, "--jobs", "3"]).exit_code == 0
