@@ -55,13 +55,8 @@ COST = {"night": 1, "epoch": 1, "file": 5, "parity": 1}  # s, roughly: the share
 @option("out", type=Path, default=None, help="The run folder. [artifacts/<date>/run_<n>]")
 @option("resume", is_flag=True, help="Go on with the stopped run in --out, or else with the newest one.")
 @click.pass_context
-<<<<<<< HEAD
-@parallel
-def main(context: click.Context, dataset_dir: Data | None, out: Path | None, resume: bool, **fields: Any) -> None:
-=======
 @parallel(cluster=False)
-def main(context: click.Context, dataset_dir: Path | None, out: Path | None, resume: bool, **fields: Any) -> None:
->>>>>>> 69f05b8 (--scheduler: work on the workers of a Dask scheduler, with the same folders and bytes)
+def main(context: click.Context, dataset_dir: Data | None, out: Path | None, resume: bool, **fields: Any) -> None:
     """Train, export and check models of sleep stages; ends with the path of the run folder."""
     warnings.simplefilter("ignore", SimulatedWarning)  # the parity report says so
     options = Options(**fields)

@@ -106,7 +106,7 @@ def on_cluster(client: Client, function: Callable, arguments: Iterable[tuple], o
         click.echo("no worker yet at the scheduler: waiting for one", err=True)
     futures = deque(client.map(pickle.loads, pieces, pure=False, key=function.__name__, batch_size=1000))
     try:
-        yield from _results(futures, ordered)
+        yield from _results(client, futures, ordered)
     except KilledWorker as error:
         raise UserMistake(f"workers died, one after another, at the same work ({error}): too little memory?") from None
     except CancelledError:
@@ -115,14 +115,14 @@ def on_cluster(client: Client, function: Callable, arguments: Iterable[tuple], o
         client.cancel(list(futures))
 
 
-def _results(futures: deque[Future], ordered: bool) -> Iterator[Any]:
+def _results(client: Client, futures: deque[Future], ordered: bool) -> Iterator[Any]:
     """Results of futures, which leave the queue, so that workers need not keep them."""
     if ordered:
         while futures:
             yield futures[0].result()
             futures.popleft()
     else:
-        for future, result in as_completed(list(futures), with_results=True):
+        for future, result in as_completed(list(futures), loop=client.loop, with_results=True):
             futures.remove(future)
             yield result
 

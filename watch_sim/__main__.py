@@ -7,11 +7,16 @@ from pathlib import Path
 import click
 
 from apps.python.sleep_stager import SimulatedWarning
-<<<<<<< HEAD
-from pipeline.command_line import CommaList, Folders, NamedPath, OutputFile, models_option, option, progress_bar
-=======
-from pipeline.command_line import CommaList, NamedPath, OutputFile, models_option, option, parallel, progress_bar
->>>>>>> 69f05b8 (--scheduler: work on the workers of a Dask scheduler, with the same folders and bytes)
+from pipeline.command_line import (
+    CommaList,
+    Folders,
+    NamedPath,
+    OutputFile,
+    models_option,
+    option,
+    parallel,
+    progress_bar,
+)
 from pipeline.constants import ARCHITECTURES, PRECISIONS
 from pipeline.data_sets import Data
 from pipeline.errors import UserMistake, one_of
@@ -77,12 +82,8 @@ def parity(
     help="CSV of all nights. [RUN/predictions/<architecture>.<precision>.csv; of a bundle <nights>_stages.csv]",
 )
 @option("bundle", type=Path, default=None, help="The same as MODEL.")
-<<<<<<< HEAD
 @option("dataset_dir", type=Folders(), default=None, help="The same as NIGHTS; or several sets, by comma.")
-=======
-@option("dataset_dir", type=Path, default=None, help="The same as NIGHTS.")
 @parallel()
->>>>>>> 69f05b8 (--scheduler: work on the workers of a Dask scheduler, with the same folders and bytes)
 def predict(
     places: tuple[Path, ...],
     chosen: tuple[str, ...] | None,
