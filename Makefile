@@ -37,6 +37,10 @@ test-service: .venv/ready
 	|| echo "nginx could not be installed: the tests that need it are skipped"
 	$(BIN)/python -m pytest -m service $(ARGS)
 
+# work on a Dask scheduler's workers, some of which are killed meanwhile
+test-cluster: .venv/ready
+	$(BIN)/python -m pytest -m cluster tests/cluster $(ARGS)
+
 # every exported file of a trained run against its gate, on recorded and degraded real nights
 test-trained: .venv/ready
 	$(BIN)/python -m pytest -m trained $(ARGS)
@@ -63,4 +67,4 @@ litert:
 	$(BIN)/python -m pip install --quiet --requirement requirements.txt
 	touch $@
 
-.PHONY: train test lint test-runtimes test-service test-trained reference litert
+.PHONY: train test lint test-runtimes test-service test-cluster test-trained reference litert

@@ -9,6 +9,7 @@ import io
 import logging
 import os
 import pickle
+import random
 import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -27,6 +28,7 @@ from pipeline.versions import versions_and_code
 
 TIMEOUT_S = 5  # for a scheduler to answer
 SHOWN = 3  # workers that differ, in a message
+DASK = ("dask", "distributed", "tornado")  # packages that run beside the work on a worker
 
 # sent whole: neither the scheduler nor a worker that has not been told of its checkout can import this module
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
@@ -108,7 +110,10 @@ def on_cluster(client: Client, function: Callable, arguments: Iterable[tuple], o
     try:
         yield from _results(client, futures, ordered)
     except KilledWorker as error:
-        raise UserMistake(f"workers died, one after another, at the same work ({error}): too little memory?") from None
+        last = error.last_worker.address if error.last_worker else "the last of them"
+        raise UserMistake(f"workers died, one after another, at the same work: see the log of {last}") from None
+    except ImportError as error:
+        raise UserMistake(str(error)) from None
     except CancelledError:
         raise UserMistake("the scheduler is gone; what its workers have finished is kept") from None
     finally:
@@ -159,6 +164,16 @@ class _AbsolutePaths(pickle.Pickler):
         return Path, (str(path),)
 
 
+def _draw_apart() -> None:
+    """Give Dask, which draws numbers in another thread, a generator of its own.
+
+    Keras draws the seeds of a network from Python's, so that networks would not be those that one machine trains.
+    """
+    for name, module in list(sys.modules.items()):
+        if name.split(".")[0] in DASK and vars(module).get("random") is random:
+            vars(module)["random"] = random.Random()
+
+
 def _call(call: bytes, folders: list[str], here: dict[str, Any]) -> Any:
     """Do a piece of work on a worker, which may have come after the others were looked at."""
     worker = get_worker()
@@ -167,7 +182,8 @@ def _call(call: bytes, folders: list[str], here: dict[str, Any]) -> Any:
     if unseen:
         text = f"it does not see {', '.join(unseen)}; folders must be shared, under the same paths"
     if text:
-        raise UserMistake(f"worker {worker.address}: {text}")
+        raise ImportError(f"worker {worker.address}: {text}")  # UserMistake may be what it cannot import
+    _draw_apart()
     os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}  # pieces, not operations, are parallel
     function, values = pickle.loads(call)
     return function(*values)

@@ -5,6 +5,8 @@ Networks are hardly trained; that their predictions are scored right is checked 
 
 import json
 import shutil
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -301,3 +303,23 @@ def test_a_folder_that_is_no_evaluation_is_refused(whole, synthetic, mistake, tm
 def test_a_run_that_is_none_is_a_mistake(mistake, synthetic, tmp_path):
     message = mistake(command("score", Path(tmp_path) / "none", "--dataset_dir", synthetic))
     assert "no such run folder" in message
+
+
+def test_two_that_do_the_same_fold_take_turns(tmp_path, monkeypatch):
+    """As when a worker was given up for lost; what one left half-written goes before the next begins."""
+    folder, at_work, seen = tmp_path / "folds" / "a", [], []
+
+    def run(folder, *_):
+        seen.append(sorted(path.name for path in folder.glob(".*")) if folder.exists() else None)
+        at_work.append(1)
+        folder.mkdir(exist_ok=True)
+        (folder / ".half").touch()
+        time.sleep(0.2)
+        assert len(at_work) == 1
+        at_work.clear()
+
+    monkeypatch.setattr(crossvalidation, "_run_fold", run)
+    with ThreadPoolExecutor(2) as pool:
+        for future in [pool.submit(crossvalidation.run_fold, folder, tmp_path, None, None, ()) for _ in range(2)]:
+            future.result()
+    assert seen == [None, []]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UserMistake
-from pipeline.files import read_json, reading, write_json, write_whole
+from pipeline.files import read_json, reading, remove_leftovers, write_json, write_whole
 
 
 @pytest.mark.parametrize("content", ["κ\n", "κ\n".encode(), lambda file: file.write("κ\n".encode())])
@@ -97,3 +97,15 @@ def test_a_damaged_archive_is_named(tmp_path):
     path.write_bytes(path.read_bytes()[:-30])
     with pytest.raises(UserMistake, match=f"^{path}: damaged"), reading(path), np.load(path) as saved:
         saved["x"]
+
+
+def test_leftovers_of_killed_processes_are_removed_at_any_depth(tmp_path):
+    for name in ("kept.txt", ".kept.txt.a1", "below/kept.txt", "below/.npz.b2", ".export.c3/model", "below/.d4/.e5"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("")
+    remove_leftovers(tmp_path)
+    assert sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*")) == [
+        "below",
+        "below/kept.txt",
+        "kept.txt",
+    ]
