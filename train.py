@@ -20,7 +20,7 @@ from pipeline.command_line import (
     new_folder,
     option,
     options_of_run,
-    parallel,
+    parallel_here,
     progress_bar,
 )
 from pipeline.constants import ARTIFACTS, PRECISIONS
@@ -55,7 +55,7 @@ COST = {"night": 1, "epoch": 1, "file": 5, "parity": 1}  # s, roughly: the share
 @option("out", type=Path, default=None, help="The run folder. [artifacts/<date>/run_<n>]")
 @option("resume", is_flag=True, help="Go on with the stopped run in --out, or else with the newest one.")
 @click.pass_context
-@parallel(cluster=False)
+@parallel_here
 def main(context: click.Context, dataset_dir: Data | None, out: Path | None, resume: bool, **fields: Any) -> None:
     """Train, export and check models of sleep stages; ends with the path of the run folder."""
     warnings.simplefilter("ignore", SimulatedWarning)  # the parity report says so

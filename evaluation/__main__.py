@@ -73,7 +73,7 @@ def main() -> None:
 @option("out", type=Path, default=None, help="The folder. [artifacts/<date>/evaluation_<n>]")
 @option("resume", is_flag=True, help="Go on with the stopped evaluation in --out.")
 @options_of_run
-@parallel()
+@parallel
 def run(
     dataset_dir: Data,
     protocol: str,
@@ -249,7 +249,7 @@ def saliency(run: Path, dataset_dir: Data | None, architectures: tuple[str, ...]
 @option("seed", type=click.IntRange(0), default=0, show_default=True, help="Of what is drawn at random.")
 @option("json", "copy", type=OutputFile(), default=None, help="Write stress.json here, too.")
 @option("out", type=Path, default=None, help="The folder. [FOLDER, or FOLDER/stress/<name of dataset_dir>]")
-@parallel()
+@parallel
 def stress(
     folder: Path,
     dataset_dir: Data | None,

@@ -7,7 +7,7 @@ import click
 
 from pipeline import download as downloading
 from pipeline.checks import Finding, write_findings
-from pipeline.command_line import NamedPath, OutputFile, console, option, parallel, progress_bar
+from pipeline.command_line import NamedPath, OutputFile, console, option, parallel, parallel_here, progress_bar
 from pipeline.errors import UserMistake
 from pipeline.importers.asked import Asked, zone_named
 from pipeline.importers.run import SOURCES, import_nights
@@ -34,7 +34,7 @@ def download(folder: Path) -> None:
 @main.command()
 @folder_argument
 @option("out", type=OutputFile(), default=None, help="Also write the findings to this file.")
-@parallel()
+@parallel
 def check(folder: Path, out: Path | None) -> None:
     """Check every file in DIR: report what is wrong with it and what training would do about it."""
     usable = 0
@@ -56,7 +56,7 @@ def check(folder: Path, out: Path | None) -> None:
 @option("hours", type=float, default=8.0, show_default=True)
 @option("motion_hz", type=float, default=50, show_default=True)
 @option("seed", type=int, default=0, show_default=True)
-@parallel(cluster=False)
+@parallel_here
 def synthesize(folder: Path, subjects: int, hours: float, motion_hz: float, seed: int) -> None:
     """Write synthetic nights into DIR in the published layout: for trying things out, never for a claim of accuracy."""
     from pipeline import synthetic  # its filters are slow to import

@@ -128,30 +128,27 @@ def models_option(name: str, shown: str, default: tuple[str, ...] | None = None,
     return option(name, type=CommaList(), default=default, help=f"By comma{about}. [{shown}]")
 
 
-def parallel(cluster: bool = True) -> Callable:
+def parallel(command: Callable, cluster: bool = True) -> Callable:
     """Decorate a command with the options that say who does its work `in_parallel`.
 
     Args:
+        command: A click command to be.
         cluster: Whether it has --scheduler, beside --jobs.
     """
-    jobs_option = option(
-        "jobs", type=click.IntRange(1), default=None, help="Processes at a time, of up to 1 GB each. [all cores]"
-    )
-    scheduler_option = option(
-        "scheduler", default=None, help="Of a Dask cluster, as tcp://host:port, to do the work instead."
-    )
 
-    def decorate(command: Callable) -> Callable:
-        @functools.wraps(command)
-        def with_workers(*args: Any, jobs: int | None, scheduler: str | None = None, **values: Any) -> Any:
-            if jobs and scheduler:
-                raise UserMistake(f"--jobs {jobs}: the workers of --scheduler do the work, as many as there are")
-            with workers(jobs or ALL_CORES, scheduler):
-                return command(*args, **values)
+    @option("jobs", type=click.IntRange(1), default=None, help="Processes at a time, of up to 1 GB each. [all cores]")
+    @functools.wraps(command)
+    def with_workers(*args: Any, jobs: int | None, scheduler: str | None = None, **values: Any) -> Any:
+        if jobs and scheduler:
+            raise UserMistake(f"--jobs {jobs}: the workers of --scheduler do the work, as many as there are")
+        with workers(jobs or ALL_CORES, scheduler):
+            return command(*args, **values)
 
-        return jobs_option(scheduler_option(with_workers) if cluster else with_workers)
+    about = "Of a Dask cluster, as tcp://host:port, to do the work instead."
+    return option("scheduler", default=None, help=about)(with_workers) if cluster else with_workers
 
-    return decorate
+
+parallel_here = functools.partial(parallel, cluster=False)
 
 
 def progress_bar() -> Progress:

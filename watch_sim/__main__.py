@@ -83,7 +83,7 @@ def parity(
 )
 @option("bundle", type=Path, default=None, help="The same as MODEL.")
 @option("dataset_dir", type=Folders(), default=None, help="The same as NIGHTS; or several sets, by comma.")
-@parallel()
+@parallel
 def predict(
     places: tuple[Path, ...],
     chosen: tuple[str, ...] | None,
