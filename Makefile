@@ -41,6 +41,14 @@ test-service: .venv/ready
 test-cluster: .venv/ready
 	$(BIN)/python -m pytest -m cluster tests/cluster $(ARGS)
 
+# the documentation as a site, site/index.html
+docs: .venv/ready
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+# every command of the documentation, run as a reader would, and the site
+test-docs: .venv/ready
+	$(BIN)/python -m pytest -m docs tests/docs $(ARGS)
+
 # every exported file of a trained run against its gate, on recorded and degraded real nights
 test-trained: .venv/ready
 	$(BIN)/python -m pytest -m trained $(ARGS)
@@ -67,4 +75,4 @@ litert:
 	$(BIN)/python -m pip install --quiet --requirement requirements.txt
 	touch $@
 
-.PHONY: train test lint test-runtimes test-service test-cluster test-trained reference litert
+.PHONY: train test lint docs test-docs test-runtimes test-service test-cluster test-trained reference litert

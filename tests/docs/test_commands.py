@@ -1,6 +1,6 @@
 """Every command of README.md and docs/ is run, on synthetic nights and a small run; those marked "not run" are not.
 
-Placeholders stand for folders: RUN, EVALUATION, NIGHTS, OTHER_NIGHTS, night.csv, OUT. Trainings are made short by further options.
+Placeholders stand for folders: RUN, NIGHTS, OTHER_NIGHTS, OUT. Trainings are made short by further options.
 """
 
 import os
@@ -40,8 +40,8 @@ def checkout(tmp_path_factory, synthetic):
     for tool in ("python", "ruff", "mypy", "lint-imports", "mkdocs"):
         (folder / ".venv" / "bin" / tool).symlink_to(Path(sys.executable).with_name(tool))
     shutil.copytree(synthetic, folder / "NIGHTS")
-    in_folder(folder, sys.executable, "-m", "pipeline", "synthesize", "OTHER_NIGHTS", "--subjects", "3", "--hours", "1.2",
-              "--motion_hz", "10", "--seed", "9")  # fmt: skip
+    further = ["--subjects", "3", "--hours", "1.2", "--motion_hz", "10", "--seed", "9"]
+    in_folder(folder, sys.executable, "-m", "pipeline", "synthesize", "OTHER_NIGHTS", *further)
     for path in sorted((folder / "OTHER_NIGHTS").rglob("*.txt")):  # other ids: nights of known ones are left out
         path.rename(path.with_name(f"9{path.name}"))
     in_folder(

@@ -34,7 +34,10 @@ def click_command(words):
 
 
 @pytest.mark.parametrize("command", [c for c in COMMANDS if click_command(c.words)], ids=str)
-def test_commands_have_the_options_that_pages_give_them(command):
+def test_commands_have_the_options_that_pages_give_them(command, tmp_path, monkeypatch):
+    for name in ("RUN", "EVALUATION", "NIGHTS", "FOLD"):
+        (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path)
     parsed, arguments = click_command(command.words)
     parsed.make_context(str(command), arguments)
 
