@@ -20,6 +20,8 @@ def template(node):
         return str(node.value)
     if isinstance(node, ast.JoinedStr):
         return "".join(part.value if isinstance(part, ast.Constant) else "…" for part in node.values)
+    if isinstance(node, ast.BinOp):
+        return template(node.left) + template(node.right)
     return "…"
 
 
