@@ -67,12 +67,12 @@ def test_the_page_names_a_library_for_each_platform(bundle):
 @gru
 def test_the_page_says_of_raw_motion_and_operating_points_what_the_contract_has(bundle):
     with_all = (bundle / "README.md").read_text()
-    assert "Activity counts come from it by themselves." in with_all
+    assert "Activity counts are computed from it automatically." in with_all
     assert "| `rem` | " in with_all
     document = Contract.read(bundle).document() | {"preprocessing": {}, "operating_points": {}}
     write_readme(bundle, Contract.model_validate(document))
     without = (bundle / "README.md").read_text()
-    assert "Activity counts come from it by themselves." not in without
+    assert "Activity counts are computed from it automatically." not in without
     assert "Operating points" not in without
     assert "\n\n\n\n" not in without
 
