@@ -55,7 +55,7 @@ def _lead(main: Mapping[str, Any], protocol: Mapping[str, Any]) -> list[str]:
     beyond += f" and {number(four['kappa'])} for four"
     always = f"accuracy is {number(five['accuracy'])}, where always predicting the commonest stage gives"
     nights = len(main["subjects"])
-    named = f" of {protocol['data']}" if protocol.get("data") else ""
+    named = f" of {protocol['data'].replace('unknown', 'unknown origin')}" if protocol.get("data") else ""
     counted = f"{nights} night{'s' if nights > 1 else ''}{named} ({main['epochs']['all']} epochs of 30 s)"
     recalls = {stage: recall for stage, recall in five["recall"].items() if recall is not None}
     weakest = min(recalls, key=recalls.get)

@@ -27,7 +27,7 @@ plt.rcParams.update({"figure.dpi": 110, "axes.spines.top": False, "axes.spines.r
 BLUE, RED, GREY = "#4477aa", "#ee6677", "#bbbbbb"
 PRECISION_COLOURS = {"float32": "#333333", "float16": BLUE, "dynamic": "#228833", "int8": RED, "int16x8": "#aa3377"}
 PART_COLOURS = {"train": GREY, "inner_validation": BLUE, "validation": RED}
-STAGE_COLOURS = ("#f2c14e", "#a8d5e2", "#5aa9d6", "#22577a", "#c8553d")
+STAGE_COLOURS = ("#c9881f", "#52aecd", "#2f78b7", "#263f8a", "#cf3a6c")  # as the page has them
 DEVICE_LEVELS = ("Wake", "REM", "Sleep", "Light", "Deep")  # from the top
 LEAST_DIFFERENCE = 1e-9  # of probabilities, so that equal ones have a place on a log axis
 CONSTANT_AGREEMENT = dict.fromkeys(("bias_method", "loa_method", "ci_method"), "param")  # whatever the size
@@ -146,22 +146,15 @@ def plot_bland_altman(scored: pd.DataFrame, predicted: pd.DataFrame, path: Path)
 def plot_subjects(kappas: Mapping[str, Mapping[str, float | None]], path: Path) -> None:
     """A dot per subject: five-stage kappa, a column per model, medians as lines. kappas: {model: {subject: kappa}}."""
     figure, axis = plt.subplots(figsize=(1.5 * len(kappas) + 2.5, 3.6))
-    for i, of_subjects in enumerate(kappas.values()):
+    labels = []
+    for i, (name, of_subjects) in enumerate(kappas.items()):
         values = np.sort([k for k in of_subjects.values() if k is not None and np.isfinite(k)])
         spread = 0.3 * (np.arange(len(values)) / max(len(values) - 1, 1) - 0.5)  # by rank, so that dots stay apart
         axis.plot(i + spread, values, "o", color=BLUE, ms=5, alpha=0.7)
         if len(values):
             axis.hlines(np.median(values), i - 0.3, i + 0.3, color=RED, lw=1.5, label="" if i else "median")
-        axis.annotate(
-            f"{len(values)} subject{'s' if len(values) != 1 else ''}",
-            (i, 0),
-            (0, -26),
-            "data",
-            "offset points",
-            ha="center",
-            fontsize=8,
-        )
-    axis.set_xticks(range(len(kappas)), [*kappas])
+        labels.append(f"{name}\n{len(values)} subject{'s' if len(values) != 1 else ''}")
+    axis.set_xticks(range(len(kappas)), labels)
     axis.set(ylabel="Cohen's κ of a subject, 5 stages", xlim=(-0.6, len(kappas) - 0.4))
     axis.axhline(0, color=GREY, lw=0.8)
     axis.legend(loc="lower right", frameon=False)

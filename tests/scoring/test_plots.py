@@ -1,5 +1,8 @@
 """What is drawn in the plots: data, labels and titles of the figures; how they look is for the eye."""
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -85,12 +88,18 @@ def test_parity_shows_how_far_each_precision_is_off(figures, tmp_path):
     assert legend(bottom) == ["dynamic", "int8"]
 
 
+def test_stages_have_the_colours_of_the_page():
+    style = (Path(__file__).parents[2] / "watch_sim" / "page" / "style.css").read_text()
+    light = {name: re.search(rf"--{name.lower()}: light-dark\((#\w+)", style)[1] for name in STAGES}
+    assert tuple(light.values()) == plots.STAGE_COLOURS
+
+
 def test_subjects_are_dots_without_those_whose_kappa_is_unknown(figures, tmp_path):
     plots.plot_subjects({"gru": {"a": 0.2, "b": 0.6, "c": None}, "rnn": {"a": 0.1}}, tmp_path / "a.png")
     (axis,) = figures["a.png"].axes
     dots = [drawn for drawn in axis.lines if drawn.get_marker() == "o"]
     assert [sorted(drawn.get_ydata()) for drawn in dots] == [[0.2, 0.6], [0.1]]
-    assert [text.get_text() for text in axis.texts] == ["2 subjects", "1 subject"]
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["gru\n2 subjects", "rnn\n1 subject"]
 
 
 def test_models_are_drawn_by_size_and_time(figures, tmp_path):
