@@ -1,4 +1,4 @@
-"""Every message that ends a command stands in docs/troubleshooting.md, and nothing stands there that no command says."""
+"""docs/troubleshooting.md has every message that ends a command, and none that no command gives."""
 
 import ast
 import re
