@@ -23,7 +23,7 @@ from pipeline.errors import UserMistake
 from watch_sim.service import responses
 from watch_sim.service.admission import Admission, Observed
 from watch_sim.service.description import LIVE_LINKS, OF_BODIES, add_pages, describe, problems, takes
-from watch_sim.service.desk import Desk, findings_of
+from watch_sim.service.desk import NIGHT, Desk, findings_of
 from watch_sim.service.exports import export_night, night_statistics
 from watch_sim.service.metrics import Metrics
 from watch_sim.service.requests import Export, Hypnogram, LiveStep, PlainNight, Prediction
@@ -35,9 +35,6 @@ from watch_sim.service.work import Life
 
 PAGE = Path(__file__).parents[1] / "page"
 LIBRARY = Path(__file__).parents[2] / "apps" / "javascript"  # with which the page plays a bundle
-MOST_BYTES = 2**24  # of a body
-MOST_LIVE_BYTES = 2**22  # of a live step's, its token included
-MOST_VECTORS = 800_000  # lists in a prediction's body: of motion, one a sample
 EXPORTS = {
     "text/csv": {"schema": {"type": "string"}},
     "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
@@ -176,11 +173,11 @@ def staging_router(desk: Desk) -> APIRouter:
     )
     async def live(request: Request):
         """A step of a night under way: it opens the night, or goes on from the last answer's token, on any replica."""
-        return await desk.step(request, MOST_LIVE_BYTES)
+        return await desk.step(request)
 
     @router.websocket("/live")
     async def live_socket(socket: WebSocket):
-        await converse(socket, desk, MOST_LIVE_BYTES)
+        await converse(socket, desk)
 
     return router
 
@@ -210,7 +207,7 @@ def nights_router(desk: Desk) -> APIRouter:
     @router.post("/predict", response_model=responses.Predicted, responses=OF_BODIES, openapi_extra=takes(Prediction))
     async def predict(request: Request):
         """Stages, probabilities and coverage of a night, through the watch, with what it dropped and its findings."""
-        return await desk.answer(request, Prediction, served.predict, MOST_VECTORS)
+        return await desk.answer(request, Prediction, served.predict, NIGHT)
 
     @router.post(
         "/statistics", response_model=list[responses.Statistic], responses=OF_BODIES, openapi_extra=takes(Hypnogram)
@@ -229,6 +226,6 @@ def nights_router(desk: Desk) -> APIRouter:
     )
     async def export(kind: Literal["edf", "csv", "healthkit", "health_connect"], request: Request):
         """A night as a file. kind: edf (EDF+), csv, healthkit or health_connect (JSON)."""
-        return await desk.answer(request, Export, lambda body, _: export_night(kind, body, served), MOST_VECTORS)
+        return await desk.answer(request, Export, lambda body, _: export_night(kind, body, served), NIGHT)
 
     return router

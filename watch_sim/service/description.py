@@ -14,6 +14,7 @@ from pydantic.json_schema import models_json_schema
 
 from export.contract import Contract
 from pipeline.constants import STAGES
+from watch_sim.service.admission import CONTENT_POLICY
 from watch_sim.service.requests import Export, Hypnogram, LiveStep, PlainNight, Prediction
 from watch_sim.service.responses import Problem
 from watch_sim.service.run import ServedRun
@@ -145,8 +146,9 @@ def described(app: FastAPI, served: ServedRun, guarded: bool) -> dict[str, Any]:
 
 def add_pages(app: FastAPI) -> None:
     """Add /docs (Swagger UI) and /redoc, from files of this server alone."""
-    for path, page in (("/docs", "swagger.html"), ("/redoc", "redoc.html")):
-        app.add_api_route(path, FileResponsePage(PAGES / page), include_in_schema=False)
+    styled = {"Content-Security-Policy": f"{CONTENT_POLICY}; style-src 'self' 'unsafe-inline'"}  # which ReDoc makes
+    for path, page, headers in (("/docs", "swagger.html", {}), ("/redoc", "redoc.html", styled)):
+        app.add_api_route(path, FileResponsePage(PAGES / page, headers), include_in_schema=False)
     app.mount("/docs-files", StaticFiles(directory=FILES))
     app.mount("/docs-pages", StaticFiles(directory=PAGES))
 
@@ -154,9 +156,9 @@ def add_pages(app: FastAPI) -> None:
 class FileResponsePage:
     """A route that answers with a file."""
 
-    def __init__(self, path: Path):
-        self.path = path
+    def __init__(self, path: Path, headers: dict[str, str]):
+        self.path, self.headers = path, headers
 
     async def __call__(self) -> FileResponse:
         """The file."""
-        return FileResponse(self.path)
+        return FileResponse(self.path, headers=self.headers)

@@ -9,13 +9,15 @@ from pydantic import BaseModel, ValidationError
 
 from watch_sim.service.live import LiveNights
 from watch_sim.service.metrics import Metrics
-from watch_sim.service.requests import LiveStep
+from watch_sim.service.requests import MOST_LIVE_SAMPLES, LiveStep
 from watch_sim.service.run import ServedRun
 from watch_sim.service.settings import Settings
-from watch_sim.service.work import MOST_NESTED, Bodies, Deadline, Life, Pool
+from watch_sim.service.work import Bodies, Deadline, Life, Pool, Shape
 
-MOST_BYTES = 2**24  # of a body
 MOST_ERRORS = 20  # that an answer names
+PLAIN = Shape()
+LIVE = Shape(most=2**22, names=4 * MOST_LIVE_SAMPLES)  # a step, its token included: a sample has three names
+NIGHT = Shape(nested=800_000, values=3_200_000)  # of motion, a list a sample
 
 B = TypeVar("B", bound=BaseModel)
 
@@ -49,7 +51,7 @@ class Desk:
         self.steps.close()
 
     async def answer(
-        self, request: Request, form: type[B], work: Callable[[B, Deadline], Any], nested: int = MOST_NESTED
+        self, request: Request, form: type[B], work: Callable[[B, Deadline], Any], shape: Shape = PLAIN
     ) -> Response:
         """The answer to a body of a form: what the work makes of it, as JSON; or a Response, as it is."""
         deadline = Deadline(self.predictions)
@@ -58,12 +60,12 @@ class Desk:
             given = work(checked(form, body), deadline)
             return given if isinstance(given, Response) else self.json(given)
 
-        async with self.bodies.read(request, MOST_BYTES, nested) as body:
+        async with self.bodies.read(request, shape) as body:
             return await self.predictions.run(answer, body)
 
-    async def step(self, request: Request, most: int) -> Response:
+    async def step(self, request: Request) -> Response:
         """The answer to a live step."""
-        async with self.bodies.read(request, most) as body:
+        async with self.bodies.read(request, LIVE) as body:
             return self.json(await self.steps.run(self.take, body))
 
     def take(self, body: bytes | LiveStep) -> dict:

@@ -5,17 +5,16 @@ import asyncio
 from fastapi import HTTPException, WebSocket, WebSocketDisconnect
 from starlette.websockets import WebSocketState
 
-from watch_sim.service.desk import Desk, checked
-from watch_sim.service.refusals import refusal, too_large, unprocessable
+from watch_sim.service.desk import LIVE, Desk, checked
+from watch_sim.service.refusals import refusal, unprocessable
 from watch_sim.service.requests import LiveMessage, LiveStep
-from watch_sim.service.work import MOST_NAMES, MOST_NESTED
 
 IDLE_S = 300  # after which a silent client is let go; its token still holds
 TOO_LARGE, GOING_AWAY, SILENT = 1009, 1001, 1008  # close codes of RFC 6455
 MOST_SOCKETS = 1000
 
 
-async def converse(socket: WebSocket, desk: Desk, most: int) -> None:
+async def converse(socket: WebSocket, desk: Desk) -> None:
     """Answer messages until the client goes: each a LiveMessage in, a LiveStaged out.
 
     A message that is refused is answered with {"status", "detail"}, and changes nothing.
@@ -23,7 +22,6 @@ async def converse(socket: WebSocket, desk: Desk, most: int) -> None:
     Args:
         socket: Not yet accepted.
         desk: Of the app.
-        most: Bytes of a message.
     """
     if desk.sockets >= MOST_SOCKETS:
         await socket.close(GOING_AWAY)
@@ -35,7 +33,7 @@ async def converse(socket: WebSocket, desk: Desk, most: int) -> None:
         while True:
             text = await asyncio.wait_for(socket.receive_text(), IDLE_S)
             try:
-                answer = await answer_message(socket, desk, text, token, most)
+                answer = await answer_message(socket, desk, text, token)
                 token = answer["token"]
             except HTTPException as refused:
                 answer = {"status": refused.status_code, "detail": refused.detail}
@@ -50,13 +48,12 @@ async def converse(socket: WebSocket, desk: Desk, most: int) -> None:
             await socket.close(SILENT)
 
 
-async def answer_message(socket: WebSocket, desk: Desk, text: str, token: str | None, most: int) -> dict:
+async def answer_message(socket: WebSocket, desk: Desk, text: str, token: str | None) -> dict:
     """The answer to one message, which goes on from the token unless it says otherwise."""
     if not socket.state.allow():
         raise refusal(429, "service", "too many messages of one address")
     body = text.encode(errors="surrogatepass")
-    if len(body) > most or body.count(b"[") + body.count(b"{") > MOST_NESTED or body.count(b":") > MOST_NAMES:
-        raise too_large(f"larger than {most} bytes, or nested too much")
+    LIVE.check(body)
 
     def take() -> dict:
         message = checked(LiveMessage, body)

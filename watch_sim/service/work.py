@@ -8,16 +8,40 @@ import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 from fastapi import Request
 
 from watch_sim.service.refusals import busy, refusal, too_large
 
-MOST_NESTED = 50_000  # lists and objects in a body, unless a route takes more
-MOST_NAMES = 100_000  # of fields in a body
 MOST_HELD = 2**27  # bytes of bodies in memory at a time
 BODY_S = 20  # within which a body must have come
+
+
+class Shape(NamedTuple):
+    """How much of what a body may hold. Counted before it is parsed: what a parser makes of each takes far more than
+    its text, and a name that is none is an error of its own.
+
+    Attributes:
+        most: Bytes.
+        nested: Lists and objects.
+        names: Colons: of fields, and a few in texts.
+        values: Commas.
+    """
+
+    most: int = 2**24
+    nested: int = 50_000
+    names: int = 1000
+    values: int = 700_000
+
+    def check(self, body: bytes) -> None:
+        """Raises HTTPException, 413, where a body holds more."""
+        if len(body) > self.most:
+            raise too_large(f"larger than {self.most} bytes")
+        if body.count(b"[") + body.count(b"{") > self.nested:
+            raise too_large(f"more than {self.nested} lists and objects")
+        if body.count(b":") > self.names or body.count(b",") > self.values:
+            raise too_large(f"more than {self.names} names or {self.values} values")
 
 
 class Life:
@@ -110,13 +134,12 @@ class Bodies:
         self.held, self.most_held, self.seconds = 0, most_held, seconds
 
     @asynccontextmanager
-    async def read(self, request: Request, most: int, nested: int = MOST_NESTED) -> AsyncIterator[bytes]:
+    async def read(self, request: Request, shape: Shape) -> AsyncIterator[bytes]:
         """The body of a request, held while the block runs.
 
         Args:
             request: Of JSON.
-            most: Bytes.
-            nested: The largest number of lists and objects; what a parser makes of each takes far more than its text.
+            shape: What it may hold.
 
         Raises:
             HTTPException: 408 it does not come; 413 it is too large; 415 it is no JSON; 503 too many are held.
@@ -125,8 +148,8 @@ class Bodies:
         if content_type != "application/json":
             raise refusal(415, "Content-Type", "expected application/json")
         length = request.headers.get("content-length", "")
-        if length.isdecimal() and int(length[:20]) > most:
-            raise too_large(f"larger than {most} bytes")
+        if length.isdecimal() and int(length[:20]) > shape.most:
+            raise too_large(f"larger than {shape.most} bytes")
         size = 0
         try:
             chunks = []
@@ -136,8 +159,8 @@ class Bodies:
                     async for chunk in request.stream():
                         size += len(chunk)
                         self.held += len(chunk)
-                        if size > most:
-                            raise too_large(f"larger than {most} bytes")
+                        if size > shape.most:
+                            raise too_large(f"larger than {shape.most} bytes")
                         if self.held > self.most_held:
                             raise busy("too many bodies are under way; try again")
                         chunks.append(chunk)
@@ -147,8 +170,7 @@ class Bodies:
                 self.life.reading -= 1
             body = b"".join(chunks)
             chunks.clear()
-            if body.count(b"[") + body.count(b"{") > nested or body.count(b":") > MOST_NAMES:
-                raise too_large(f"more than {nested} lists and objects, or {MOST_NAMES} names")
+            shape.check(body)
             yield body
         finally:
             self.held -= size
