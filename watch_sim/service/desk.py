@@ -15,6 +15,7 @@ from watch_sim.service.settings import Settings
 from watch_sim.service.work import Bodies, Deadline, Life, Pool, Shape
 
 MOST_ERRORS = 20  # that an answer names
+SMALL_STEP = 2**17  # bytes: its token and some 2,000 samples
 PLAIN = Shape()
 LIVE = Shape(most=2**22, names=4 * MOST_LIVE_SAMPLES)  # a step, its token included: a sample has three names
 NIGHT = Shape(nested=800_000, values=3_200_000)  # of motion, a list a sample
@@ -66,7 +67,11 @@ class Desk:
     async def step(self, request: Request) -> Response:
         """The answer to a live step."""
         async with self.bodies.read(request, LIVE) as body:
-            return self.json(await self.steps.run(self.take, body))
+            return self.json(await self.pool_of(body).run(self.take, body))
+
+    def pool_of(self, body: bytes) -> Pool:
+        """Where a live step is worked on: one of many samples must not keep the others waiting."""
+        return self.steps if len(body) <= SMALL_STEP else self.predictions
 
     def take(self, body: bytes | LiveStep) -> dict:
         """A live step, counted."""

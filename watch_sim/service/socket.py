@@ -65,4 +65,4 @@ async def answer_message(socket: WebSocket, desk: Desk, text: str, token: str | 
         fed = {"samples": message.samples, "now": message.now}
         return desk.take(LiveStep.model_construct(token=begun, open=message.open, **fed))
 
-    return await desk.steps.run(take)
+    return await desk.pool_of(body).run(take)
