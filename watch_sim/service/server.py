@@ -85,7 +85,9 @@ def listen(host: str, port: int) -> socket.socket:
     """A socket that listens; UserMistake where there can be none."""
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        return socket.create_server((host, port), family=family, backlog=2048)
+        listening = socket.create_server((host, port), family=family, backlog=2048)
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # asyncio sets it for other sockets only
+        return listening
     except (OSError, OverflowError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UserMistake(f"--host {host} --port {port}: cannot be listened on ({reason}); try another port") from None
