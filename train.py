@@ -1,5 +1,10 @@
 """One command: nights -> four trained models -> TFLite bundles -> parity verdict, in one run folder."""
 
+import signal
+
+if __name__ == "__main__":  # Ctrl-C while modules are imported ends without a traceback
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import sys
 import time
 import warnings
@@ -14,6 +19,7 @@ from apps.python.sleep_stager import SimulatedWarning
 from pipeline.align import Night
 from pipeline.command_line import (
     Folders,
+    OneLine,
     console,
     make_folder,
     must_be_new,
@@ -30,7 +36,8 @@ from pipeline.errors import UserMistake
 from pipeline.nights import load_nights
 from pipeline.options import Options
 from pipeline.recordings import subjects
-from pipeline.run_folder import RunFolder, begun, stopped_runs
+from pipeline.run_folder import RunFolder, begun, clear_unbegun, stopped_runs
+from pipeline.scratch import sole_use, sole_writer
 from pipeline.splits import nights_by_part, split_subjects
 from pipeline.synthetic import synthesize
 from pipeline.workers import workers
@@ -44,7 +51,7 @@ SYNTHETIC_NIGHTS = 20
 COST = {"night": 1, "epoch": 1, "file": 5, "parity": 1}  # s, roughly: the share of the progress bar
 
 
-@click.command()
+@click.command(cls=OneLine)
 @option(
     "dataset_dir",
     type=Folders(),
@@ -62,30 +69,30 @@ def main(context: click.Context, dataset_dir: Data | None, out: Path | None, res
     options = Options(**fields)
     if resume:
         out = out or newest_stopped_run()
-        explicit = [name for name in fields if context.get_parameter_source(name).name == "COMMANDLINE"]
-        options, dataset_dir = settings_of_stopped_run(out, options, explicit, dataset_dir)
-    elif out:
-        must_be_new(out)
-    dataset_dir = dataset_dir or synthetic_nights()
-    recorded = subjects(dataset_dir)
-    out = make_folder(out) if out else new_folder("run")
-    try:
-        passed = run_all(out.resolve(), dataset_dir.resolve(), recorded, options)
-    except KeyboardInterrupt:
-        console.print(f"stopped; to go on: python train.py --resume --out {out}" if begun(out) else "stopped")
-        sys.exit(130)
-    except UserMistake:
-        if out.is_dir() and not any(out.iterdir()):
-            out.rmdir()  # nothing came of it
-        raise
+        if not begun(out):
+            raise UserMistake(f"--resume: {out}: no run to go on with; to begin one, leave out --resume")
+    with sole_use(out if resume else make_folder(out) if out else new_folder("run")) as out:
+        if resume:
+            explicit = [name for name in fields if context.get_parameter_source(name).name == "COMMANDLINE"]
+            options, dataset_dir = settings_of_stopped_run(out, options, explicit, dataset_dir)
+        else:
+            clear_unbegun(out)
+            must_be_new(out)
+        dataset_dir = dataset_dir or synthetic_nights()
+        recorded = subjects(dataset_dir)
+        try:
+            passed = run_all(out.resolve(), dataset_dir.resolve(), recorded, options)
+        except KeyboardInterrupt:
+            console.print(f"stopped; to go on: python train.py --resume --out {out}" if begun(out) else "stopped")
+            sys.exit(130)
     click.echo(str(out))
     sys.exit(0 if passed else 1)
 
 
 def synthetic_nights() -> Path:
     """The folder of the synthetic nights, written the first time."""
-    if not SYNTHETIC.exists():
-        with progress_bar() as bar:
+    with sole_writer(SYNTHETIC), progress_bar() as bar:
+        if not SYNTHETIC.exists():
             task = bar.add_task("making synthetic nights", total=SYNTHETIC_NIGHTS)
             synthesize(SYNTHETIC, progress=lambda *_: bar.advance(task))
     return SYNTHETIC
@@ -103,8 +110,6 @@ def settings_of_stopped_run(
     out: Path, options: Options, explicit: Sequence[str], dataset_dir: Data | None
 ) -> tuple[Options, Data]:
     """(Options, data) of a stopped run. explicit: names of options on the command line, which must agree."""
-    if not begun(out):
-        raise UserMistake(f"--resume: {out}: no run to go on with")
     run = RunFolder(out)
     if not run.stopped:
         raise UserMistake(f"--resume: the run in {out} is complete")

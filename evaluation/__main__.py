@@ -1,7 +1,14 @@
 """python -m evaluation run | score RUN | saliency RUN | stress FOLDER"""
 
+import signal
+
+if __name__ == "__main__":  # Ctrl-C while modules are imported ends without a traceback
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -13,6 +20,7 @@ from evaluation.protocols import PROTOCOLS, plan
 from pipeline.checks import write_findings
 from pipeline.command_line import (
     CommaList,
+    Commands,
     Folders,
     NamedPath,
     OutputFile,
@@ -35,6 +43,7 @@ from pipeline.options import Options
 from pipeline.origin import read_origin
 from pipeline.recordings import subjects
 from pipeline.run_folder import EVALUATION, EVALUATION_PAGE, FINDINGS, PROTOCOL, SALIENCY, STRESS_PAGE
+from pipeline.scratch import sole_use
 from pipeline.versions import commit
 from scoring.predictions import walch_valid
 
@@ -48,10 +57,10 @@ architectures_option = models_option("architectures", "all of the run")
 precisions_option = models_option(
     "precisions", "float32", ("float32",), "; float32 is the Keras model, any other the exported file, run on the watch"
 )
-copy_option = option("json", "copy", type=OutputFile(), default=None, help="Write the results here, too.")
+copy_option = option("json", "copy", type=OutputFile(devices=True), default=None, help="Write the results here, too.")
 
 
-@click.group()
+@click.group(cls=Commands)
 def main() -> None:
     """Scores on subjects that nothing was fitted to."""
 
@@ -115,19 +124,19 @@ def run(
         persons = people(dataset_dir, usable)
         work = plan(protocol, usable, options, repeats, folds, training_seeds, persons, sets)
         settings |= {"held_out": [fold.splits["validation"] for fold in work]}
-        out = open_evaluation(out, settings, resume)
-        write_findings(out / FINDINGS, findings)
-        bar.update(task, description=f"{len(work)} trainings", total=len(work))
-        windows = folds if split_by == "window" else None
-        try:
-            run_folds(out, dataset_dir.resolve(), work, options, precisions, windows, lambda: bar.advance(task))
-        except KeyboardInterrupt:
-            console.print(f"stopped; to go on, add --resume --out {out} to the same command")
-            sys.exit(130)
-        bar.update(task, description="report")
-        results = collect_results(out, dataset_dir, work, options, precisions, ensemble)
-        write_tables(out, results)
-        report(out, read_json(out / PROTOCOL) | origin_entry(dataset_dir), results, options.stride, sets)
+        with open_evaluation(out, settings, resume) as out:
+            write_findings(out / FINDINGS, findings)
+            bar.update(task, description=f"{len(work)} trainings", total=len(work))
+            windows = folds if split_by == "window" else None
+            try:
+                run_folds(out, dataset_dir.resolve(), work, options, precisions, windows, lambda: bar.advance(task))
+            except KeyboardInterrupt:
+                console.print(f"stopped; to go on, add --resume --out {out} to the same command")
+                sys.exit(130)
+            bar.update(task, description="report")
+            results = collect_results(out, dataset_dir, work, options, precisions, ensemble)
+            write_tables(out, results)
+            report(out, read_json(out / PROTOCOL) | origin_entry(dataset_dir), results, options.stride, sets)
     finish(out, copy)
 
 
@@ -144,27 +153,27 @@ def parse_seed(text: str) -> int:
     return Options(seed=int(text)).seed
 
 
-def open_evaluation(out: Path | None, settings: dict[str, Any], resume: bool) -> Path:
-    """The folder of an evaluation, new or to go on with; its protocol.json keeps the settings.
+@contextmanager
+def open_evaluation(out: Path | None, settings: dict[str, Any], resume: bool) -> Iterator[Path]:
+    """The folder of an evaluation, new or to go on with, for this command alone; its protocol.json keeps the settings.
 
     Raises:
         UserMistake: The folder is in use, or to be gone on with and none of an evaluation with these settings.
     """
+    if resume and out is None:
+        raise UserMistake("--resume: name the stopped evaluation with --out")
     if resume:
-        if out is None:
-            raise UserMistake("--resume: name the stopped evaluation with --out")
-        before = read_json(out / PROTOCOL, ": no evaluation to go on with")
-        for name, value in _flat(json.loads(json.dumps(settings))).items():
-            if not isinstance(before, dict) or _flat(before).get(name) != value:
-                raise UserMistake(f"--resume: the evaluation in {out} has another {name} than {value}")
-        return out.resolve()
-    if out is None:
-        out = new_folder("evaluation")
-    else:
-        must_be_new(out)
-        make_folder(out)
-    write_json(out / PROTOCOL, settings | {"begun": date.today().isoformat(), "commit": commit()})
-    return out.resolve()
+        read_json(out / PROTOCOL, ": no evaluation to go on with; to begin one, leave out --resume")
+    with sole_use(out if resume else make_folder(out) if out else new_folder("evaluation")) as out:
+        if resume:
+            before = read_json(out / PROTOCOL)
+            for name, value in _flat(json.loads(json.dumps(settings))).items():
+                if not isinstance(before, dict) or _flat(before).get(name) != value:
+                    raise UserMistake(f"--resume: the evaluation in {out} has another {name} than {value}")
+        else:
+            must_be_new(out)
+            write_json(out / PROTOCOL, settings | {"begun": date.today().isoformat(), "commit": commit()})
+        yield out.resolve()
 
 
 def _flat(settings: dict[str, Any]) -> dict[str, Any]:
@@ -204,9 +213,8 @@ def score(
     one_of("--precisions", precisions, PRECISIONS)
     architectures = trained.chosen_architectures(architectures)
     out = out or trained.scores(dataset_dir, "+".join(precisions))
-    with progress_bar() as bar:
+    with sole_use(make_folder(out)), progress_bar() as bar:
         bar.add_task("scoring", total=None)
-        make_folder(out)
         unseen = trained.unseen_subjects(dataset_dir)
         if left_out := sorted({*subjects(dataset_dir)} - {*unseen}):
             console.print(f"left out, as the run was trained on nights of these ids or persons: {', '.join(left_out)}")
@@ -247,7 +255,7 @@ def saliency(run: Path, dataset_dir: Data | None, architectures: tuple[str, ...]
 @precisions_option
 @option("stresses", default=None, help="Names of stresses, by comma; the report shows all. [all]")
 @option("seed", type=click.IntRange(0), default=0, show_default=True, help="Of what is drawn at random.")
-@option("json", "copy", type=OutputFile(), default=None, help="Write stress.json here, too.")
+@option("json", "copy", type=OutputFile(devices=True), default=None, help="Write stress.json here, too.")
 @option("out", type=Path, default=None, help="The folder. [FOLDER, or FOLDER/stress/<name of dataset_dir>]")
 @parallel
 def stress(

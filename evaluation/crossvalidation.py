@@ -14,7 +14,6 @@ from pipeline.align import Night
 from pipeline.coverage import unknown_windows
 from pipeline.data_sets import Data
 from pipeline.errors import UserMistake
-from pipeline.files import remove_leftovers
 from pipeline.nights import load_nights
 from pipeline.options import Options
 from pipeline.recordings import read_recording
@@ -26,6 +25,7 @@ from pipeline.run_folder import (
     held_out_predictions,
     predictions_of,
 )
+from pipeline.scratch import remove_unfinished
 from pipeline.splits import nights_by_part
 from pipeline.workers import TENSORFLOW_THREADS, in_parallel
 from scoring.predictions import (
@@ -105,7 +105,7 @@ def run_fold(
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(_lock(folder), poll_interval=1):  # a worker that was given up for lost may still be at it
-        remove_leftovers(folder)
+        remove_unfinished(folder)
         _run_fold(folder, dataset_dir, fold, options, precisions, windows)
 
 

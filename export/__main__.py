@@ -1,17 +1,23 @@
 """python -m export RUN [--for PLATFORM] [--sign KEY] | verify BUNDLE | zip BUNDLE | sign BUNDLE --key KEY"""
 
+import signal
+
+if __name__ == "__main__":  # Ctrl-C while modules are imported ends without a traceback
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import sys
 from pathlib import Path
 
 import click
 
-from pipeline.command_line import NamedPath, OutputFile, make_folder, models_option, option, progress_bar
+from pipeline.command_line import Commands, NamedPath, OutputFile, make_folder, models_option, option, progress_bar
 from pipeline.constants import ARCHITECTURES, PRECISIONS
 from pipeline.errors import UserMistake, one_of
 from pipeline.run_folder import BUNDLES
+from pipeline.scratch import sole_use
 
 
-class RunOrCommand(click.Group):
+class RunOrCommand(Commands):
     """Anything but the name of a command is a run folder."""
 
     def resolve_command(self, context: click.Context, args: list[str]) -> tuple:
@@ -67,13 +73,14 @@ def run(
         from models.trained_run import TrainedRun
 
         trained = TrainedRun(run)
-        rejected = rebuild_bundles(
-            trained,
-            architectures,
-            precisions or PRECISIONS,
-            out,
-            lambda message: bar.update(task, description=message),
-        )
+        with sole_use(out or run):
+            rejected = rebuild_bundles(
+                trained,
+                architectures,
+                precisions or PRECISIONS,
+                out,
+                lambda message: bar.update(task, description=message),
+            )
     for architecture in trained.chosen_architectures(architectures):
         sign((out or run / BUNDLES) / architecture)
     click.echo(str(out or run / BUNDLES))

@@ -9,10 +9,10 @@ from pathlib import Path, PurePosixPath
 
 from export.bundle import read_bundle
 from export.contract import FILE, Contract
-from export.scratch import sole_writer
 from pipeline.errors import UserMistake
 from pipeline.files import reading, write_whole
 from pipeline.run_folder import RunFolder
+from pipeline.scratch import sole_writer
 
 EARLIEST = (1980, 1, 1, 0, 0, 0)  # that a zip can tell: the time of every file in it
 MOST_BYTES = 2**27  # of all files of a zip, unpacked

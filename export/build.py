@@ -13,12 +13,12 @@ from export.contract import stager_path
 from export.golden import choose_golden, golden_document, replay_golden
 from export.latency import ROOT
 from export.report import digests, write_report
-from export.scratch import scratch_folder, sweep
 from models.trained_run import TrainedRun
 from pipeline.constants import PRECISIONS
 from pipeline.errors import UserMistake
 from pipeline.files import reading
 from pipeline.run_folder import PARITY, rejected_files
+from pipeline.scratch import scratch_folder, sweep
 
 SCRATCH = ".export."  # how the names of folders of bundles under way begin
 

@@ -27,6 +27,7 @@ from models.sensing import Sensing
 from models.trained_run import TrainedRun
 from pipeline.errors import UserMistake
 from pipeline.files import write_whole
+from pipeline.workers import end_with_parent
 
 FLOAT_OPS = ["MUL", "ADD", "SUB", "LOGISTIC", "TANH", "SOFTMAX", "RELU", "BATCH_MATMUL"]
 FLOAT_OPS += ["SPLIT", "CONCATENATION", "STRIDED_SLICE", "SLICE", "RESHAPE", "TRANSPOSE"]
@@ -130,6 +131,7 @@ def convert(folder: str, architecture: str, out: str, *precisions: str) -> None:
 
 
 if __name__ == "__main__":
+    end_with_parent()
     try:
         convert(*sys.argv[1:])
     except UserMistake as mistake:

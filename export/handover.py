@@ -19,8 +19,9 @@ from export.readme import RECOMMENDED, write_readme
 from export.tflite import rewrite, strip_contract
 from pipeline.constants import STAGES
 from pipeline.errors import UserMistake, one_of
-from pipeline.files import read_json, write_whole
+from pipeline.files import SHOWN, read_json, write_whole
 from pipeline.run_folder import RunFolder
+from pipeline.scratch import scratch_folder, sole_writer, sweep
 from scoring.tables import kilobytes, number
 
 LIBRARIES = ROOT / "apps"
@@ -84,14 +85,11 @@ def hand_over(
         folder = Path(out or (run.path if run else Path()) / "handover" / name)
         if out and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UserMistake(f"--out {folder}: exists and is not empty; name another")
-        scratch = folder.resolve().with_name(f".{folder.name}.made")
-        shutil.rmtree(scratch, ignore_errors=True)
-        try:
-            scratch.mkdir(parents=True)
+        prefix = f".{folder.name[:SHOWN]}.made."
+        with sole_writer(folder), scratch_folder(folder.resolve().parent, prefix) as scratch:
+            sweep(scratch.parent, prefix)
             write_platform(scratch, PLATFORMS[platform], bundle, contract, chosen)
             install_bundle(scratch, folder)
-        finally:
-            shutil.rmtree(scratch, ignore_errors=True)
         why = " (recommended)" if not precision and chosen == RECOMMENDED else ""
         lines = [f"precision {chosen}{why}", f"accuracy {accuracy(bundle, run, contract.architecture, chosen)}"]
     models = [path.stat().st_size for path in folder.rglob("*.tflite")]

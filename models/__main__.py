@@ -1,5 +1,10 @@
 """python -m models prepare DATASET_DIR --out RUN"""
 
+import signal
+
+if __name__ == "__main__":  # Ctrl-C while modules are imported ends without a traceback
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +13,7 @@ import click
 from models.train_run import features_of_parts
 from models.trained_run import TrainedRun
 from pipeline.command_line import (
+    Commands,
     Folders,
     console,
     make_folder,
@@ -21,11 +27,12 @@ from pipeline.data_sets import Data, people, sets_of
 from pipeline.errors import UserMistake
 from pipeline.nights import load_nights
 from pipeline.options import Options
-from pipeline.run_folder import RunFolder, begun
+from pipeline.run_folder import RunFolder, begun, clear_unbegun
+from pipeline.scratch import sole_use
 from pipeline.splits import nights_by_part, split_subjects
 
 
-@click.group()
+@click.group(cls=Commands)
 def main() -> None:
     """Features of nights, to train networks on."""
 
@@ -41,11 +48,12 @@ def prepare(dataset_dir: Data, out: Path, **fields: Any) -> None:
     Stopped, it goes on where it was: shards that are whole are kept.
     """
     options = Options(**fields)
-    if not begun(out):
-        must_be_new(out)
-    elif RunFolder(out).requested_options != options:
-        raise UserMistake(f"--out {out}: was begun with other options; name another folder")
-    with progress_bar() as bar:
+    with sole_use(make_folder(out)), progress_bar() as bar:
+        clear_unbegun(out)
+        if not begun(out):
+            must_be_new(out)
+        elif RunFolder(out).requested_options != options:
+            raise UserMistake(f"--out {out}: was begun with other options; name another folder")
         task = bar.add_task("reading nights", total=None)
 
         def doing(what: str, cost: float = 0) -> None:
@@ -54,7 +62,7 @@ def prepare(dataset_dir: Data, out: Path, **fields: Any) -> None:
         nights, findings = load_nights(dataset_dir, options, progress=lambda subject: doing(f"reading night {subject}"))
         usable = [night.subject for night in nights]
         splits = split_subjects(usable, options, people(dataset_dir, usable), sets_of(dataset_dir, usable))
-        RunFolder.create(make_folder(out).resolve(), nights, splits, options, dataset_dir.resolve())
+        RunFolder.create(out.resolve(), nights, splits, options, dataset_dir.resolve())
         run = TrainedRun(out)
         run.write_findings(findings)
         features_of_parts(run, nights_by_part(nights, splits), doing)

@@ -5,6 +5,7 @@ number of training epochs and the figures that the model card quotes.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import keras
@@ -77,7 +78,7 @@ def predict_fold(
         Probabilities [epochs, members, longest, 5].
     """
     file = inner_fold(partial, int(members.min()))
-    if file.exists():
+    with suppress(OSError, ValueError, EOFError):  # not there, or damaged: made below
         return np.load(file, allow_pickle=False)
     held_out = {*members.tolist()}
     data = {"train": [night for i, night in enumerate(nights) if i not in held_out]}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from itertools import chain, islice
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -11,7 +12,7 @@ from models.operating_points import operating_points
 from models.sensing import Sensing
 from models.shards import AS_RECORDED, Row, Stored, write_shards
 from models.trained_run import CALIBRATION_NIGHTS, TrainedRun
-from models.training import train_network
+from models.training import train_network, whole_model
 from pipeline.align import Night
 from pipeline.batches import windows_of
 from pipeline.budget import budget
@@ -196,8 +197,8 @@ def train_architecture(
     run.partial(architecture).mkdir(parents=True, exist_ok=True)
     log = run.accuracy_log(architecture)
     model = run.model_path(architecture)
-    rows = read_json(log) if log.exists() else []
-    if not model.exists():
+    rows = rows_so_far(log)
+    if not (rows and whole_model(model)):
 
         def log_epoch(row):
             write_json(log, rows)
@@ -209,3 +210,13 @@ def train_architecture(
         how = f"inner validation κ {row['inner_validation_kappa']:.2f}" if epochs is None else "chosen by inner folds"
         done(f"{architecture}: {row['epoch']} epochs, {how}")
     return pd.DataFrame(rows).assign(architecture=architecture, best=[row is rows[-1] for row in rows])
+
+
+def rows_so_far(log: Path) -> list[dict]:
+    """The rows of the epochs that were trained before, from their log; [] where that is missing or damaged."""
+    try:
+        rows = read_json(log)
+    except UserMistake:
+        return []
+    epochs = [row.get("epoch") for row in rows if isinstance(row, dict)] if isinstance(rows, list) else None
+    return rows if epochs and epochs == [*range(1, len(rows) + 1)] else []

@@ -1,5 +1,7 @@
 """Training one network on whole nights."""
 
+import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from models.forms import predicted_nights, sequence_form
 from models.registry import NETWORKS
 from pipeline.batches import batches
 from pipeline.budget import Budget, budget
+from pipeline.errors import UserMistake
 from pipeline.options import Options
 from pipeline.run_folder import epoch_model
 from scoring.metrics import kappa
@@ -39,6 +42,21 @@ class SeedNoise(keras.callbacks.Callback):
         for i, layer in enumerate(self.model.layers):
             if getattr(layer, "seed_generator", None) is not None:
                 layer.seed_generator.state.assign([self.seed, epoch * len(self.model.layers) + i])
+
+
+class StopDiverged(keras.callbacks.Callback):
+    """Ends a training whose loss is no longer a number."""
+
+    def __init__(self, architecture: str):
+        """A callback of one training."""
+        super().__init__()
+        self.architecture = architecture
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Raise UserMistake."""
+        if not np.isfinite(logs["loss"]):
+            what = f"{self.architecture}: the training has diverged in epoch {epoch + 1}"
+            raise UserMistake(f"{what}; start anew with a lower --lr")
 
 
 class LogEpochs(keras.callbacks.Callback):
@@ -77,6 +95,15 @@ def scores(model: keras.Model, parts: Mapping[str, Nights]) -> dict[str, float]:
     return row
 
 
+def whole_model(path: Path) -> bool:
+    """Whether there is a saved Keras model, an archive, with all of its bytes."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError):
+        return False
+
+
 def first_late_epoch(options: Options) -> int:
     """The first epoch, from 1, of the last third, when the learning rate is low."""
     return options.epochs * 2 // 3 + 1
@@ -100,7 +127,8 @@ def train_network(
             "inner_validation" and "validation", which are only scored: per night one such pair; either may be left out
             or empty.
         options: Options of the run.
-        rows: Of the epochs that were trained before; the new ones are appended.
+        rows: Of the epochs that were trained before; the new ones are appended. Cleared, and all trained again, where
+            the model of the last of them is damaged.
         partial: The folder of what is under way, with the models of these epochs; None to keep and score no epoch.
         after_epoch: Called with the row of each epoch: "epoch", from 1, "train_accuracy" and what `scores` returns.
         callbacks: Further Keras callbacks.
@@ -109,14 +137,18 @@ def train_network(
     Returns:
         Path of the last epoch's model, in `partial`, if that is given. The last, as choosing one by the inner nights
         gains nothing on new subjects and, on degraded nights, loses to it: the learning rate has not settled before.
+
+    Raises:
+        UserMistake: The training has diverged.
     """
     keras.backend.clear_session()
     keras.utils.set_random_seed(options.seed)
     tf.config.experimental.enable_op_determinism()
     planned = budget(options, len(data["train"]))
-    if rows and partial:
+    if rows and partial and whole_model(epoch_model(partial, len(rows))):
         model = keras.models.load_model(epoch_model(partial, len(rows)))
     else:
+        rows.clear()
         model = new_model(architecture, data["train"][0][0][0].shape[1], options, planned)
     parts = {part: data[part] for part in ("inner_validation", "validation") if data.get(part)}
     last = stop_after or options.epochs
@@ -126,7 +158,7 @@ def train_network(
         epochs=last,
         initial_epoch=len(rows),
         steps_per_epoch=planned.steps,
-        callbacks=[SeedNoise(options.seed), *log, *callbacks],
+        callbacks=[SeedNoise(options.seed), StopDiverged(architecture), *log, *callbacks],
         shuffle=False,
         verbose=0,
     )

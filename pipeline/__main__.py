@@ -1,5 +1,10 @@
 """python -m pipeline download DIR | check DIR | synthesize DIR | import SOURCE PATH OUT"""
 
+import signal
+
+if __name__ == "__main__":  # Ctrl-C while modules are imported ends without a traceback
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 from datetime import date, datetime
 from pathlib import Path
 
@@ -7,7 +12,16 @@ import click
 
 from pipeline import download as downloading
 from pipeline.checks import Finding, write_findings
-from pipeline.command_line import NamedPath, OutputFile, console, option, parallel, parallel_here, progress_bar
+from pipeline.command_line import (
+    Commands,
+    NamedPath,
+    OutputFile,
+    console,
+    option,
+    parallel,
+    parallel_here,
+    progress_bar,
+)
 from pipeline.errors import UserMistake
 from pipeline.importers.asked import Asked, zone_named
 from pipeline.importers.run import SOURCES, import_nights
@@ -19,7 +33,7 @@ from pipeline.workers import in_parallel
 folder_argument = click.argument("folder", metavar="DIR", type=NamedPath())
 
 
-@click.group()
+@click.group(cls=Commands)
 def main() -> None:
     """Recordings: fetch, check, simulate or import them."""
 
@@ -33,7 +47,7 @@ def download(folder: Path) -> None:
 
 @main.command()
 @folder_argument
-@option("out", type=OutputFile(), default=None, help="Also write the findings to this file.")
+@option("out", type=OutputFile(devices=True), default=None, help="Also write the findings to this file.")
 @parallel
 def check(folder: Path, out: Path | None) -> None:
     """Check every file in DIR: report what is wrong with it and what training would do about it."""

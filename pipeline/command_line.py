@@ -1,6 +1,8 @@
 """What the command lines share."""
 
+import errno
 import functools
+import signal
 import tempfile
 from collections.abc import Callable
 from dataclasses import fields
@@ -15,7 +17,9 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 from pipeline.constants import ARTIFACTS
 from pipeline.data_sets import DataSets, data_of
 from pipeline.errors import UserMistake
+from pipeline.files import writes_through
 from pipeline.options import Options
+from pipeline.scratch import holds_anything
 from pipeline.workers import ALL_CORES, workers
 
 console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
@@ -41,16 +45,46 @@ HELP = {
 SINGULAR = {"architectures": "--architecture", "precisions": "--precision"}  # does as well
 
 
+class OneLine(click.Command):
+    """A command that ends with one line, exit code 2, where a file cannot be read or written, and quietly on Ctrl-C."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """As of any command.
+
+        Raises:
+            UserMistake: An operation on a file failed.
+        """
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as it is until all modules are imported
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            return super().invoke(ctx)
+        except OSError as error:
+            if error.errno == errno.EPIPE:  # nobody reads on: click's affair
+                raise
+            named = f"{error.filename}: " if error.filename else ""
+            raise UserMistake(f"{named}{error.strerror or error}") from None
+        except KeyboardInterrupt:
+            console.print("stopped")
+            ctx.exit(130)
+
+
+class Commands(OneLine, click.Group):
+    """A group of such commands."""
+
+
 class CommaList(click.ParamType):
-    """Values separated by commas, each once, as a tuple."""
+    """Values separated by commas, each once and at least one, as a tuple."""
 
     name = "list"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        """The values of a text; a default, which is a tuple already, as it is."""
+        """The values of a text; a default, which is a tuple already, as it is. UserMistake where there is no value."""
         if isinstance(value, tuple):
             return value
-        return tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
+        values = tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
+        if not values:
+            raise UserMistake(f"{_spelt(param)} {value!r}: an empty list; to have the default, leave the option out")
+        return values
 
 
 class NamedPath(click.Path):
@@ -70,13 +104,20 @@ class NamedPath(click.Path):
 class OutputFile(NamedPath):
     """The path of a file that a command writes: found wrong before the work starts, not after it."""
 
+    def __init__(self, devices: bool = False) -> None:
+        """Devices: whether it may be one, or a pipe: where nothing else is written beside it or read back."""
+        super().__init__()
+        self.devices = devices
+
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The path; UserMistake where no file can be written there."""
         path = super().convert(value, param, ctx)
         try:
             if path.is_dir():
                 raise UserMistake(f"{_spelt(param)} {path}: is a folder; name a file")
-            if path.exists() and not path.is_file():
+            if writes_through(path):
+                if self.devices:
+                    return path
                 raise UserMistake(f"{_spelt(param)} {path}: is a device or pipe; name a file")
             there = next(folder for folder in path.absolute().parents if folder.exists())
             with tempfile.TemporaryFile(dir=there):  # whoever may do all is refused only here
@@ -209,5 +250,5 @@ def must_be_new(out: Path) -> None:
     Raises:
         UserMistake: There is something in it already, or it is a file.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if out.exists() and (not out.is_dir() or holds_anything(out)):
         raise UserMistake(f"--out {out}: exists and is not empty; name another, or add --resume to go on with it")

@@ -27,5 +27,6 @@ def one_of(option: str, values: Collection[str], choices: Collection[str]) -> tu
     """
     unknown = [value for value in values if value not in choices]
     if unknown or not values:
-        raise UserMistake(f"{option}: {', '.join(unknown) or 'none given'}; choose from {', '.join(choices)}")
+        there_is = ", ".join(dict.fromkeys(choices))
+        raise UserMistake(f"{option}: {', '.join(unknown) or 'none given'}; choose from {there_is}")
     return tuple(values)

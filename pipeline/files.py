@@ -1,21 +1,24 @@
 """Files that appear whole or not at all: written beside their place, then renamed."""
 
+import io
 import json
 import os
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from pipeline.errors import UserMistake
 
-SHOWN = 100  # characters of a file's name in that of the temporary file beside it
+SHOWN = 50  # characters of a file's name in that of the temporary file beside it
+UNFINISHED = ".part"  # how names of temporary files end, which begin with a dot
 
 
 def write_whole(path: Path | str, content: bytes | str | Callable[[BinaryIO], object]) -> None:
     """Write a file, and its folder if need be; after a failure the file is as it was before.
+
+    A link stays, and what it leads to is written. Devices and pipes are written to, not replaced.
 
     Args:
         path: The file.
@@ -27,34 +30,55 @@ def write_whole(path: Path | str, content: bytes | str | Callable[[BinaryIO], ob
     path = Path(path)
     temporary = ""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:SHOWN]}.")
+        if writes_through(path):
+            with _opened(path) as file:
+                file.write(_whole(content))
+            return
+        place = Path(os.path.realpath(path)) if path.is_symlink() else path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        prefix = f".{place.name[:SHOWN]}."
+        handle, temporary = tempfile.mkstemp(dir=place.parent, prefix=prefix, suffix=UNFINISHED)
         with os.fdopen(handle, "wb") as file:
             if callable(content):
                 content(file)
             else:
-                file.write(content.encode() if isinstance(content, str) else content)
+                file.write(_whole(content))
         os.chmod(temporary, 0o644)  # mkstemp gives 0600
-        os.replace(temporary, path)
+        os.replace(temporary, place)
     except BaseException as error:
         if temporary:
-            os.unlink(temporary)
+            with suppress(OSError):  # the folder may be gone, or read-only by now
+                os.unlink(temporary)
         if isinstance(error, OSError):
             raise UserMistake(f"{path}: cannot be written ({error.strerror or error})") from None
         raise
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove what killed processes left half-written in a folder and below it: whatever has a name with a dot first.
+def writes_through(path: Path) -> bool:
+    """Whether a device or pipe is at a path, or a file that the process has open, as at /dev/stdout."""
+    return path.exists() and not path.is_dir() and (not path.is_file() or _descriptor(path) is not None)
 
-    Args:
-        folder: In which no other process writes now.
-    """
-    for path in sorted(folder.rglob(".*")):
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
+
+def _descriptor(path: Path) -> int | None:
+    """The number of the open file that a path, such as /dev/stdout, stands for; None of any other."""
+    linked = path.parent / os.readlink(path) if path.is_symlink() else path
+    ours = os.path.realpath(linked.parent) == os.path.realpath("/proc/self/fd")
+    return int(linked.name) if ours else None
+
+
+def _opened(path: Path) -> BinaryIO:
+    """What `writes_through` is true of, to be written to: an open file goes on where it is."""
+    descriptor = _descriptor(path)
+    return path.open("wb") if descriptor is None else os.fdopen(os.dup(descriptor), "wb")
+
+
+def _whole(content: bytes | str | Callable[[BinaryIO], object]) -> bytes:
+    """The bytes of what `write_whole` takes."""
+    if not callable(content):
+        return content.encode() if isinstance(content, str) else content
+    buffer = io.BytesIO()
+    content(buffer)
+    return buffer.getvalue()
 
 
 @contextmanager

@@ -3,10 +3,12 @@
 import hashlib
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 
 from pipeline.align import Night, align
@@ -14,7 +16,7 @@ from pipeline.checks import SKIPPED, Finding, UnusableNight
 from pipeline.constants import ARTIFACTS, CHANNELS, DEFAULT_CHANNELS
 from pipeline.data_sets import Data, DataSets, located
 from pipeline.errors import UserMistake
-from pipeline.files import reading, write_whole
+from pipeline.files import SHOWN, reading, write_whole
 from pipeline.options import Options
 from pipeline.recordings import in_set, paths, read_recording, subjects
 from pipeline.workers import in_parallel
@@ -38,12 +40,16 @@ def cache_path(
     shape = (options.alignment, options.motion_magnitude, options.channels, want_labels, require_labels)
     digest = hashlib.blake2b(_CODE + repr(shape).encode(), digest_size=16)
     for name, path in paths(folder, subject).items():
-        if path.is_file():
-            with path.open("rb") as file:
-                digest.update(name.encode() + hashlib.file_digest(file, "blake2b").digest())
-        elif path.exists():  # a folder or pipe, which makes the night unusable for as long as it is there
-            digest.update(name.encode())
-    return CACHE / f"{subject}-{digest.hexdigest()}.npz"
+        try:
+            if path.is_file():
+                with path.open("rb") as file:
+                    digest.update(name.encode() + hashlib.file_digest(file, "blake2b").digest())
+            elif path.exists():  # a folder or pipe, which makes the night unusable for as long as it is there
+                digest.update(name.encode())
+        except OSError as error:  # so does what cannot be read
+            digest.update(f"{name} {error.errno}".encode())
+    digest.update(subject.encode())
+    return CACHE / f"{subject[:SHOWN]}-{digest.hexdigest()}.npz"
 
 
 def load_night(
@@ -84,7 +90,8 @@ def _cached_night(cached, folder, subject, options, want_labels, require_labels)
             night = align(recording, options)
     except UnusableNight as unusable:
         findings = unusable.findings
-    write_night(cached, night, findings)
+    with suppress(UserMistake):  # no room for it, or no permission: it is read anew each time
+        write_night(cached, night, findings)
     return night, findings
 
 
@@ -146,7 +153,7 @@ def stored_night(
     """
     cached = cache / cache_path(folder, subject, options, require_labels=require_labels).name
     night, findings = _cached_night(cached, folder, subject, options, True, require_labels)
-    if night:
+    if night and cached.exists():
         night = replace(night, channels=StoredChannels(cached, night.channels))
     return night, findings
 
@@ -170,7 +177,7 @@ def load_nights(
 
     Returns:
         (nights in the order of subjects, findings of all nights). The channels of a night stay in the cache until they
-        are asked for.
+        are asked for; where there can be no cache, which is said once, they are in memory.
 
     Raises:
         UserMistake: There is no usable night, in one of several sets, or a requested subject is not in the folder.
@@ -194,6 +201,8 @@ def load_nights(
         nights += [night] if night else []
         tried.setdefault(located(folder, subject)[0], []).append((night is not None, findings_of_night))
         progress(subject)
+    if any(not isinstance(night.channels, StoredChannels) for night in nights):
+        click.echo(f"{CACHE}: cannot be written; nights are kept in memory, and read anew each time", err=True)
     for place, outcomes in tried.items():
         if not any(usable for usable, _ in outcomes):
             last = [finding for _, some in outcomes for finding in some][-1:]

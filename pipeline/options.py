@@ -10,6 +10,17 @@ from pipeline.errors import UserMistake, one_of
 
 LONGEST_SUGGESTION_S = 3600  # s; values beyond are valid but not suggested
 SUGGESTIONS = 3
+DAY_S = 86_400
+MOST_FOLDS = 1000
+RANGES = {  # option -> (least, most): far more than is of use, and yet fits memory and every file format
+    "data_alignment": (1, DAY_S),
+    "window_size": (1, DAY_S),
+    "stride": (1, DAY_S),
+    "batch_size": (1, 100_000),
+    "hidden_dim": (1, 2048),
+    "epochs": (1, 100_000),
+    "variants": (0, 1000),
+}
 
 
 def _fits_epochs(seconds: int) -> bool:
@@ -63,17 +74,19 @@ class Options:
     unscaled: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("data_alignment", "window_size", "stride", "batch_size", "hidden_dim", "epochs"):
-            if getattr(self, name) < 1:
-                raise UserMistake(f"--{name} {getattr(self, name)}: must be at least 1")
-        if self.variants < 0:
-            raise UserMistake(f"--variants {self.variants}: must be at least 0")
-        if not self.lr > 0:
-            raise UserMistake(f"--lr {self.lr}: must be above 0")
+        for name, (least, most) in RANGES.items():
+            if getattr(self, name) < least:
+                raise UserMistake(f"--{name} {getattr(self, name)}: must be at least {least}")
+            if getattr(self, name) > most:
+                raise UserMistake(f"--{name} {getattr(self, name)}: must be at most {most}")
+        if not 0 < self.lr < float("inf"):
+            raise UserMistake(f"--lr {self.lr}: must be above 0, and finite")
         if not 0 < self.train_split <= 1:
             raise UserMistake(f"--train_split {self.train_split}: must lie above 0 and not above 1, such as 0.9")
         if self.inner_folds < 0 or self.inner_folds == 1:
             raise UserMistake(f"--inner_folds {self.inner_folds}: must be 0 or at least 2")
+        if self.inner_folds > MOST_FOLDS:
+            raise UserMistake(f"--inner_folds {self.inner_folds}: must be at most {MOST_FOLDS}")
         if self.train_split == 1 and not self.inner_folds:
             raise UserMistake("--train_split 1: with no subject held out, --inner_folds of 2 and more must choose")
         if not 0 <= self.seed < 2**32:

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +16,7 @@ from pipeline.checks import Finding, write_findings
 from pipeline.constants import ARCHITECTURES
 from pipeline.data_sets import Data, data_as_json, data_from_json, identities, people
 from pipeline.errors import UserMistake, one_of
-from pipeline.files import read_json, reading, write_json, write_whole
+from pipeline.files import UNFINISHED, read_json, reading, write_json, write_whole
 from pipeline.nights import channels_used, read_night, write_night
 from pipeline.options import Options
 from pipeline.origin import SYNTHETIC, UNKNOWN, combined, parse_origin, read_origin, read_origins
@@ -117,7 +118,7 @@ class RunFolder:
         origins = read_origins(dataset_dir)
         origin = combined([*origins.values()]) if origins else read_origin(dataset_dir)
         persons = people(dataset_dir, [night.subject for night in nights])
-        if (path / SPLITS).exists() and read_json(path / SPLITS) != splits:
+        if begun(path) and (path / SPLITS).exists() and read_json(path / SPLITS) != splits:
             raise UserMistake(f"{path}: was begun with other nights or another split; start anew")
         hparams = {
             "options": options.as_dict(),
@@ -224,7 +225,7 @@ class RunFolder:
     def finish(self) -> None:
         """Delete what was under way: the run is complete."""
         if self.stopped:  # renamed first: a run could not go on from a folder that is half deleted
-            shutil.rmtree(self.partial().rename(self.path / f".{PARTIAL}"))
+            shutil.rmtree(self.partial().rename(self.path / f".{PARTIAL}{UNFINISHED}"))
 
     @property
     def accuracies_plot(self) -> Path:
@@ -431,10 +432,18 @@ def epoch_model(partial: Path, epoch: int) -> Path:
 
 def stopped_runs(artifacts: Path) -> list[Path]:
     """Run folders whose training did not end, the newest last."""
-    stopped = [path.parent for path in artifacts.glob(f"*/run_*/{PARTIAL}")]
+    stopped = [path.parent for path in artifacts.glob(f"*/run_*/{PARTIAL}") if begun(path.parent)]
     return sorted(stopped, key=lambda folder: (folder / PARTIAL).stat().st_mtime)
 
 
 def begun(path: Path) -> bool:
     """Whether a run was begun in a folder, so that it can go on."""
     return (path / HPARAMS).exists()
+
+
+def clear_unbegun(path: Path) -> None:
+    """Remove what a run that was killed while it began has left in a folder, so that another can begin there."""
+    if not begun(path):
+        with suppress(OSError):  # not there, or with something in it
+            (path / PARTIAL).rmdir()
+            (path / SPLITS).unlink(missing_ok=True)

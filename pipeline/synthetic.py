@@ -6,7 +6,6 @@ early, REM late), then what depends on it, on the subject and on chance. Rates a
 
 import json
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,9 +15,11 @@ from scipy.signal import lfilter
 from pipeline.activity import COUNT_FREE, COUNT_UNIT
 from pipeline.constants import COUNT_S, EPOCH_S, STAGE_OF_CODE, STAGES
 from pipeline.errors import UserMistake
+from pipeline.files import SHOWN
 from pipeline.origin import MARK as ORIGIN_MARK
 from pipeline.origin import SYNTHETIC, write_origin
 from pipeline.recordings import paths
+from pipeline.scratch import scratch_folder, sweep
 from pipeline.workers import in_parallel
 
 MARK = "SYNTHETIC.txt"  # for readers, and the list of the files that a later synthesis may replace
@@ -280,9 +281,9 @@ def synthesize(
     try:
         _check_replaceable(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(
-            dir=folder.parent, prefix=f".{folder.name}.", ignore_cleanup_errors=True
-        ) as beside:
+        prefix = f".{folder.name[:SHOWN]}.new."
+        sweep(folder.parent, prefix)
+        with scratch_folder(folder.parent, prefix) as beside:
             new = Path(beside, "new")
             for kind in ("heart_rate", "steps", "labels", "motion" if motion_hz else "counts"):
                 (new / kind).mkdir(parents=True)

@@ -1,9 +1,12 @@
 """Work that runs in parallel: on the cores of this machine, or on the workers of a Dask scheduler."""
 
 import os
+import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
+from functools import cache
 from typing import Any
 
 import psutil
@@ -11,6 +14,7 @@ from joblib import Parallel, cpu_count, delayed, parallel_config
 
 ALL_CORES = -1
 JOB_BYTES = 1_000_000_000  # memory that one process may come to need: TensorFlow with the nights of a fold
+WATCH_S = 0.2  # between two looks at whether the parent is there
 TENSORFLOW_THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
 
@@ -67,8 +71,22 @@ def in_parallel(
     return Parallel(None if worth_a_child and len(arguments) > 1 else 1, return_as=how, batch_size=1)(calls)
 
 
+@cache
+def end_with_parent() -> None:
+    """End this process, a child, when its parent has ended: what a killed command began must not go on writing."""
+    parent = os.getppid()
+
+    def watch():
+        while os.getppid() == parent:
+            time.sleep(WATCH_S)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def _call(parent: int, function: Callable, values: tuple) -> Any:
     """Call a function, in a child with one thread for TensorFlow: pieces of work, not operations, run in parallel."""
     if os.getpid() != parent:
+        end_with_parent()
         os.environ.update(dict.fromkeys(TENSORFLOW_THREADS, "1"))
     return function(*values)

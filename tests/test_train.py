@@ -19,6 +19,7 @@ from matplotlib.image import imread
 import train
 from pipeline.constants import ARCHITECTURES, PRECISIONS, STAGES, UNKNOWN
 from pipeline.nights import read_night
+from pipeline.scratch import sole_use
 from pipeline.synthetic import synthesize
 
 ROOT = Path(train.__file__).parent
@@ -278,7 +279,10 @@ class TestMistakes:
         ("options", "message"),
         [
             (["--architectures", "cnn"], "choose from lstm, gru, rnn, transformer"),
-            (["--architectures", ""], "choose from lstm"),
+            (["--architectures", ""], "an empty list"),
+            (["--architectures", ","], "an empty list"),
+            (["--epochs", "9" * 20], "must be at most"),
+            (["--lr", "inf"], "must be above 0, and finite"),
             (["--channels", "spo2"], "choose from heart_rate"),
             (["--window_size", "31"], "--window_size 31: "),
             (["--window_size", "40"], "such as 30, 45"),
@@ -367,6 +371,24 @@ class TestMistakes:
     def test_out_is_or_lies_in_a_file(self, run, mistake, tmp_path, out):
         (tmp_path / "file").write_text("mine")
         assert "file" in mistake(run("--out", tmp_path / out))
+
+    def test_another_command_is_at_work_in_the_folder(self, run, mistake, tmp_path, synthetic):
+        (tmp_path / "run").mkdir()
+        with sole_use(tmp_path / "run"):
+            at_work = "run: another command is at work in this folder"
+            assert at_work in mistake(run("--dataset_dir", synthetic))
+            (tmp_path / "run" / "hparams.json").touch()
+            assert at_work in mistake(run("--resume", "--out", tmp_path / "run"))
+            assert {path.name for path in (tmp_path / "run").iterdir()} == {".lock", "hparams.json"}
+
+    def test_what_was_killed_before_it_began_is_begun_anew(self, run, mistake, monkeypatch, tmp_path, synthetic):
+        monkeypatch.setattr(train, "run_all", lambda *_: True)
+        (tmp_path / "run" / "partial").mkdir(parents=True)
+        for name in ("splits.json", ".lock", ".hparams.json.x7_yz.part"):
+            (tmp_path / "run" / name).touch()
+        assert "to begin one, leave out --resume" in mistake(run("--resume"))
+        assert run("--dataset_dir", synthetic).exit_code == 0
+        assert [*(tmp_path / "run").iterdir()] == []
 
     def test_nothing_to_resume(self, run, mistake, tmp_path):
         assert "no run to go on with" in mistake(run("--resume", "--out", tmp_path / "run"))

@@ -1,5 +1,10 @@
 """python -m watch_sim parity RUN | predict MODEL NIGHTS | serve RUN_OR_BUNDLE"""
 
+import signal
+
+if __name__ == "__main__":  # Ctrl-C while modules are imported ends without a traceback
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import sys
 import warnings
 from pathlib import Path
@@ -9,6 +14,7 @@ import click
 from apps.python.sleep_stager import SimulatedWarning
 from pipeline.command_line import (
     CommaList,
+    Commands,
     Folders,
     NamedPath,
     OutputFile,
@@ -24,7 +30,7 @@ from pipeline.errors import UserMistake, one_of
 run_argument = click.argument("run", metavar="RUN", type=NamedPath())
 
 
-@click.group()
+@click.group(cls=Commands)
 def main() -> None:
     """The watch simulator: runs the exported files on streamed sensor data."""
     warnings.simplefilter("ignore", SimulatedWarning)  # commands say so themselves

@@ -1,7 +1,6 @@
 """Writes imported nights in the layout of sleep-accel; the folder appears whole or not at all."""
 
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -13,10 +12,11 @@ from pipeline.constants import CHANNELS, COUNT_S, EPOCH_S, LEAST_OVERLAP_S, MINU
 from pipeline.data_sets import WEARERS
 from pipeline.device_stages import COLUMNS, FOLDER
 from pipeline.errors import UserMistake
-from pipeline.files import write_json
+from pipeline.files import SHOWN, write_json
 from pipeline.importers.asked import Asked
 from pipeline.origin import Origin, write_origin
 from pipeline.recordings import LAYOUTS, SPACING_TOLERANCE, paths
+from pipeline.scratch import scratch_folder, sweep
 
 CONVERTER = "Wristsleep import 1"  # the number goes up when the same export would give other nights
 CHANNEL_OF = {"heart_rate": "heart_rate", "motion": "motion_x", "steps": "steps", "activity": "activity"}
@@ -168,7 +168,9 @@ def new_data_set(out: Path, asked: Asked) -> Iterator[NewDataSet]:
         raise UserMistake(f"{out}: exists and is not empty; name another folder")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}.", ignore_cleanup_errors=True) as beside:
+        prefix = f".{out.name[:SHOWN]}.new."
+        sweep(out.parent, prefix)
+        with scratch_folder(out.parent, prefix) as beside:
             new = Path(beside, "new")
             new.mkdir()
             yield NewDataSet(new, asked)

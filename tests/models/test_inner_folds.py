@@ -118,6 +118,7 @@ def test_a_stopped_cross_validation_goes_on_as_if_never_stopped(kept, tmp_path, 
     """The first fold is kept, the user stops in the second."""
     first, second = (inner_fold(kept[0], fold.min()) for fold in fold_members(len(LENGTHS), OPTIONS))
     (tmp_path / first.name).write_bytes(first.read_bytes())
+    (tmp_path / second.name).write_bytes(second.read_bytes()[:-5])  # damaged: made again
     trained, train = [], models.inner_folds.train_network
     monkeypatch.setattr(models.inner_folds, "train_network", lambda *args: trained.append(args) or train(*args))
     epoch, probabilities = predict_out_of_fold("rnn", drawn_nights(), OPTIONS, tmp_path)

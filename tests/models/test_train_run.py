@@ -10,7 +10,7 @@ from sklearn.ensemble import RandomForestClassifier
 from models.inner_folds import predict_out_of_fold
 from models.operating_points import operating_points
 from models.sensing import Sensing
-from models.train_run import features_of_parts, train_architecture, train_run
+from models.train_run import features_of_parts, rows_so_far, train_architecture, train_run
 from models.trained_run import TrainedRun
 from pipeline.augment import night_variants
 from pipeline.coverage import unknown_windows
@@ -214,7 +214,12 @@ def test_an_architecture_that_was_stopped_is_gone_on_with(small, data):
 
     with pytest.raises(KeyboardInterrupt):
         train_architecture(run, "rnn", features, stop, lambda what: None)
-    assert [row["epoch"] for row in json.loads(run.accuracy_log("rnn").read_text())] == [1, 2]
+    log = run.accuracy_log("rnn")
+    assert [row["epoch"] for row in json.loads(log.read_text())] == [1, 2]
+    assert rows_so_far(log) == json.loads(log.read_text())
+    for damaged in ("[", "[1]", "{}", '[{"epoch": 2}]'):
+        (log.parent / "damaged.json").write_text(damaged)
+        assert rows_so_far(log.parent / "damaged.json") == []
     doing = []
     rows = train_architecture(run, "rnn", features, lambda what, cost=0: doing.append(what), lambda what: None)
     assert doing == ["rnn: epoch 3 of 3"]

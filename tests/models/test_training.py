@@ -5,6 +5,7 @@ The nights are small and easy: features that are nearly the stage, which stays f
 
 import functools
 import shutil
+from dataclasses import replace
 from itertools import chain
 
 import keras
@@ -13,10 +14,12 @@ import pytest
 from sklearn.metrics import cohen_kappa_score
 
 from models.forms import padded
-from models.training import first_late_epoch, train_network
+from models.training import first_late_epoch, train_network, whole_model
 from pipeline.batches import batches
 from pipeline.constants import ARCHITECTURES, STAGES
+from pipeline.errors import UserMistake
 from pipeline.options import Options
+from pipeline.run_folder import epoch_model
 
 WINDOWS, STOP = 60, 2
 OPTIONS = Options(batch_size=2, hidden_dim=16, epochs=5, lr=3e-2)
@@ -220,3 +223,23 @@ def test_every_epoch_sees_every_night_once_in_an_order_and_variants_of_its_own()
     assert all(sorted(x % 10 for x in order) == list(range(6)) for order in orders[0])
     assert len({tuple(order) for order in orders[0]}) == 3
     assert len({x // 10 for order in orders[0] for x in order}) == 4  # all variants have their turn
+
+
+def test_where_the_model_of_the_last_epoch_is_damaged_all_is_trained_anew(small, data, tmp_path):
+    stopped = Training(data, "rnn", tmp_path).stop(2)
+    model = epoch_model(tmp_path, 2)
+    content = bytearray(model.read_bytes())
+    content[len(content) // 2] ^= 1
+    model.write_bytes(content)
+    assert not whole_model(model) and not whole_model(tmp_path / "missing") and whole_model(small.best)
+    rows = list(stopped.rows)
+    train_network("rnn", data, OPTIONS, rows, tmp_path, lambda row: None)
+    assert rows == small.rows
+
+
+def test_a_training_that_diverges_says_so(data, tmp_path):
+    options = replace(OPTIONS, lr=1e38)
+    with pytest.raises(
+        UserMistake, match=r"^rnn: the training has diverged in epoch \d; start anew with a lower --lr$"
+    ):
+        Training(data, "rnn", tmp_path, options).run()

@@ -1,5 +1,10 @@
 """What the command lines share: options, their spellings and help, and the folders that commands write to."""
 
+import errno
+import os
+import signal
+import subprocess
+import sys
 from dataclasses import fields
 from datetime import date
 from pathlib import Path
@@ -12,6 +17,8 @@ from pipeline import command_line
 from pipeline.command_line import (
     HELP,
     CommaList,
+    Commands,
+    OneLine,
     OutputFile,
     make_folder,
     must_be_new,
@@ -21,6 +28,7 @@ from pipeline.command_line import (
 )
 from pipeline.errors import UserMistake
 from pipeline.options import Options
+from tests.conftest import ROOT
 
 
 @click.command()
@@ -117,3 +125,55 @@ def test_only_a_missing_or_empty_folder_is_new(tmp_path):
     for out in (tmp_path, tmp_path / "file"):
         with pytest.raises(UserMistake, match=r"exists and is not empty.*--resume"):
             must_be_new(out)
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device", "a/b"), 2, "Error: a/b: No space left on device\n"),
+        (OSError("unable to write"), 2, "Error: unable to write\n"),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_a_file_that_fails_is_one_line_and_an_interrupt_none(error, code, said):
+    def fail():
+        raise error
+
+    group = Commands(
+        "group", commands={"one": OneLine("one", callback=fail), "two": click.Command("two", callback=fail)}
+    )
+    for command, arguments in ((group.commands["one"], []), (group, ["one"]), (group, ["two"])):
+        result = CliRunner().invoke(command, arguments)
+        assert (result.exit_code, result.stderr.removeprefix("stopped\n")) == (code, said)
+
+
+def test_an_empty_list_is_a_mistake(mistake):
+    for text in ("", ",", " , "):
+        assert "an empty list" in mistake(CliRunner().invoke(command, ["--architectures", text]))
+
+
+def test_devices_are_outputs_where_nothing_else_is_written_beside():
+    assert OutputFile(devices=True).convert("/dev/null", None, None) == Path("/dev/null")
+    with pytest.raises(UserMistake, match="is a folder"):
+        OutputFile(devices=True).convert("/dev", None, None)
+
+
+INTERRUPTED = """
+import os, signal, sys
+
+class Interrupt:
+    def find_spec(name, *_):
+        if name == "click":
+            os.kill(os.getpid(), signal.SIGINT)
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.meta_path.insert(0, Interrupt)
+"""
+
+
+@pytest.mark.parametrize("command", ["train.py", "-m pipeline", "-m evaluation", "-m export", "-m models", "-m watch_sim"])
+def test_an_interrupt_while_modules_are_imported_has_no_traceback(tmp_path, command):
+    (tmp_path / "sitecustomize.py").write_text(INTERRUPTED)
+    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
+    done = subprocess.run([sys.executable, *command.split()], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (-signal.SIGINT, "")

@@ -22,3 +22,8 @@ def test_a_mistake_ends_a_command_with_code_2(capsys):
     assert mistake.exit_code == 2
     mistake.show()
     assert capsys.readouterr().err == "Error: file: line 3: odd\n"
+
+
+def test_a_choice_is_named_once():
+    with pytest.raises(UserMistake, match=r"choose from gru, rnn$"):
+        one_of("--architectures", ["x"], ["gru", "gru", "rnn"])

@@ -3,13 +3,16 @@
 import errno
 import json
 import os
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
 import pytest
 
 from pipeline.errors import UserMistake
-from pipeline.files import read_json, reading, remove_leftovers, write_json, write_whole
+from pipeline.files import read_json, reading, write_json, write_whole
+from tests.conftest import ROOT
 
 
 @pytest.mark.parametrize("content", ["κ\n", "κ\n".encode(), lambda file: file.write("κ\n".encode())])
@@ -99,13 +102,47 @@ def test_a_damaged_archive_is_named(tmp_path):
         saved["x"]
 
 
-def test_leftovers_of_killed_processes_are_removed_at_any_depth(tmp_path):
-    for name in ("kept.txt", ".kept.txt.a1", "below/kept.txt", "below/.npz.b2", ".export.c3/model", "below/.d4/.e5"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_text("")
-    remove_leftovers(tmp_path)
-    assert sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*")) == [
-        "below",
-        "below/kept.txt",
-        "kept.txt",
-    ]
+def test_links_and_devices_stay_and_are_written_through(tmp_path):
+    (tmp_path / "file").write_text("before")
+    (tmp_path / "link").symlink_to("file")
+    (tmp_path / "dangling").symlink_to(tmp_path / "new" / "file")
+    for name, target in (("link", "file"), ("dangling", "new/file")):
+        write_whole(tmp_path / name, "after")
+        assert (tmp_path / name).is_symlink() and (tmp_path / target).read_text() == "after"
+    assert {path.name for path in tmp_path.rglob("*")} == {"file", "link", "dangling", "new"}
+    os.mkfifo(tmp_path / "pipe")
+    reader = os.open(tmp_path / "pipe", os.O_RDONLY | os.O_NONBLOCK)
+    write_whole(tmp_path / "pipe", lambda file: np.save(file, np.arange(3)))
+    assert os.read(reader, 1000).startswith(b"\x93NUMPY")
+    os.close(reader)
+    (tmp_path / "null").symlink_to("/dev/null")
+    write_whole(tmp_path / "null", "nothing")
+    assert (tmp_path / "null").is_char_device() and (tmp_path / "pipe").is_fifo()
+
+
+def test_standard_output_is_added_to_even_where_it_is_a_file(tmp_path):
+    with (tmp_path / "out").open("w") as out:
+        code = "from pipeline.files import write_json; print(1, flush=True); write_json('/dev/stdout', 2); print(3)"
+        subprocess.run([sys.executable, "-c", code], stdout=out, cwd=ROOT, check=True)
+    assert (tmp_path / "out").read_text().split() == ["1", "2", "3"]
+
+
+def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path):
+    code = """
+import resource, signal
+from pathlib import Path
+from pipeline.files import write_whole
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+write_whole(Path("x.bin"), b"x" * 5000)
+"""
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.stderr.splitlines()[-1] == "pipeline.errors.UserMistake: x.bin: cannot be written (File too large)"
+    assert not [*tmp_path.iterdir()]
+
+
+def test_names_as_long_as_a_file_system_takes_can_be_written(tmp_path):
+    for name in ("n" * 255, "é" * 127, "😀" * 63):
+        write_whole(tmp_path / name, name)
+        assert (tmp_path / name).read_text() == name

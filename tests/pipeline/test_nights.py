@@ -3,6 +3,7 @@
 The cache lies in a temporary folder throughout. Faults in files are tested in test_recordings.py.
 """
 
+import errno
 import pickle
 import shutil
 from pathlib import Path
@@ -332,3 +333,43 @@ def test_channels_used_are_those_of_any_night_and_a_requested_one_must_be_there(
         UserMistake, match=r"^--channels steps: no training night has it; they have activity, heart_rate$"
     ):
         channels_used(nights, Options(channels=("heart_rate", "steps")))
+
+
+def test_a_file_that_cannot_be_read_costs_its_night_alone(folder, monkeypatch):
+    write_files(folder, "8")
+    before = cache_path(folder, "8", Options())
+    opened = Path.open
+
+    def unreadable(path, *args, **kwargs):
+        if path.name == "8_heartrate.txt":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return opened(path, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", unreadable)
+    monkeypatch.setattr(pipeline.recordings, "_read_clean", lambda path, layout: None)
+    assert cache_path(folder, "8", Options()) != before
+    nights, findings = load_nights(folder, Options())
+    assert [night.subject for night in nights] == ["7"]
+    assert [finding.what for finding in findings if "8_" in finding.file] == ["cannot be read: Permission denied"]
+
+
+def test_without_a_cache_nights_are_in_memory_and_it_is_said_once(folder, cache, capsys):
+    write_files(folder, "8")
+    cache.write_text("a file where the folder should be")
+    nights, _ = load_nights(folder, Options())
+    assert [night.subject for night in nights] == ["7", "8"]
+    assert nights[1].channels["heart_rate"].shape == (EPOCHS, 30)
+    assert capsys.readouterr().err.splitlines() == [
+        f"{cache}: cannot be written; nights are kept in memory, and read anew each time"
+    ]
+
+
+def test_ids_may_be_as_long_as_names_of_files(folder):
+    long = ["n" * 215, "n" * 214 + "é"]
+    for name in long:
+        for kind in ("heart_rate", "labels"):
+            source = folder / FILES[kind].format(7)
+            shutil.copy(source, source.with_name(source.name.replace("7", name, 1)))
+    for _ in range(2):
+        nights, _ = load_nights(folder, Options())
+        assert [night.subject for night in nights] == ["7", *sorted(long)]

@@ -158,3 +158,13 @@ def test_alignment_is_what_shapes_a_window():
     options = Options(negative_times=True, data_alignment=5, window_size=60, stride=15)
     expected = {"negative_times": True, "data_alignment": 5, "window_size": 60, "stride": 15}
     assert options.alignment == expected
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("hidden_dim", 999_999_999), ("epochs", 10**20), ("window_size", 999_999_990), ("stride", 10**9), ("lr", 1e400),
+     ("lr", float("nan")), ("inner_folds", 10**6), ("variants", 10**9), ("batch_size", 10**12)],
+)  # fmt: skip
+def test_what_fits_no_memory_or_is_no_number_is_refused_at_once(field, value):
+    with pytest.raises(UserMistake, match=f"^--{field} {value}: must be "):
+        Options(**{field: value})

@@ -23,6 +23,7 @@ from pipeline.origin import SLEEP_ACCEL, SURROGATE, SYNTHETIC, UNKNOWN, write_or
 from pipeline.run_folder import (
     RunFolder,
     begun,
+    clear_unbegun,
     epoch_model,
     fold_folder,
     fold_folders,
@@ -192,7 +193,9 @@ def test_a_run_is_stopped_until_it_is_finished(run, tmp_path):
 def test_stopped_runs_come_the_newest_last(tmp_path):
     for age, name in enumerate(("2026-01-02/run_2", "2026-01-02/run_1", "2026-01-01/run_1")):
         (tmp_path / name / "partial").mkdir(parents=True)
+        (tmp_path / name / "hparams.json").touch()
         os.utime(tmp_path / name / "partial", (1000 - age, 1000 - age))
+    (tmp_path / "2026-01-03" / "run_1" / "partial").mkdir(parents=True)  # killed before it was begun
     (tmp_path / "2026-01-02" / "run_3").mkdir()  # complete
     stopped = [path.relative_to(tmp_path).as_posix() for path in stopped_runs(tmp_path)]
     assert stopped == ["2026-01-01/run_1", "2026-01-02/run_1", "2026-01-02/run_2"]
@@ -427,3 +430,18 @@ def test_a_data_set_of_another_form_in_the_file_is_a_mistake(tmp_path):
     (tmp_path / "hparams.json").write_text(json.dumps(content))
     with pytest.raises(UserMistake, match=r"hparams\.json: damaged"):
         RunFolder(tmp_path)
+
+
+def test_what_was_killed_before_it_began_can_be_begun_anew(tmp_path, data, run):
+    (run.path / "hparams.json").unlink()
+    other = {"validation": ["3"], "inner_validation": ["4"], "train": ["1", "2"]}
+    clear_unbegun(run.path)
+    assert names(run.path) == set()
+    assert RunFolder.create(run.path, NIGHTS, other, OPTIONS, data).splits == other
+    clear_unbegun(run.path)  # begun: nothing goes
+    assert names(run.path) == {"hparams.json", "splits.json", "partial"}
+    (run.path / "hparams.json").unlink()
+    (run.path / "partial" / "gru").mkdir()  # of a run whose hparams.json was lost
+    clear_unbegun(run.path)
+    assert names(run.path) == {"splits.json", "partial", "partial/gru"}
+    clear_unbegun(tmp_path / "missing")
