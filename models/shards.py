@@ -8,7 +8,6 @@ training takes nights in the order that it would take them in memory, and gets t
 
 import hashlib
 import os
-import tempfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from pipeline.files import read_json, reading, write_json
 from pipeline.modality_dropout import only_channels
 from pipeline.nights import StoredChannels
 from pipeline.options import Options
+from pipeline.scratch import scratch_folder
 from pipeline.workers import in_parallel
 
 AS_RECORDED = -1  # in place of a variant's number
@@ -181,7 +181,7 @@ def write_shard(
     contents = [_record(*row, night.stages) for *row, night in zip(values, available, some, strict=True)]
     records = [HEAD_BYTES + len(content) + TAIL_BYTES for content in contents]
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.stem}.") as beside:
+    with scratch_folder(path.parent, f".{path.stem}.") as beside:
         with tf.io.TFRecordWriter(str(Path(beside, path.name))) as writer:
             for content in contents:
                 writer.write(content)

@@ -190,7 +190,8 @@ def load_nights(
     uncached = sum(
         not cache_path(folder, subject, options, require_labels=require_labels).exists() for subject in chosen
     )
-    CACHE.mkdir(parents=True, exist_ok=True)  # so that it can be told whether workers see it
+    with suppress(OSError):
+        CACHE.mkdir(parents=True, exist_ok=True)  # so that it can be told whether workers see it
     work = ((folder, subject, options, require_labels, CACHE) for subject in chosen)
     loaded = in_parallel(stored_night, work, worth_a_child=uncached > WORTH_A_CHILD)
     nights: list[Night] = []

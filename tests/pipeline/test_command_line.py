@@ -171,7 +171,7 @@ sys.meta_path.insert(0, Interrupt)
 """
 
 
-@pytest.mark.parametrize("command", ["train.py", "-m pipeline", "-m evaluation", "-m export", "-m models", "-m watch_sim"])
+@pytest.mark.parametrize("command", ["train.py", "-m pipeline", "-m evaluation", "-m export", "-m watch_sim"])
 def test_an_interrupt_while_modules_are_imported_has_no_traceback(tmp_path, command):
     (tmp_path / "sitecustomize.py").write_text(INTERRUPTED)
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
