@@ -49,6 +49,15 @@ docs: .venv/ready
 test-docs: .venv/ready
 	$(BIN)/python -m pytest -m docs tests/docs $(ARGS)
 
+# prepare, training and export killed (-9) at 10 moments, and gone on with; KILLS=50 for more, SEED for other moments
+test-faults: .venv/ready
+	$(BIN)/python -m pytest -m faults $(ARGS)
+
+# recordings, bundles and saved states, damaged and read for an hour in all
+FUZZ_SECONDS ?= 3600
+fuzz: .venv/ready
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest tests/fuzz $(ARGS)
+
 # every exported file of a trained run against its gate, on recorded and degraded real nights
 test-trained: .venv/ready
 	$(BIN)/python -m pytest -m trained $(ARGS)
@@ -75,4 +84,4 @@ litert:
 	$(BIN)/python -m pip install --quiet --requirement requirements.txt
 	touch $@
 
-.PHONY: train test lint docs test-docs test-runtimes test-service test-cluster test-trained reference litert
+.PHONY: train test test-faults fuzz lint docs test-docs test-runtimes test-service test-cluster test-trained reference litert

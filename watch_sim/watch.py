@@ -197,6 +197,13 @@ class Watch:
         if not np.array_equal(arrays["weights"], [] if self.weights is None else self.weights):
             raise ValueError("of another operating point")
 
+        for name, x in self.state().items():
+            found = arrays.get(name, x)  # a watch that counts has more of them
+            if (found.dtype.kind, found.ndim) != (x.dtype.kind, x.ndim):
+                raise ValueError(f"{name} is of another type")
+        if any(states[name].shape != x.shape for name, x in self.runner.states.items()):
+            raise ValueError("states of another shape")
+
         def part(mark):
             return {k.removeprefix(mark): x for k, x in arrays.items() if k.startswith(mark)}
 
