@@ -835,7 +835,10 @@ def wrong_plan(place: str, plan: dict, sizes: dict[str, int], answer: str, size:
 
 def checked_file(folder: Path, call: dict, runtime: str) -> bytes:
     """The bytes of a call's file, once it is the one that the contract describes and the runtime may run it."""
-    status = str(call.get("runtimes", {}).get(runtime, ""))
+    runtimes = call.get("runtimes", {})
+    if not isinstance(runtimes, dict):
+        raise StagerError("unsupported_contract", f"{call['file']}: runtimes {runtimes!r}: expected their names")
+    status = str(runtimes.get(runtime, ""))
     if status.startswith("refused"):
         raise StagerError("refused_runtime", f"{call['file']}: not for {runtime}: {status}")
     path = folder / call["file"]
