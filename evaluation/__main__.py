@@ -167,8 +167,10 @@ def open_evaluation(out: Path | None, settings: dict[str, Any], resume: bool) ->
     with sole_use(out if resume else make_folder(out) if out else new_folder("evaluation")) as out:
         if resume:
             before = read_json(out / PROTOCOL)
+            if isinstance(before, dict):  # it may have been begun before there was some option
+                before = json.loads(json.dumps(Options().as_dict())) | _flat(before)
             for name, value in _flat(json.loads(json.dumps(settings))).items():
-                if not isinstance(before, dict) or _flat(before).get(name) != value:
+                if not isinstance(before, dict) or before.get(name) != value:
                     raise UserMistake(f"--resume: the evaluation in {out} has another {name} than {value}")
         else:
             must_be_new(out)

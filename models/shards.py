@@ -28,7 +28,7 @@ from pipeline.files import read_json, reading, write_json
 from pipeline.modality_dropout import only_channels
 from pipeline.nights import StoredChannels
 from pipeline.options import Options
-from pipeline.scratch import scratch_folder
+from pipeline.scratch import remove_unfinished, scratch_folder
 from pipeline.workers import in_parallel
 
 AS_RECORDED = -1  # in place of a variant's number
@@ -252,6 +252,7 @@ def write_shards(
     written = in_parallel(write_shard, missing, ordered=False, worth_a_child=len(missing) > WORTH_A_CHILD)
     for done, _ in enumerate(written, 1):
         progress(f"features: {done} of {len(missing)} shards")
+    remove_unfinished(folder)  # of workers that were killed
     places = {row: Place(path, *at) for path, some in shards for row, *at in zip(some, *_places(path), strict=True)}
     recorded = (read_json(index_of(path))["moments"] for path, _ in shards)
     return places, (Moments.of_lists(saved) for of_shard in recorded for saved in of_shard if saved)

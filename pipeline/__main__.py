@@ -87,10 +87,13 @@ def synthesize(folder: Path, subjects: int, hours: float, motion_hz: float, seed
 @click.argument("out", metavar="OUT", type=NamedPath())
 @option("since", type=click.DateTime(["%Y-%m-%d"]), default=None, help="Evening of the first night.")
 @option("zone", default=None, help="The wearer's time zone, such as Europe/Berlin.")
+@parallel
 def import_(source: str, path: Path, out: Path, since: datetime | None, zone: str | None) -> None:
     """Bring the nights in PATH into OUT, a new folder in the published layout (docs/import.md).
 
-    SOURCE is one of apple-health, fitbit, garmin, csv, bidsleep, wearanize, mesa, dreamt, slpdb.
+    SOURCE is an export (apple-health, fitbit, garmin, csv) or a research set (bidsleep, wearanize, mesa, dreamt,
+    slpdb). Nights of a research set are read in parallel; an export is one stream, which --jobs and --scheduler do not
+    make faster.
     """
     if since and since.date() > date.today():
         raise UserMistake(f"--since {since.date()}: lies in the future")

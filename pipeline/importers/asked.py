@@ -12,6 +12,10 @@ from pipeline.errors import UserMistake
 SHOWN = 3  # examples of what was left out
 
 
+def _nobody(share: float) -> None:
+    """Takes progress that nobody looks at; a function of the module, so that another process can have it."""
+
+
 @dataclass
 class Asked:
     """One import.
@@ -30,7 +34,7 @@ class Asked:
     path: Path
     since: date | None = None
     zone: ZoneInfo | None = None
-    progress: Callable[[float], object] = lambda share: None
+    progress: Callable[[float], object] = _nobody
     notes: list[str] = field(default_factory=list)
     left_out: dict[str, list[str]] = field(default_factory=dict)
     counts: Counter[str] = field(default_factory=Counter)
@@ -46,6 +50,15 @@ class Asked:
         self.counts[reason] += 1
         if self.counts[reason] <= SHOWN:  # a file may have millions
             self.left_out.setdefault(reason, []).append(what)
+
+    def add(self, other: "Asked") -> None:
+        """Say afterwards also what another import of a part, such as one night, has to say."""
+        for text in other.notes:
+            self.note(text)
+        for reason, examples in other.left_out.items():
+            before = self.left_out.setdefault(reason, [])
+            before += examples[: SHOWN - len(before)]
+        self.counts.update(other.counts)
 
     def wants(self, night: str) -> bool:
         """Whether a night, named by the date of its evening, is not too early."""

@@ -8,7 +8,6 @@ Assumptions:
 4. Where times run backwards over and over, two streams are interleaved; the one with more samples is taken.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -21,7 +20,7 @@ from pipeline.errors import UserMistake
 from pipeline.files import reading
 from pipeline.importers.asked import Asked
 from pipeline.importers.nights import LocalTime
-from pipeline.importers.research import each, epochs_of, stretches
+from pipeline.importers.research import NightFiles, epochs_of, stretches
 from pipeline.importers.writing import ImportedNight, Samples
 from pipeline.origin import Origin
 
@@ -147,11 +146,11 @@ def _shift(name, codes, samples, asked):
     return shift
 
 
-def nights(asked: Asked) -> Iterator[ImportedNight]:
+def nights(asked: Asked) -> NightFiles:
     """The nights of the set, below a folder."""
     asked.zone_said = ZONE
     asked.note(
         f"the expert's labels are taken {LATE} epochs earlier than written, as they run about {LATE * EPOCH_S} s late"
     )
     found = sorted(path.parent for path in asked.path.glob("**/labels.mat"))
-    yield from each(asked, found, lambda folder: _night(folder, asked), "BidslabXX/<night>/labels.mat")
+    return NightFiles(found, _night, "BidslabXX/<night>/labels.mat")

@@ -9,7 +9,6 @@ Assumptions:
 The terms of the set forbid passing it on: what is written here must not be either.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ from pipeline.errors import UserMistake
 from pipeline.files import reading
 from pipeline.importers.asked import Asked
 from pipeline.importers.motion import unit_of_motion, why_not
-from pipeline.importers.research import each, epochs_of
+from pipeline.importers.research import NightFiles, epochs_of
 from pipeline.importers.writing import ImportedNight, Samples
 from pipeline.origin import Origin
 
@@ -61,9 +60,9 @@ def _night(path: Path, asked: Asked) -> ImportedNight:
     return ImportedNight(name, samples, epochs_of(np.array([CODES.get(s, -1) for s in stage[at]], int)))
 
 
-def nights(asked: Asked) -> Iterator[ImportedNight]:
+def nights(asked: Asked) -> NightFiles:
     """The nights of the set, below a folder."""
     asked.zone_said = "not stated"
     asked.note("the terms of DREAMT forbid passing it on, also in this form")
     found = sorted(asked.path.glob("**/*_whole_df.csv"))
-    yield from each(asked, found, lambda path: _night(path, asked), "data_64Hz/<id>_whole_df.csv")
+    return NightFiles(found, _night, "data_64Hz/<id>_whole_df.csv")

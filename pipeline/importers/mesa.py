@@ -12,8 +12,6 @@ Assumptions:
 """
 
 import re
-from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +22,7 @@ from pipeline.errors import UserMistake
 from pipeline.files import reading
 from pipeline.importers.asked import Asked
 from pipeline.importers.beats import heart_rate_of
-from pipeline.importers.research import each, epochs_of
+from pipeline.importers.research import NightFiles, epochs_of
 from pipeline.importers.writing import ImportedNight
 from pipeline.importers.xml import small_tree
 from pipeline.origin import Origin
@@ -37,6 +35,7 @@ ORIGIN = Origin(
     "1351-1358. Chen X, Wang R, Zee P, et al. MESA. Sleep 2015;38(6):877-888.",
 )
 CODES = {0: 0, 1: 1, 2: 2, 3: 3, 4: 4, 5: 5}  # theirs are those of sleep-accel; any other is unscored
+OVERLAP = "mesa-actigraphy-psg-overlap.csv"
 LONGEST = 24 * 3600 // EPOCH_S  # epochs
 
 
@@ -64,54 +63,47 @@ def _stages(root: Path, subject: str) -> np.ndarray | None:
         return codes
 
 
-def _nights_reader(asked: Asked):
+def _actiwatch(root: Path, subject: str, asked: Asked) -> str | None:
+    """Text of the 30-s counts from the start of the polysomnography on; None where they cannot be aligned."""
+    path, overlap = root / "actigraphy" / f"mesa-sleep-{subject}.csv", root / "overlap" / OVERLAP
+    if not path.exists():
+        return None
+    first = pd.Series(dtype=int)
+    if overlap.exists():
+        with reading(overlap):
+            table = pd.read_csv(overlap, usecols=["mesaid", "line"]).dropna().astype(int)
+        first = table.line[table.mesaid == int(subject)]
+    if first.empty:
+        asked.leave_out("wrist counts that no overlap file aligns", subject)
+        return None
+    with reading(path):
+        table = pd.read_csv(path, usecols=["line", "activity", "offwrist"])
+    t = (table.line - first.iloc[-1]) * EPOCH_S
+    worn = (table.offwrist != 1) & table.activity.notna() & (t >= 0) & (t < LONGEST * EPOCH_S)
+    lines = [f"{a},{n:g}" for a, n in zip(t[worn].astype(int), table.activity[worn], strict=True)]
+    return "\n".join(["start,count", *lines, ""])
+
+
+def _night(path: Path, asked: Asked) -> ImportedNight:
     root = asked.path
-
-    @cache
-    def overlap():
-        path = root / "overlap" / "mesa-actigraphy-psg-overlap.csv"
-        if not path.exists():
-            return {}
-        with reading(path):
-            table = pd.read_csv(path, usecols=["mesaid", "line"]).dropna().astype(int)
-        return dict(zip(table.mesaid, table.line, strict=True))
-
-    def actiwatch(subject):
-        """Text of the 30-s counts from the start of the polysomnography on; None where they cannot be aligned."""
-        path = root / "actigraphy" / f"mesa-sleep-{subject}.csv"
-        if not path.exists():
-            return None
-        if int(subject) not in overlap():
-            asked.leave_out("wrist counts that no overlap file aligns", subject)
-            return None
-        with reading(path):
-            table = pd.read_csv(path, usecols=["line", "activity", "offwrist"])
-        t = (table.line - overlap()[int(subject)]) * EPOCH_S
-        worn = (table.offwrist != 1) & table.activity.notna() & (t >= 0) & (t < LONGEST * EPOCH_S)
-        lines = [f"{a},{n:g}" for a, n in zip(t[worn].astype(int), table.activity[worn], strict=True)]
-        return "\n".join(["start,count", *lines, ""])
-
-    def night(path: Path) -> ImportedNight:
-        subject = re.fullmatch(r"mesa-sleep-(\d+)-rpoint\.csv", path.name)[1]  # type: ignore[index]  # globbed so
-        with reading(path):
-            table = pd.read_csv(path)
-        if "seconds" not in table:
-            raise UserMistake(f"{path}: line 1: no column 'seconds' among {', '.join(map(str, table.columns))[:80]}")
-        beats = np.sort(pd.to_numeric(table.seconds, errors="coerce").dropna().to_numpy(float))
-        codes, counts = _stages(root, subject), actiwatch(subject)
-        if codes is None:
-            asked.leave_out("labels, as there are no annotations of the night", subject)
-        beside = {f"actiwatch/{subject}.csv": counts} if counts else {}
-        labels = epochs_of(codes) if codes is not None and len(codes) else None
-        return ImportedNight(subject, {"heart_rate": heart_rate_of(beats)}, labels, beside=beside)
-
-    return night
+    subject = re.fullmatch(r"mesa-sleep-(\d+)-rpoint\.csv", path.name)[1]  # type: ignore[index]  # globbed so
+    with reading(path):
+        table = pd.read_csv(path)
+    if "seconds" not in table:
+        raise UserMistake(f"{path}: line 1: no column 'seconds' among {', '.join(map(str, table.columns))[:80]}")
+    beats = np.sort(pd.to_numeric(table.seconds, errors="coerce").dropna().to_numpy(float))
+    codes, counts = _stages(root, subject), _actiwatch(root, subject, asked)
+    if codes is None:
+        asked.leave_out("labels, as there are no annotations of the night", subject)
+    beside = {f"actiwatch/{subject}.csv": counts} if counts else {}
+    labels = epochs_of(codes) if codes is not None and len(codes) else None
+    return ImportedNight(subject, {"heart_rate": heart_rate_of(beats)}, labels, beside=beside)
 
 
-def nights(asked: Asked) -> Iterator[ImportedNight]:
+def nights(asked: Asked) -> NightFiles:
     """The nights of the set, below its folder."""
     asked.zone_said = "not stated"
     asked.note("wrist counts of MESA are of their own kind: in actiwatch/, not in counts/")
     found = sorted(asked.path.glob("polysomnography/annotations-rpoints/mesa-sleep-*-rpoint.csv"))
     expected = "polysomnography/annotations-rpoints/mesa-sleep-<id>-rpoint.csv"
-    yield from each(asked, found, _nights_reader(asked), expected)
+    return NightFiles(found, _night, expected)

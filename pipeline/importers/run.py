@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pipeline.errors import UserMistake
 from pipeline.importers.asked import Asked
+from pipeline.importers.research import NightFiles, add_nights
 from pipeline.importers.writing import new_data_set
 
 SOURCES = {  # name: module, imported only when asked for
@@ -40,8 +41,12 @@ def import_nights(source: str, asked: Asked, out: Path) -> list[str]:
     if asked.path.is_dir() and asked.path.resolve() in (out.resolve(), *out.resolve().parents):
         raise UserMistake(f"{out}: lies within {asked.path}, which is read; name a folder elsewhere")
     with new_data_set(out, asked) as data:
-        for night in importer.nights(asked):
-            data.add(night)
+        nights = importer.nights(asked)
+        if isinstance(nights, NightFiles):
+            add_nights(data, nights, asked)
+        else:  # one stream
+            for night in nights:
+                data.add(night)
         if not data.names:
             since = f" from --since {asked.since} on" if asked.since else ""
             raise UserMistake(f"{asked.path}: no usable night in it{since}{asked.first_reason()}")

@@ -7,7 +7,6 @@ Assumptions:
 """
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from pipeline.errors import UserMistake
 from pipeline.files import reading
 from pipeline.importers.asked import Asked
 from pipeline.importers.beats import heart_rate_of
-from pipeline.importers.research import each
+from pipeline.importers.research import NightFiles
 from pipeline.importers.writing import ImportedNight
 from pipeline.origin import Origin
 
@@ -33,7 +32,7 @@ BEATS = set("NLRBAaJSVrFejnE/fQ?")
 HZ = 250  # of the set, where no header tells
 
 
-def _night(path: Path) -> ImportedNight:
+def _night(path: Path, asked: Asked) -> ImportedNight:
     import wfdb  # takes a second
 
     record = path.with_suffix("").as_posix()
@@ -57,8 +56,8 @@ def _night(path: Path) -> ImportedNight:
     return ImportedNight(path.stem, {"heart_rate": heart_rate_of(beats)}, labels, wearer=wearer)
 
 
-def nights(asked: Asked) -> Iterator[ImportedNight]:
+def nights(asked: Asked) -> NightFiles:
     """The records of the set, below a folder."""
     asked.zone_said = "not stated"
     found = sorted(asked.path.glob("**/slp*.st"))
-    yield from each(asked, found, _night, "slpXX.st and slpXX.ecg")
+    return NightFiles(found, _night, "slpXX.st and slpXX.ecg")

@@ -9,7 +9,6 @@ Assumptions:
 """
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,7 @@ from pipeline.files import reading
 from pipeline.importers.asked import Asked
 from pipeline.importers.beats import heart_rate_of_intervals
 from pipeline.importers.motion import unit_of_motion, why_not
-from pipeline.importers.research import each
+from pipeline.importers.research import NightFiles
 from pipeline.importers.writing import ImportedNight, Samples
 from pipeline.origin import Origin
 
@@ -79,11 +78,9 @@ def _night(folder: Path, asked: Asked) -> ImportedNight:
     return ImportedNight(name, samples)
 
 
-def nights(asked: Asked) -> Iterator[ImportedNight]:
+def nights(asked: Asked) -> NightFiles:
     """The nights of the set, below a folder."""
     asked.zone_said = asked.zone.key if asked.zone else "not stated"
     asked.note("the scoring is not read: nights have no labels")
     found = sorted(path.parent for path in asked.path.glob("**/ACC.csv"))
-    yield from each(
-        asked, found, lambda folder: _night(folder, asked), "ACC.csv and HR.csv of an Empatica E4 per night"
-    )
+    return NightFiles(found, _night, "ACC.csv and HR.csv of an Empatica E4 per night")

@@ -1,6 +1,8 @@
 """Writes imported nights in the layout of sleep-accel; the folder appears whole or not at all."""
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -95,59 +97,99 @@ def usable_minutes(samples: Samples) -> float:
     return float((sensed >= 0).sum() * EPOCH_S / MINUTE_S)
 
 
+@dataclass(frozen=True)
+class WrittenNight:
+    """A night whose files are written, but not yet in the data set.
+
+    Attributes:
+        name: Its id.
+        wearer: As of the ImportedNight.
+        folder: With its files in the layout, and no others.
+    """
+
+    name: str
+    wearer: str
+    folder: Path
+
+
+def write_night(night: ImportedNight, asked: Asked, workplace: Path) -> WrittenNight | None:
+    """Write a night into a new folder.
+
+    Args:
+        night: The night.
+        asked: Is told what of it is left out.
+        workplace: The folder in which that folder is made; several processes may do so.
+
+    Returns:
+        What was written; None where the night does not hold enough to be used.
+    """
+    samples = cleaned(night, asked)
+    minutes = usable_minutes(samples)
+    if minutes * MINUTE_S < LEAST_OVERLAP_S:
+        reason = f"nights with less than {LEAST_OVERLAP_S // MINUTE_S} min of heart rate or movement"
+        asked.leave_out(reason, f"{night.name}: {minutes:g} min")
+        return None
+    folder = Path(tempfile.mkdtemp(dir=workplace))
+    files = paths(folder, night.name)
+    for name in (*samples, *(["labels"] if night.labels else [])):
+        files[name].parent.mkdir(parents=True, exist_ok=True)
+    for sensor, (t, values) in samples.items():
+        if sensor == "motion":
+            from pipeline.synthetic import write_acceleration  # with scipy's filters, slow to import
+
+            write_acceleration(files[sensor], t, values.T)
+        else:
+            separator = LAYOUTS[sensor].separator or " "
+            np.savetxt(files[sensor], np.stack([t, values], 1), ["%.3f", "%.6g"], delimiter=separator)
+    if night.labels:
+        np.savetxt(files["labels"], np.stack(night.labels, 1), "%d %d")
+    if night.device_stages:
+        path = folder / FOLDER / f"{night.name}.csv"
+        path.parent.mkdir()
+        lines = [f"{s.start:.0f},{s.end:.0f},{s.stage},{s.said}" for s in night.device_stages]
+        path.write_text("\n".join([",".join(COLUMNS), *lines, ""]))
+    for name, text in night.beside.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+    return WrittenNight(night.name, night.wearer, folder)
+
+
 class NewDataSet:
     """A data set that is being written.
 
     Attributes:
         folder: Where it is written until it is complete.
-        names: Ids of the nights written.
+        workplace: For nights that are not in it yet; goes with the end of the import.
+        names: Ids of the nights in it.
     """
 
-    def __init__(self, folder: Path, asked: Asked):
+    def __init__(self, workplace: Path, asked: Asked):
         """Begin an empty data set."""
-        self.folder, self._asked = folder, asked
+        self.workplace, self._asked = workplace, asked
+        self.folder = workplace / "new"
+        self.folder.mkdir()
         self.names: list[str] = []
         self._wearers: dict[str, str] = {}
 
     def add(self, night: ImportedNight) -> bool:
-        """Write a night; returns whether it holds enough to be used (if not, that is said)."""
-        samples = cleaned(night, self._asked)
-        minutes = usable_minutes(samples)
-        if minutes * MINUTE_S < LEAST_OVERLAP_S:
-            reason = f"nights with less than {LEAST_OVERLAP_S // MINUTE_S} min of heart rate or movement"
-            self._asked.leave_out(reason, f"{night.name}: {minutes:g} min")
-            return False
+        """Write a night; returns whether it is in the set now (if not, why is said)."""
+        written = write_night(night, self._asked, self.workplace)
+        return written is not None and self.take(written)
+
+    def take(self, night: WrittenNight) -> bool:
+        """Move a night's files into the set; returns whether it is in it now (if not, why is said)."""
         if night.name in self.names:
             self._asked.leave_out("nights whose id another night has", night.name)
             return False
-        files = paths(self.folder, night.name)
-        for name in (*samples, *(["labels"] if night.labels else [])):
-            files[name].parent.mkdir(parents=True, exist_ok=True)
-        for sensor, (t, values) in samples.items():
-            if sensor == "motion":
-                from pipeline.synthetic import write_acceleration  # with scipy's filters, slow to import
-
-                write_acceleration(files[sensor], t, values.T)
-            else:
-                separator = LAYOUTS[sensor].separator or " "
-                np.savetxt(files[sensor], np.stack([t, values], 1), ["%.3f", "%.6g"], delimiter=separator)
-        if night.labels:
-            np.savetxt(files["labels"], np.stack(night.labels, 1), "%d %d")
-        if night.device_stages:
-            self._write_device_stages(night)
-        for name, text in night.beside.items():
-            (self.folder / name).parent.mkdir(exist_ok=True)
-            (self.folder / name).write_text(text)
+        for path in [path for path in night.folder.rglob("*") if path.is_file()]:
+            place = self.folder / path.relative_to(night.folder)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            os.replace(path, place)
+        shutil.rmtree(night.folder)
         self.names.append(night.name)
         if night.wearer:
             self._wearers[night.name] = night.wearer
         return True
-
-    def _write_device_stages(self, night):
-        path = self.folder / FOLDER / f"{night.name}.csv"
-        path.parent.mkdir(exist_ok=True)
-        lines = [f"{s.start:.0f},{s.end:.0f},{s.stage},{s.said}" for s in night.device_stages]
-        path.write_text("\n".join([",".join(COLUMNS), *lines, ""]))
 
     def finish(self, origin: Origin) -> None:
         """Write the marks of the whole set."""
@@ -171,11 +213,10 @@ def new_data_set(out: Path, asked: Asked) -> Iterator[NewDataSet]:
         prefix = f".{out.name[:SHOWN]}.new."
         sweep(out.parent, prefix)
         with scratch_folder(out.parent, prefix) as beside:
-            new = Path(beside, "new")
-            new.mkdir()
-            yield NewDataSet(new, asked)
+            new = NewDataSet(beside, asked)
+            yield new
             if out.exists():
                 out.rmdir()
-            os.replace(new, out)
+            os.replace(new.folder, out)
     except OSError as error:
         raise UserMistake(f"{error.filename or out}: cannot be read or written ({error.strerror or error})") from None

@@ -17,10 +17,11 @@ from click.testing import CliRunner
 from sklearn.metrics import cohen_kappa_score
 
 from evaluation import crossvalidation
-from evaluation.__main__ import LEAK, main
+from evaluation.__main__ import LEAK, main, open_evaluation
 from models.trained_run import TrainedRun
 from pipeline.align import Night
 from pipeline.constants import CHANNELS, STAGES
+from pipeline.errors import UserMistake
 from pipeline.options import Options
 from scoring.predictions import read_predictions
 
@@ -287,6 +288,20 @@ def test_going_on_with_something_else_is_a_mistake(whole, synthetic, mistake):
     arguments = "run", "--dataset_dir", synthetic, *QUICK, "--precision", "float32,int8", "--resume", "--out", whole[0]
     assert "has another seeds" in mistake(command(*arguments, "--seed", 5))
     assert "has another epochs than 3" in mistake(command(*arguments, "--epochs", 3))
+
+
+def test_an_evaluation_from_before_an_option_is_gone_on_with_at_its_default(tmp_path):
+    settings = {"name": "kfold", "options": Options().as_dict()}
+    before = {**settings, "options": {k: v for k, v in settings["options"].items() if k != "unscaled"}}
+    (tmp_path / "protocol.json").write_text(json.dumps(before))
+    with open_evaluation(tmp_path, settings, resume=True) as out:
+        assert out == tmp_path.resolve()
+    for name, asked in ("unscaled", {"options": Options(unscaled=True).as_dict()}), ("folds", {"folds": 3}):
+        with (
+            pytest.raises(UserMistake, match=f"has another {name} than"),
+            open_evaluation(tmp_path, settings | asked, resume=True),
+        ):
+            raise AssertionError
 
 
 @pytest.mark.parametrize("name", ["nothing", "evaluation.json"])

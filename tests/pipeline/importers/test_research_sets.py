@@ -1,5 +1,7 @@
 """Wearanize+, MESA, DREAMT and slpdb on files made in the documented forms; the sets themselves were not at hand."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -128,6 +130,34 @@ def test_slpdb(tmp_path, imported):
     assert "nights that cannot be read (1): " in done.said
     recording = read_recording(done.out, "slp01a")
     assert set(recording.labels[1]) == {0, 1, 3, 4, -1, 2}
+
+
+def slpdb_with_traps(root):
+    """More nights than one process reads: two of one id, one damaged, one too short."""
+    root.mkdir()
+    for name in ("slp01a", "slp01b", "slp32", "slp37", "more/slp32"):
+        slpdb(root / Path(name).parent, Path(name).name, ["W"] * 60 + ["2"] * 60)
+    (root / "slp35.st").write_bytes(b"\x01")
+    slpdb(root, "slp36", ["W"])
+    wfdb.wrann("slp36", "ecg", np.arange(1, 9) * 200, ["N"] * 8, fs=250, write_dir=str(root))
+    return root
+
+
+def test_two_processes_read_what_one_does(tmp_path, imported):
+    root = slpdb_with_traps(tmp_path / "set")
+    one, two = (imported("slpdb", root, "--jobs", n) for n in "12")
+    assert one.nights == ["slp01a", "slp01b", "slp32", "slp37"]
+    assert one.said.replace(str(one.out), "OUT") == two.said.replace(str(two.out), "OUT")
+    for text in (
+        "id another night has (1): slp32",
+        "cannot be read (1)",
+        "30 min of heart rate or movement (1): slp36",
+    ):
+        assert text in one.said
+    files = {path.relative_to(one.out) for path in one.out.rglob("*")}
+    assert files == {path.relative_to(two.out) for path in two.out.rglob("*")}
+    assert all((one.out / name).read_bytes() == (two.out / name).read_bytes() for name in files if name.suffix)
+    assert sorted(path.name for path in two.out.parent.iterdir()) == [one.out.name, two.out.name]  # nothing beside
 
 
 @pytest.mark.parametrize("source", ["wearanize", "mesa", "dreamt", "slpdb"])
