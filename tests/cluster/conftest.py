@@ -25,7 +25,7 @@ def running(log, *command, cwd=ROOT, **environment):
     try:
         yield process
     finally:
-        process.terminate()
+        process.kill()  # asked to end, a worker with TensorFlow takes many seconds; its child ends with it
         process.wait()
 
 
@@ -43,15 +43,20 @@ def scheduler(tmp_path_factory):
 
 
 @contextmanager
-def worker_of(scheduler, log, *options, **settings):
-    """A worker that has come to the scheduler."""
-    with Client(scheduler, set_as_default=False) as client:
+def workers_of(scheduler, folder, *kinds):
+    """Workers that have come to the scheduler, each started by (options, settings)."""
+    with Client(scheduler, set_as_default=False) as client, ExitStack() as stack:
         before = {*client.nthreads()}
-        with running(log, "worker", scheduler, "--no-dashboard", *options, **settings) as process:
-            while not {*client.nthreads()} - before:
-                assert process.poll() is None, log.read_text()
-                time.sleep(0.1)
-            yield process
+        logs = [folder / f"log_{i}" for i in range(len(kinds))]
+        processes = [
+            stack.enter_context(running(log, "worker", scheduler, "--no-dashboard", *options, **settings))
+            for log, (options, settings) in zip(logs, kinds, strict=True)
+        ]
+        while len({*client.nthreads()} - before) < len(kinds):
+            assert all(process.poll() is None for process in processes), [log.read_text() for log in logs]
+            time.sleep(0.1)
+        yield
+        stack.close()
         while {*client.nthreads()} - before:
             time.sleep(0.1)
 
@@ -59,17 +64,15 @@ def worker_of(scheduler, log, *options, **settings):
 @pytest.fixture(scope="session")
 def two_workers(scheduler, tmp_path_factory):
     """Address of a scheduler with two workers of one thread."""
-    folder = tmp_path_factory.mktemp("workers")
-    with ExitStack() as stack:
-        for i in range(2):
-            stack.enter_context(worker_of(scheduler, folder / f"log_{i}", "--nthreads", 1))
+    one = ("--nthreads", 1), {}
+    with workers_of(scheduler, tmp_path_factory.mktemp("workers"), one, one):
         yield scheduler
 
 
 @pytest.fixture
-def another_worker(scheduler, tmp_path):
-    """Starts a further worker for a block."""
-    return lambda *options, **settings: worker_of(scheduler, tmp_path / "log", *options, **settings)
+def further_workers(scheduler, tmp_path):
+    """Starts further workers for a block."""
+    return lambda *kinds: workers_of(scheduler, tmp_path, *kinds)
 
 
 @pytest.fixture

@@ -27,6 +27,28 @@ def killed_once(mark: Path, i):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def seen(path: Path):
+    """Whether a worker that was asked sees a path."""
+    return path.exists()
+
+
+def shard_killed_once(path: Path, *arguments):
+    """A shard, in the midst of whose writing its worker is killed, if none was before."""
+    from models.shards import tf, write_shard
+
+    class KillingWriter(tf.io.TFRecordWriter):
+        def write(self, record):
+            super().write(record)
+            self.flush()
+            killed_once(path.parents[3] / "shard_killed", 0)
+
+    usual, tf.io.TFRecordWriter = tf.io.TFRecordWriter, KillingWriter
+    try:
+        return write_shard(path, *arguments)
+    finally:
+        tf.io.TFRecordWriter = usual
+
+
 def always_killed(i):
     os.kill(os.getpid(), signal.SIGKILL)
 
