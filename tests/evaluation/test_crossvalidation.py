@@ -270,7 +270,7 @@ def test_a_precision_that_is_none_is_a_mistake(whole, synthetic, mistake):
         (["--folds", 9], "--protocol kfold, 9 folds of 6 usable nights"),
         (["--dataset_dir", "/nowhere"], "/nowhere"),
         (["--protocol", "sets"], "--protocol sets: holds out one data set after the other"),
-        (["--out", Path(__file__)], "exists and is not empty"),
+        (["--out", Path(__file__)], "no folder can be made there (File exists)"),
         (["--json", "/tmp"], "--json /tmp: is a folder"),
         (["--precision", "int4"], "--precisions: int4; choose from float32"),
         (["--seeds", "1,x"], "--seeds x: must be whole numbers"),
