@@ -73,6 +73,7 @@ def files(contract: Contract, lean: bool = False) -> dict[str, str]:
         purposes |= {call.file: f"the network in {name}" for call in plan.calls if call.file not in purposes}
     if not lean:
         purposes["report.md, report.json"] = "size, speed, accuracy, agreement of each precision"
+    purposes["cadence.json"] = "agreement by how often heart rate comes; only where it was measured"
     return purposes | {"MODEL_CARD.md": "what the model is for, what it is not, and how good it is"}
 
 
