@@ -117,4 +117,6 @@ def main(nights: int, rounds: int) -> None:
 
 
 if __name__ == "__main__":
+    from benchmarks.cluster import main  # workers find its functions in the module of that name, not in __main__
+
     main(prog_name="python -m benchmarks.cluster")
