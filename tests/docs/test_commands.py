@@ -7,7 +7,6 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
@@ -41,9 +40,7 @@ def checkout(tmp_path_factory, synthetic):
         if (ROOT / name).is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, folder / name)
-    (folder / ".venv" / "bin").mkdir(parents=True)
-    for tool in ("python", "ruff", "mypy", "lint-imports", "mkdocs"):
-        (folder / ".venv" / "bin" / tool).symlink_to(Path(sys.executable).with_name(tool))
+    (folder / ".venv").symlink_to(sys.prefix)
     shutil.copytree(synthetic, folder / "NIGHTS")
     further = ["--subjects", "3", "--hours", "1.2", "--motion_hz", "10", "--seed", "9"]
     in_folder(folder, sys.executable, "-m", "pipeline", "synthesize", "OTHER_NIGHTS", *further)
