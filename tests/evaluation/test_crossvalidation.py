@@ -22,6 +22,7 @@ from models.trained_run import TrainedRun
 from pipeline.align import Night
 from pipeline.constants import CHANNELS, STAGES
 from pipeline.errors import UserMistake
+from pipeline.files import UNFINISHED
 from pipeline.options import Options
 from scoring.predictions import read_predictions
 
@@ -328,7 +329,7 @@ def test_two_that_do_the_same_fold_take_turns(tmp_path, monkeypatch):
         seen.append(sorted(path.name for path in folder.glob(".*")) if folder.exists() else None)
         at_work.append(1)
         folder.mkdir(exist_ok=True)
-        (folder / ".half").touch()
+        (folder / f".half{UNFINISHED}").touch()
         time.sleep(0.2)
         assert len(at_work) == 1
         at_work.clear()
