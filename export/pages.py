@@ -16,13 +16,15 @@ def report_page(document: dict, captions: Mapping[str, str]) -> str:
         document: Of report.json.
         captions: {file name: caption} of the plots.
     """
+    simulated = document["data"]["mark"]["simulated"]  # then no other model's accuracy stands beside it
+    published = document["published"] | ({"accuracy": None} if simulated else {})
     scored = {name: entry["figures"]["views"] for name, entry in document["precisions"].items() if has_scores(entry)}
     return page(
         "report.md",
-        **document,
+        **document | {"published": published},
         plots=captions,
         origin=document["data"]["mark"],
-        costs=cost_table(document["precisions"], document["published"]),
+        costs=cost_table(document["precisions"], published),
         views=view_table(scored),
         stages=stage_table(scored),
         calls=call_table(document["files"], document["preprocessing"]),
