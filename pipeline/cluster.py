@@ -25,6 +25,7 @@ from distributed.scheduler import KilledWorker
 
 from pipeline.errors import UserMistake
 from pipeline.versions import versions_and_code
+from pipeline.workers import TENSORFLOW_THREADS
 
 TIMEOUT_S = 5  # for a scheduler to answer
 SHOWN = 3  # workers that differ, in a message
@@ -184,6 +185,6 @@ def _call(call: bytes, folders: list[str], here: dict[str, Any]) -> Any:
     if text:
         raise ImportError(f"worker {worker.address}: {text}")  # UserMistake may be what it cannot import
     _draw_apart()
-    os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}  # pieces, not operations, are parallel
+    os.environ.update(dict.fromkeys(TENSORFLOW_THREADS, "1"))  # pieces, not operations, are parallel
     function, values = pickle.loads(call)
     return function(*values)
