@@ -78,7 +78,7 @@ def report(
         entries.append(entry | figures(nights, seconds) | figures_by_set(nights, sets))
     spread = summary(entries, [confusions(nights, "5") for nights in scored_nights])
     document = plain({"protocol": protocol, "results": entries, "summary": spread})
-    captions = draw(folder, results, scored_nights, entries[0], seconds)
+    captions = draw(folder, results, scored_nights, entries, seconds)
     write_json(folder / EVALUATION, document)
     write_whole(folder / EVALUATION_PAGE, report_page(document, captions))
     return document
@@ -220,7 +220,7 @@ def draw(
     folder: Path,
     results: Sequence[Result],
     scored_nights: Sequence[Sequence[PredictedNight]],
-    main: dict[str, Any],
+    entries: Sequence[dict[str, Any]],
     seconds: int,
 ) -> dict[str, str]:
     """Draw the plots of a report.
@@ -229,19 +229,18 @@ def draw(
         folder: Where to.
         results: All results.
         scored_nights: Of each result the nights with scored epochs.
-        main: `figures` of the first result.
+        entries: `figures` of each result.
         seconds: Of a stride.
 
     Returns:
         {file name: caption}.
     """
+    main = entries[0]
     captions, panels, kappas = {}, {}, {}
-    for result, nights in zip(results, scored_nights, strict=True):
+    for result, nights, entry in zip(results, scored_nights, entries, strict=True):
         if result.operating_point == "default" and result.architecture not in panels:
             panels[result.architecture] = _confusion_panel(nights, "5")
-            kappas[result.architecture] = {
-                n.subject: agreement(confusion(n.stages, n.probabilities, "5"))["kappa"] for n in nights
-            }
+            kappas[result.architecture] = {s: views["5"]["kappa"] for s, views in entry["subjects"].items()}
     if panels:
         plots.plot_confusion(panels, folder / CONFUSION)
         captions[CONFUSION] = "Confusion, five stages, of each architecture"
