@@ -30,7 +30,7 @@ from pipeline.command_line import (
     progress_bar,
 )
 from pipeline.constants import ARTIFACTS, PRECISIONS
-from pipeline.data_sets import Data, people, sets_of
+from pipeline.data_sets import Data, sets_of
 from pipeline.degrade import CADENCE
 from pipeline.errors import UserMistake
 from pipeline.nights import load_nights
@@ -38,7 +38,7 @@ from pipeline.options import Options
 from pipeline.recordings import subjects
 from pipeline.run_folder import RunFolder, begun, clear_unbegun, stopped_runs
 from pipeline.scratch import sole_use, sole_writer
-from pipeline.splits import nights_by_part, split_subjects
+from pipeline.splits import nights_by_part
 from pipeline.synthetic import synthesize
 from pipeline.workers import workers
 from scoring.predictions import walch_valid
@@ -149,10 +149,7 @@ def run_all(out: Path, dataset_dir: Data, recorded: Sequence[str], options: Opti
             dataset_dir, options, progress=lambda subject: doing(f"reading night {subject}", COST["night"])
         )
         walch_valid(dataset_dir, nights)  # a mistake in that file is found now, not after the training
-        usable = [night.subject for night in nights]
-        splits = split_subjects(usable, options, people(dataset_dir, usable), sets_of(dataset_dir, usable))
-        run = RunFolder.create(out, nights, splits, options, dataset_dir)
-        run.write_findings(findings)
+        run = RunFolder.begin(out, nights, findings, options, dataset_dir)
         done(f"{len(nights)} usable nights, {len(findings)} findings; channels {', '.join(run.channels)}")
         doing("starting TensorFlow")
         return train_and_check(out, nights, doing, done)

@@ -23,13 +23,13 @@ from pipeline.command_line import (
     parallel,
     progress_bar,
 )
-from pipeline.data_sets import Data, people, sets_of
+from pipeline.data_sets import Data
 from pipeline.errors import UserMistake
 from pipeline.nights import load_nights
 from pipeline.options import Options
 from pipeline.run_folder import RunFolder, begun, clear_unbegun
 from pipeline.scratch import sole_use
-from pipeline.splits import nights_by_part, split_subjects
+from pipeline.splits import nights_by_part
 
 
 @click.group(cls=Commands)
@@ -60,12 +60,8 @@ def prepare(dataset_dir: Data, out: Path, **fields: Any) -> None:
             bar.update(task, description=what, advance=cost)
 
         nights, findings = load_nights(dataset_dir, options, progress=lambda subject: doing(f"reading night {subject}"))
-        usable = [night.subject for night in nights]
-        splits = split_subjects(usable, options, people(dataset_dir, usable), sets_of(dataset_dir, usable))
-        RunFolder.create(out.resolve(), nights, splits, options, dataset_dir.resolve())
-        run = TrainedRun(out)
-        run.write_findings(findings)
-        features_of_parts(run, nights_by_part(nights, splits), doing)
+        run = TrainedRun.begin(out.resolve(), nights, findings, options, dataset_dir.resolve())
+        features_of_parts(run, nights_by_part(nights, run.splits), doing)
     console.print(f"{len(nights)} nights prepared; to train on them: python train.py --resume --out {out}")
 
 

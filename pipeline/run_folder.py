@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pandas as pd
@@ -14,13 +14,14 @@ import pandas as pd
 from pipeline.align import Night
 from pipeline.checks import Finding, write_findings
 from pipeline.constants import ARCHITECTURES
-from pipeline.data_sets import Data, data_as_json, data_from_json, identities, people
+from pipeline.data_sets import Data, data_as_json, data_from_json, identities, people, sets_of
 from pipeline.errors import UserMistake, one_of
 from pipeline.files import UNFINISHED, read_json, reading, write_json, write_whole
 from pipeline.nights import channels_used, read_night, write_night
 from pipeline.options import Options
 from pipeline.origin import SYNTHETIC, UNKNOWN, combined, parse_origin, read_origin, read_origins
 from pipeline.recordings import subjects
+from pipeline.splits import split_subjects
 from pipeline.versions import commit, package_versions
 
 HPARAMS = "hparams.json"  # written last of what begins a run: where it is, the run was begun
@@ -97,9 +98,27 @@ class RunFolder:
         self.people: dict[str, str] = self.hparams.get("people", {})
 
     @classmethod
+    def begin(
+        cls, path: Path, nights: Sequence[Night], findings: Sequence[Finding], options: Options, dataset_dir: Data
+    ) -> Self:
+        """Split the nights' subjects by the options, `create` the run, and write what was wrong with the data.
+
+        Args: as `create`.
+            findings: Of all nights.
+
+        Raises:
+            UserMistake: As `create` and `split_subjects` do.
+        """
+        usable = [night.subject for night in nights]
+        splits = split_subjects(usable, options, people(dataset_dir, usable), sets_of(dataset_dir, usable))
+        run = cls.create(path, nights, splits, options, dataset_dir)
+        run.write_findings(findings)
+        return run
+
+    @classmethod
     def create(
         cls, path: Path, nights: Sequence[Night], splits: dict[str, list[str]], options: Options, dataset_dir: Data
-    ) -> "RunFolder":
+    ) -> Self:
         """Write down what a run is made of: hparams.json, splits.json and the folder of what is under way.
 
         Args:
