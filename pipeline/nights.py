@@ -144,14 +144,14 @@ class StoredChannels(Mapping[str, np.ndarray]):
 
 
 def stored_night(
-    folder: Data, subject: str, options: Options, require_labels: bool, cache: Path
+    folder: Data, subject: str, options: Options, require_labels: bool, cached: Path
 ) -> tuple[Night | None, list[Finding]]:
     """As `load_night`, but the channels stay in the cache (StoredChannels).
 
     Args: as `load_night`.
-        cache: The folder of the cache; a worker may have another one.
+        cached: Where it is cached, of `cache_path`: to find out takes reading its files, and a worker may have another
+            cache.
     """
-    cached = cache / cache_path(folder, subject, options, require_labels=require_labels).name
     night, findings = _cached_night(cached, folder, subject, options, True, require_labels)
     if night and cached.exists():
         night = replace(night, channels=StoredChannels(cached, night.channels))
@@ -187,12 +187,11 @@ def load_nights(
     if absent:
         raise UserMistake(f"{folder}: no recording of {', '.join(absent)}; it holds {', '.join(available)}")
     chosen = [subject for subject in available if not requested or subject in requested]
-    uncached = sum(
-        not cache_path(folder, subject, options, require_labels=require_labels).exists() for subject in chosen
-    )
+    places = [cache_path(folder, subject, options, require_labels=require_labels) for subject in chosen]
+    uncached = sum(not place.exists() for place in places)
     with suppress(OSError):
         CACHE.mkdir(parents=True, exist_ok=True)  # so that it can be told whether workers see it
-    work = ((folder, subject, options, require_labels, CACHE) for subject in chosen)
+    work = ((folder, subject, options, require_labels, at) for subject, at in zip(chosen, places, strict=True))
     loaded = in_parallel(stored_night, work, worth_a_child=uncached > WORTH_A_CHILD)
     nights: list[Night] = []
     findings: list[Finding] = []

@@ -53,7 +53,7 @@ def always_killed(i):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-def night_killed_once(mark: Path, folder, subject, options, require_labels, cache):
+def night_killed_once(mark: Path, folder, subject, options, require_labels, cached):
     """A night, in the midst of whose writing its worker is killed, if none was before."""
     import pipeline.nights as nights
 
@@ -68,6 +68,6 @@ def night_killed_once(mark: Path, folder, subject, options, require_labels, cach
 
     nights.np.savez_compressed = killing
     try:
-        return nights.stored_night(folder, subject, options, require_labels, cache)
+        return nights.stored_night(folder, subject, options, require_labels, cached)
     finally:
         nights.np.savez_compressed = save

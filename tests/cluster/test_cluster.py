@@ -18,7 +18,7 @@ from click.testing import CliRunner
 
 from pipeline.__main__ import main as pipeline_main
 from pipeline.errors import UserMistake
-from pipeline.nights import load_nights, read_night, stored_night
+from pipeline.nights import cache_path, load_nights, read_night, stored_night
 from pipeline.options import Options
 from pipeline.recordings import subjects
 from pipeline.synthetic import synthesize
@@ -106,13 +106,14 @@ def test_a_night_of_a_worker_killed_while_writing_it_is_whole(nights, two_worker
     cache, mark = tmp_path / "cache", tmp_path / "mark"
     cache.mkdir()
     with workers(scheduler=two_workers):
-        work = [(mark, nights, subject, Options(), True, cache) for subject in subjects(nights)]
+        named = {subject: cache_path(nights, subject, Options()).name for subject in subjects(nights)}
+        work = [(mark, nights, subject, Options(), True, cache / name) for subject, name in named.items()]
         done = list(in_parallel(night_killed_once, work))
     assert mark.exists()
     expected, _ = load_nights(nights, Options())
     assert [night.subject for night, _ in done] == [night.subject for night in expected]
     for night, _ in done:
-        again, _ = stored_night(nights, night.subject, Options(), True, tmp_path / "local")
+        again, _ = stored_night(nights, night.subject, Options(), True, tmp_path / "local" / named[night.subject])
         assert night.channels.path.read_bytes() == again.channels.path.read_bytes()
         assert read_night(night.channels.path)[0] is not None
 
