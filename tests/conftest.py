@@ -107,7 +107,7 @@ BESIDE = {  # fixture: how it is trained into the folder `out`, in this order
         "--out", out,
     )),
     "stopped_run": lambda data, out: stopped_and_gone_on(
-        data, out, "rnn", "--epochs", 12, "--inner_folds", 0, "--motion-magnitude", "--window_size", 60
+        data, out, "rnn", "--epochs", 40, "--inner_folds", 0, "--motion-magnitude", "--window_size", 60
     ),
     "clinical_run": lambda data, out: trained(
         data, out, "--architectures", "lstm", "--data-alignment", 30, "--train-split", 0.6,
