@@ -1,23 +1,27 @@
-"""What a cluster gains and costs: python -m benchmarks.cluster [--nights 48] [--rounds 3].
+"""What a cluster gains and costs: python -m benchmarks.cluster [--nights 24] [--hours 8] [--rounds 3].
 
 Simulated nights of raw motion are read and aligned, one to a piece of work: by a Dask scheduler with one worker of one
-thread and with two, all started here as processes of their own, and by as many processes of joblib. Rounds take turns;
-figures are medians. Processor time is that of all processes that take part, and tells of the overhead also where a
-machine is busy with other things; the clock does not.
+thread and with two, all started here as processes of their own, and by as many processes of joblib. Workers have the
+settings that docs/cluster.md asks for; two with Dask's own are measured beside them. Rounds take turns, with
+nothing running but what is measured; figures are medians. Processor time is that of all processes that take part, and
+tells of the overhead also where a machine is busy with other things; the clock does not.
 """
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from statistics import median
 
 import click
 import psutil
+import yaml
+from joblib.externals.loky import get_reusable_executor
 
 from export.latency import ROOT
 from pipeline.align import align
@@ -30,6 +34,7 @@ from pipeline.workers import in_parallel, workers
 DASK = Path(sys.executable).with_name("dask")
 LEAST_GAIN = 1.8  # two workers, of one
 MOST_OVERHEAD = 1.1  # of the same work by joblib
+SETTINGS = yaml.safe_load((ROOT / "compose.cluster.yaml").read_text())["services"]["worker"]["environment"]
 
 
 def read_night(folder: Path, subject: str) -> int:
@@ -38,10 +43,14 @@ def read_night(folder: Path, subject: str) -> int:
 
 
 @contextmanager
-def dask(*arguments: str) -> Iterator[None]:
+def dask(*arguments: str, variables: Mapping[str, str] = {}) -> Iterator[None]:
     """A scheduler or worker, until the end of the block."""
     process = subprocess.Popen(
-        [DASK, *arguments, "--no-dashboard"], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [DASK, *arguments, "--no-dashboard"],
+        cwd=ROOT,
+        env=os.environ | variables,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     try:
         yield
@@ -51,21 +60,30 @@ def dask(*arguments: str) -> Iterator[None]:
 
 
 @contextmanager
-def cluster(folder: Path, size: int) -> Iterator[str]:
-    """Address of a scheduler with so many workers."""
+def cluster(size: int, variables: Mapping[str, str] = SETTINGS) -> Iterator[None]:
+    """`workers` of a scheduler with so many of them, which have these environment variables."""
     with ExitStack() as stack:
-        file = folder / f"scheduler_{size}.json"
+        file = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "scheduler.json"
         stack.enter_context(dask("scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(file)))
         while not file.exists() or not file.read_text():
             time.sleep(0.1)
         address = json.loads(file.read_text())["address"]
         for _ in range(size):
-            stack.enter_context(dask("worker", address, "--nthreads", "1"))
+            stack.enter_context(dask("worker", address, "--nthreads", "1", variables=variables))
         from distributed import Client
 
         with Client(address, set_as_default=False) as client:
             client.wait_for_workers(size)
-        yield address
+        stack.enter_context(workers(scheduler=address))
+        yield
+
+
+@contextmanager
+def processes(size: int) -> Iterator[None]:
+    """`workers` that are so many processes of joblib, ended with the block."""
+    with workers(size):
+        yield
+    get_reusable_executor().shutdown(wait=True)
 
 
 def processor_s() -> float:
@@ -77,7 +95,7 @@ def processor_s() -> float:
 
 def measure(work: list[tuple[Path, str]]) -> tuple[float, float]:
     """(clock, processor time) (s) of the work by the workers of the context."""
-    list(in_parallel(read_night, work[:4]))  # all have imported what they need
+    list(in_parallel(read_night, work[: len(work) // 2]))  # all have imported what they need
     clock, processor = time.monotonic(), processor_s()
     for _ in in_parallel(read_night, work, ordered=False):
         pass
@@ -85,32 +103,36 @@ def measure(work: list[tuple[Path, str]]) -> tuple[float, float]:
 
 
 @click.command()
-@option("nights", type=click.IntRange(4), default=48, show_default=True, help="Pieces of work.")
+@option("nights", type=click.IntRange(4), default=24, show_default=True, help="Pieces of work.")
+@option("hours", type=click.IntRange(1), default=8, show_default=True, help="Length of a night.")
 @option("rounds", type=click.IntRange(1), default=3, show_default=True)
-def main(nights: int, rounds: int) -> None:
+def main(nights: int, hours: int, rounds: int) -> None:
     """Measure what a cluster gains and costs."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        synthesize(folder / "nights", subjects=nights, hours=2, motion_hz=25)
+        synthesize(folder / "nights", subjects=nights, hours=hours, motion_hz=50)
         work = [(folder / "nights", subject) for subject in subjects(folder / "nights")]
-        measured: dict[str, list[tuple[float, float]]] = {}
-        with cluster(folder, 1) as one, cluster(folder, 2) as two:
-            contexts: dict[str, Callable] = {
-                "one worker": lambda: workers(scheduler=one),
-                "two workers": lambda: workers(scheduler=two),
-                "two processes of joblib": lambda: workers(2),
-            }
-            for _ in range(rounds):
-                for name, context in contexts.items():
-                    with context():
-                        measured.setdefault(name, []).append(measure(work))
-    click.echo(f"{nights} nights of 2 h, raw motion at 25 Hz; medians of {rounds} rounds\nwho | clock_s | processor_s")
+        contexts = {
+            "one worker": lambda: cluster(1),
+            "two workers": lambda: cluster(2),
+            "two workers, settings of Dask": lambda: cluster(2, {}),
+            "two processes of joblib": lambda: processes(2),
+        }
+        measured: dict[str, list[tuple[float, float]]] = {name: [] for name in contexts}
+        for _ in range(rounds):
+            for name, context in contexts.items():
+                with context():
+                    measured[name].append(measure(work))
+    click.echo(
+        f"{nights} nights of {hours} h, raw motion at 50 Hz; medians of {rounds} rounds\nwho | clock_s | processor_s"
+    )
     for name, times in measured.items():
         click.echo(f"{name} | {median(c for c, _ in times):.1f} | {median(p for _, p in times):.1f}")
-    one_worker, two_workers, local = measured.values()
+    one_worker, two_workers, _, local = measured.values()
     gain = median(a / b for (a, _), (b, _) in zip(one_worker, two_workers, strict=True))
     overhead = median(a / b for (_, a), (_, b) in zip(two_workers, local, strict=True))
     clock = median(a / b for (a, _), (b, _) in zip(two_workers, local, strict=True))
+    click.echo(f"a piece of work takes {median(p for _, p in local) / nights:.2f} s")
     click.echo(f"two workers: {gain:.2f} times the speed of one (asked: {LEAST_GAIN})")
     asked = f"(asked: {MOST_OVERHEAD})"
     click.echo(f"against joblib: {overhead:.2f} of the processor time, {clock:.2f} of the clock {asked}")
