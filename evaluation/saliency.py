@@ -4,39 +4,28 @@ Inputs are channels and the clock. How they are weighed: evaluation/attribution.
 """
 
 from collections.abc import Callable, Sequence
-from itertools import permutations
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from evaluation.attribution import changes, contributions, exchange_blocks, span_and_block
-from evaluation.saliency_plot import plot_saliency, timed_curves
+from evaluation.saliency_plot import plot_inputs, timed_curves
+from evaluation.transition_plot import plot_transitions
+from evaluation.transitions import pair_to_show
 from models.trained_run import TrainedRun
 from pipeline.align import Night
-from pipeline.constants import CHANNELS, EPOCH_S, STAGES
+from pipeline.constants import CHANNELS, STAGES
 from pipeline.data_sets import Data
 from pipeline.files import write_json
 from pipeline.nights import load_nights
-from pipeline.run_folder import SALIENCY, saliency_plot
+from pipeline.run_folder import SALIENCY, saliency_inputs_plot, saliency_plot
 
 WINDOWS = 8  # explained of each stage and night, evenly spaced
 CLOCK = "clock"  # the input that is no channel
 ACTIVITY_PREFIXES = ("moving_", "moved_", "since_moved")  # of features of activity that do not carry its name
 CLOCK_PREFIXES = ("hours", "decay_")
-LASTS_S = 300  # the stage that a shown transition leads to lasts this long, and is explained at its end
-SHOWN = ((2, 4), (3, 0), *permutations(range(len(STAGES)), 2))  # N2 to REM if there is one, N3 to Wake, or any
 LEAST_TOTAL = 1e-12  # so that shares of nothing are 0
-
-
-class Transition(NamedTuple):
-    """A change of the scored stage that lasts."""
-
-    night: int  # index of it
-    onset: int  # window where the stage sets in
-    explained: int  # window at the end of its first LASTS_S
-    before: int  # stage, index into STAGES
-    after: int
 
 
 def input_of(feature: str) -> str:
@@ -85,24 +74,6 @@ def half_minutes(curve: np.ndarray, minutes: float) -> float | None:
     return float(np.interp(total[-1] / 2, total, minutes * np.arange(len(total)))) if total[-1] > 0 else None
 
 
-def lasting_transition(nights: Sequence[Night], stride: int) -> Transition | None:
-    """The first transition of the first kind in SHOWN that any night has; None where there is none.
-
-    Args:
-        nights: Of pipeline.align.
-        stride: Seconds from one window to the next.
-    """
-    lasts = max(1, LASTS_S // max(EPOCH_S, stride))
-    for before, after in SHOWN:
-        for i, night in enumerate(nights):
-            scored = np.flatnonzero(night.stages >= 0)
-            stages = night.stages[scored]
-            for at in np.flatnonzero((stages[:-1] == before) & (stages[1:] == after)) + 1:
-                if (stages[at : at + lasts] == after).sum() == lasts:
-                    return Transition(i, int(scored[at]), int(scored[at + lasts - 1]), before, after)
-    return None
-
-
 def sample_windows(nights: Sequence[Night]) -> list[tuple[int, int, int]]:
     """Windows to explain: [(night, window, stage)], up to WINDOWS of each stage and night, evenly spaced."""
     targets = []
@@ -131,9 +102,9 @@ def saliency(
     Returns:
         {architecture: {"stages": {stage: {"features": [windows back, inputs], "sensors": [blocks back, channels]}},
         "inputs", "shown"}}. stages: means over nights, in log-odds of the stage at windows scored so; features: what an
-        input's features contribute, absolute; sensors: |change| by exchanging a block of a channel. shown:
-        {"transition": of `lasting_transition`, "probability" of the stage, "contributions": [windows, inputs] to it,
-        signed}, or None.
+        input's features contribute, absolute; sensors: |change| by exchanging a block of a channel. shown: None where
+        no transition can be shown, else {"pair": of `pair_to_show`, "probabilities": of each night [windows, 5],
+        "contributions": of each transition of the pair [windows, inputs], to the stage that it leads to, signed}.
     """
     sensing = run.sensing()
     stride = run.options.stride
@@ -153,21 +124,18 @@ def saliency(
 
     inputs = [*run.channels, CLOCK]
     features_of_input = np.equal(np.array([input_of(f) for f in sensing.feature_names])[:, None], inputs)  # [F, inputs]
-    transition = lasting_transition(nights, stride)
-    explained = [*targets]
-    if transition:
-        explained.append((transition.night, transition.explained, transition.after))
     sensed = sensing.sense_nights(nights)
-    crops = [sensed[night][max(0, window + 1 - span) : window + 1] for night, window, _ in explained]
     results = {}
     for name, model in models.items():
         progress(f"{name}: saliency")
+        probabilities = [model.predict_on_batch(features[None])[0] for features in sensed]
+        pair = pair_to_show(nights, stride, probabilities)
+        transitions = pair.shown if pair else []
+        explained = [*targets, *((t.night, t.explained, t.after) for t in transitions)]
+        crops = [sensed[night][max(0, window + 1 - span) : window + 1] for night, window, _ in explained]
         of_features = contributions(model, crops, [stage for *_, stage in explained])
         by_input = [contribution @ features_of_input for contribution in of_features]
-        shown = None
-        if transition:
-            probability = float(model.predict_on_batch(crops[-1][None])[0, -1, transition.after])
-            shown = {"transition": transition, "probability": probability, "contributions": by_input.pop()}
+        of_shown, by_input = by_input[len(targets) :], by_input[: len(targets)]
         curves = {
             "features": np.stack([newest_first(contribution, span) for contribution in by_input]),
             "sensors": np.concatenate(sensor_changes[name]),
@@ -176,6 +144,7 @@ def saliency(
             STAGES[s]: {kind: mean_over_nights(x[stages == s], night_of[stages == s]) for kind, x in curves.items()}
             for s in np.unique(stages)
         }
+        shown = {"pair": pair, "probabilities": probabilities, "contributions": of_shown} if pair else None
         results[name] = {"stages": by_stage, "inputs": inputs, "shown": shown}
     return results
 
@@ -187,7 +156,10 @@ def saliency_of_run(
     out: Path | None = None,
     progress: Callable[[str], object] = lambda message: None,
 ) -> dict[str, Any]:
-    """Write saliency.json and saliency_<architecture>.png of a run's networks, on nights that it was not trained on.
+    """Write saliency.json and two plots of each of a run's networks, on nights that it was not trained on.
+
+    saliency_<architecture>.png shows a transition that the network follows beside one that it misses,
+    saliency_<architecture>_inputs.png how much each input counts for each stage.
 
     Args:
         run_folder: Of the run.
@@ -209,7 +181,9 @@ def saliency_of_run(
     nights, _ = load_nights(folder, run.options, run.unseen_subjects(folder))
     report: dict[str, Any] = {"nights": [night.subject for night in nights], "architectures": {}}
     for name, result in saliency(run, architectures, nights, progress).items():
-        plot_saliency(name, result, nights, run.options, saliency_plot(out, name))
+        plot_inputs(name, result, len(nights), run.options.stride, saliency_inputs_plot(out, name))
+        if result["shown"]:
+            plot_transitions(name, result, nights, run.options, saliency_plot(out, name))
         report["architectures"][name] = {
             stage: {
                 kind: summary(curve, result["inputs"][: curve.shape[1]], minutes)

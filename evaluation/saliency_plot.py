@@ -1,6 +1,6 @@
-"""The plot of a network's saliency: shares of the inputs, minutes back, one transition."""
+"""The plot of how much each input counts for each stage: shares, and minutes back."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +9,7 @@ import numpy as np
 from matplotlib.ticker import PercentFormatter
 
 from evaluation.attribution import BLOCK_S, LOOK_BACK_S, span_and_block
-from pipeline.align import Night
-from pipeline.constants import CHANNELS, MINUTE_S, STAGES
-from pipeline.options import Options
+from pipeline.constants import MINUTE_S
 from scoring.plots import save
 
 LABELLED_SHARE = 0.08  # the least share whose bar has room for a figure
@@ -20,31 +18,33 @@ COLOURS = {
     "heart_rate": "#c8553d", "activity": "#22577a", "clock": "#e0a526", "steps": "#228833", "motion_x": "#aa3377",
     "motion_y": "#66ccee", "motion_z": "#999999", "motion_magnitude": "#332288",
 }  # fmt: skip
+LABELS = {"activity": "movement", "clock": "time of night"}  # of inputs whose names say less
 
 
-def plot_saliency(
-    architecture: str, result: Mapping[str, Any], nights: Sequence[Night], options: Options, path: Path
-) -> None:
-    """Shares of the inputs, importance against minutes back, and one transition.
+def plot_inputs(architecture: str, result: Mapping[str, Any], nights: int, stride: int, path: Path) -> None:
+    """Shares of the inputs, and importance against minutes back.
 
     Args:
         architecture: For the title.
         result: Of `saliency`, for this architecture.
-        nights: That it was measured on.
-        options: Of the run.
+        nights: How many it was measured on.
+        stride: Seconds from one window to the next.
         path: PNG to write.
     """
-    figure = plt.figure(figsize=(17, 8.2), layout="constrained")
-    left, middle, right = figure.subfigures(1, 3, width_ratios=[1, 1.35, 1.25], wspace=0.03)
+    figure = plt.figure(figsize=(12, 8.2), layout="constrained")
+    left, right = figure.subfigures(1, 2, width_ratios=[1, 1.35], wspace=0.03)
     _plot_shares(left, result)
-    _plot_minutes(middle, result, options.stride)
-    if result["shown"]:
-        _plot_transition(right, result, nights, options)
+    _plot_minutes(right, result, stride)
     handles = [plt.Rectangle((0, 0), 1, 1, color=COLOURS[name]) for name in result["inputs"]]
-    labels = [name.replace("_", " ") for name in result["inputs"]]
+    labels = [label(name) for name in result["inputs"]]
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
-    figure.suptitle(f"{architecture}: what drives each stage, mean over {len(nights)} night(s)")
+    figure.suptitle(f"{architecture.upper()}: what drives each stage, mean over {nights} night{'s' * (nights > 1)}")
     save(figure, path)
+
+
+def label(name: str) -> str:
+    """An input's name for readers."""
+    return LABELS.get(name, name.replace("_", " "))
 
 
 def _plot_shares(figure, result):
@@ -92,29 +92,3 @@ def timed_curves(curves: Mapping[str, np.ndarray], stride: int) -> dict[str, tup
     """
     minutes, (_, block) = stride / MINUTE_S, span_and_block(stride)
     return {"features": (curves["features"], minutes), "sensors": (curves["sensors"], block * stride / MINUTE_S)}
-
-
-def _plot_transition(figure, result, nights, options):
-    transition, contributions = result["shown"]["transition"], result["shown"]["contributions"]
-    night, before, after = nights[transition.night], STAGES[transition.before], STAGES[transition.after]
-    channels = [name for name in ("heart_rate", "activity") if name in result["inputs"]] or result["inputs"][:1]
-    windows = slice(transition.explained + 1 - len(contributions), transition.explained + 1)
-    minutes = (night.ends[windows] - night.ends[transition.onset] + options.stride) / MINUTE_S
-    axes = figure.subplots(len(channels) + 1, 1, sharex=True)
-    for axis, name in zip(axes, channels, strict=False):
-        x = night.values(name, options)[windows]
-        level = np.ma.masked_less(x, CHANNELS[name].low).mean(1).filled(np.nan)
-        axis.plot(minutes, level, color=COLOURS[name], lw=1.3)
-        axis.set_ylabel(f"{name.replace('_', ' ')} ({CHANNELS[name].unit})")
-    bottom = axes[-1]
-    for name, contribution in zip(result["inputs"], contributions.T, strict=True):
-        bottom.plot(minutes, contribution, color=COLOURS[name], lw=1.3)
-    bottom.axhline(0, color="#999999", lw=0.6)
-    bottom.set(ylabel=f"contribution to {after} (log-odds)", xlabel=f"minutes from where {after} sets in")
-    for axis in axes:
-        axis.axvline(0, color="#555555", lw=0.8, ls=":")
-    axes[0].set_title(
-        f"night {night.subject}: {before} to {after}, explained {minutes[-1]:g} min later,\n"
-        f"where {after} is predicted at {result['shown']['probability']:.0%}",
-        fontsize=10,
-    )

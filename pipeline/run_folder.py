@@ -420,8 +420,13 @@ def night_plot(folder: Path, name: str) -> Path:
 
 
 def saliency_plot(folder: Path, architecture: str) -> Path:
-    """The plot of an architecture's saliency."""
+    """The plot of a transition that an architecture follows and of one that it misses."""
     return Path(folder) / f"saliency_{architecture}.png"
+
+
+def saliency_inputs_plot(folder: Path, architecture: str) -> Path:
+    """The plot of how much each input counts for each stage that an architecture predicts."""
+    return Path(folder) / f"saliency_{architecture}_inputs.png"
 
 
 def fold_folder(evaluation: Path, fold: str) -> Path:

@@ -8,7 +8,7 @@ import json
 import numpy as np
 import pytest
 
-from evaluation import saliency, saliency_plot
+from evaluation import saliency, saliency_plot, transition_plot
 from models.sensing import Sensing
 from pipeline.constants import CHANNELS
 from pipeline.errors import UserMistake
@@ -16,7 +16,7 @@ from pipeline.files import write_json
 from pipeline.nights import load_nights
 from pipeline.options import Options
 
-W, N1, N2, N3, R = range(5)
+W, _, N2, _, R = range(5)
 INPUTS = ("heart_rate", "activity")
 OPTIONS = Options(architectures=("gru",), channels=INPUTS)
 
@@ -79,17 +79,6 @@ def test_windows_of_each_stage_are_explained(night_of):
     assert (len(even), even[0], even[-1]) == (saliency.WINDOWS, 1, 100)
 
 
-def test_the_transition_shown_lasts(night_of):
-    brief = [*[N2] * 20, *[R] * 9, *[N2] * 20, *[R] * 10]
-    assert saliency.lasting_transition([night_of(59, brief)], 30) == (0, 49, 58, N2, R)
-    deep = [*[N3] * 20, *[W] * 20]
-    assert saliency.lasting_transition([night_of(40, deep), night_of(59, brief)], 30) == (1, 49, 58, N2, R)
-    assert saliency.lasting_transition([night_of(40, deep)], 30) == (0, 20, 29, N3, W)
-    assert saliency.lasting_transition([night_of(40, [N2] * 40)], 30) is None
-    between = np.stack([np.full(59, -1), brief], 1).ravel()  # a stride of 15 s
-    assert saliency.lasting_transition([night_of(118, between)], 15) == (0, 99, 117, N2, R)
-
-
 @pytest.fixture(scope="module")
 def run_folder(synthetic, tmp_path_factory, hearing, back):
     """A run whose GRU hears nothing but heart rate's level, 10 windows back; not to be written to."""
@@ -112,7 +101,8 @@ def test_saliency_of_a_run(run_folder, tmp_path, monkeypatch):
     """All contributions are heart rate's, from ten windows back: of the features, and of the sensors' second block."""
     monkeypatch.setattr(saliency, "WINDOWS", 2)
     messages, figures = [], {}
-    monkeypatch.setattr(saliency_plot, "save", lambda figure, path: figures.update({path: figure}))
+    for module in (saliency_plot, transition_plot):
+        monkeypatch.setattr(module, "save", lambda figure, path: figures.update({path: figure}))
     report = saliency.saliency_of_run(run_folder, out=tmp_path, progress=messages.append)
     assert json.loads((tmp_path / "saliency.json").read_text()) == report
     splits = json.loads((run_folder / "splits.json").read_text())
@@ -124,9 +114,11 @@ def test_saliency_of_a_run(run_folder, tmp_path, monkeypatch):
             assert stage[kind]["share"]["heart_rate"] == pytest.approx(1)
             assert stage[kind]["half_minutes"]["heart_rate"] == pytest.approx(minutes, abs=0.5)
     assert any("gru" in message for message in messages)
-    assert [*figures] == [tmp_path / "saliency_gru.png"]
-    shares, *_ = figures[tmp_path / "saliency_gru.png"].axes
+    shares, *_ = figures[tmp_path / "saliency_gru_inputs.png"].axes
     assert [label.get_text() for label in shares.get_yticklabels()] == [*stages]
+    contributing = figures[tmp_path / "saliency_gru.png"].axes[-2]  # then comes the scale's
+    totals = [float(text.get_text().replace("\N{MINUS SIGN}", "-")) for text in contributing.texts]
+    assert totals[0] and not any(totals[1:])  # heart rate alone
     saliency_plot.plt.close("all")
 
 

@@ -32,6 +32,7 @@ from pipeline.run_folder import (
     night_plot,
     predictions_of,
     rejected_files,
+    saliency_inputs_plot,
     saliency_plot,
     stopped_runs,
 )
@@ -294,6 +295,7 @@ def test_names_of_files_are_those_that_they_always_had(run):
     )
     assert name(night_plot(run.path, "median")) == "night_median.png"
     assert name(saliency_plot(run.path, "gru")) == "saliency_gru.png"
+    assert name(saliency_inputs_plot(run.path, "gru")) == "saliency_gru_inputs.png"
 
 
 def test_folds_are_the_run_folders_of_an_evaluation(tmp_path):
