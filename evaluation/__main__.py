@@ -238,7 +238,7 @@ def score(
 @architectures_option
 @option("out", type=Path, default=None, help="The folder. [RUN]")
 def saliency(run: Path, dataset_dir: Data | None, architectures: tuple[str, ...] | None, out: Path | None) -> None:
-    """Which inputs, and from how many minutes back, drive each stage: saliency.json and a plot per architecture."""
+    """Which inputs, and from how many minutes back, drive each stage: saliency.json and two plots per architecture."""
     if out:
         make_folder(out)
     with progress_bar() as bar:
