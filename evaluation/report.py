@@ -241,23 +241,28 @@ def draw(
         if result.operating_point == "default" and result.architecture not in panels:
             panels[result.architecture] = _confusion_panel(nights, "5")
             kappas[result.architecture] = {s: views["5"]["kappa"] for s, views in entry["subjects"].items()}
+    nights = scored_nights[0]
+    count = plots.count_of_nights(len(nights))
+    model = plots.model_name(results[0].architecture, results[0].precision)
+    title = f"{model}: {count}, Cohen's κ {main['scored']['all']['5']['kappa']:.2f}"
     if panels:
-        plots.plot_confusion(panels, folder / CONFUSION)
+        named = {plots.model_name(name): panel for name, panel in panels.items()}
+        plots.plot_confusion(named, folder / CONFUSION, count)
         captions[CONFUSION] = "Confusion, five stages, of each architecture"
         plots.plot_subjects(kappas, folder / SUBJECTS_PLOT)
         captions[SUBJECTS_PLOT] = "Each subject's Cohen's κ, five stages"
-    nights = scored_nights[0]
     views = {f"{view} classes": _confusion_panel(nights, view) for view in VIEWS}
-    plots.plot_confusion(views, folder / CONFUSION_VIEWS)
+    plots.plot_confusion(views, folder / CONFUSION_VIEWS, f"{model}: {count}")
     captions[CONFUSION_VIEWS] = "Confusion in every view"
-    plots.plot_reliability(main["calibration"], folder / RELIABILITY)
+    plots.plot_reliability(main["calibration"], folder / RELIABILITY, title)
     captions[RELIABILITY] = "Reliability: how often a stage predicted with some probability is right"
-    plots.plot_by_hour(main["by_hour"], folder / BY_HOUR)
+    plots.plot_by_hour(main["by_hour"], folder / BY_HOUR, title)
     captions[BY_HOUR] = "Accuracy and κ by hour of the night"
     scored, predicted = map(sleep_table, hypnograms(nights, seconds))
-    if len(nights) >= LEAST_NIGHTS[BLAND_ALTMAN] and plots.plot_bland_altman(scored, predicted, folder / BLAND_ALTMAN):
+    enough = len(nights) >= LEAST_NIGHTS[BLAND_ALTMAN]
+    if enough and plots.plot_bland_altman(scored, predicted, folder / BLAND_ALTMAN, title):
         captions[BLAND_ALTMAN] = "Bland-Altman: predicted minus scored against scored"
-    return captions | _draw_nights(folder, f"{results[0].architecture}, {results[0].precision}", nights, main, seconds)
+    return captions | _draw_nights(folder, model, nights, main, seconds)
 
 
 def _draw_nights(

@@ -10,7 +10,7 @@ from matplotlib.ticker import PercentFormatter
 
 from evaluation.attribution import BLOCK_S, LOOK_BACK_S, span_and_block
 from pipeline.constants import MINUTE_S
-from scoring.plots import save
+from scoring.plots import count_of_nights, model_name, save
 
 LABELLED_SHARE = 0.08  # the least share whose bar has room for a figure
 LEAST_TOTAL = 1e-12  # so that shares of nothing are 0
@@ -38,7 +38,7 @@ def plot_inputs(architecture: str, result: Mapping[str, Any], nights: int, strid
     handles = [plt.Rectangle((0, 0), 1, 1, color=COLOURS[name]) for name in result["inputs"]]
     labels = [label(name) for name in result["inputs"]]
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), frameon=False)
-    figure.suptitle(f"{architecture.upper()}: what drives each stage, mean over {nights} night{'s' * (nights > 1)}")
+    figure.suptitle(f"{model_name(architecture)}: what drives each stage, mean over {count_of_nights(nights)}")
     save(figure, path)
 
 

@@ -14,11 +14,11 @@ from pipeline.files import write_json, write_whole
 from pipeline.run_folder import STRESS, STRESS_PAGE, STRESS_PLOT
 from scoring.metrics import VIEWS
 from scoring.pages import page
-from scoring.plots import save
+from scoring.plots import count_of_nights, model_name, save
 from scoring.stress_tables import cadence_table, change_text, percentage
 from scoring.tables import markdown_table, number
 
-COLUMNS = 4  # panels in a line of the plot
+COLUMNS = 5  # panels in a line of the plot
 PANEL_IN, LABEL_IN = 2.4, 0.3  # inches, height of a panel and of a label in the panel below
 MARGIN = 0.05  # of κ, beyond the best
 COLOURS = ("#4477aa", "#ee6677", "#228833", "#aa3377", "#ccbb44", "#66ccee")  # of the models
@@ -27,7 +27,7 @@ COLOURS = ("#4477aa", "#ee6677", "#228833", "#aa3377", "#ccbb44", "#66ccee")  # 
 def write_report(folder: Path, document: Mapping[str, Any]) -> None:
     """Write stress.json, stress.md and stress.png into a folder. document: of `stress_test`."""
     folder = Path(folder)
-    drawn = plot_stresses(document["results"], folder / STRESS_PLOT)
+    drawn = plot_stresses(document["results"], len(document["nights"]), folder / STRESS_PLOT)
     write_whole(folder / STRESS_PAGE, stress_page(document, drawn))
     write_json(folder / STRESS, document)
 
@@ -66,11 +66,12 @@ def stress_table(rows: Sequence[Mapping[str, Any]]) -> str:
     return markdown_table(head, table)
 
 
-def plot_stresses(results: Sequence[Mapping[str, Any]], path: Path) -> bool:
+def plot_stresses(results: Sequence[Mapping[str, Any]], nights: int, path: Path) -> bool:
     """κ against strength, a small panel per kind of stress; kinds without a strength share a panel below.
 
     Args:
         results: As stress.json has them: a colour per model.
+        nights: How many they are of.
         path: PNG to write.
 
     Returns:
@@ -83,13 +84,13 @@ def plot_stresses(results: Sequence[Mapping[str, Any]], path: Path) -> bool:
     heights = [PANEL_IN] * lines + [LABEL_IN * (len(single) + 2)] * bool(single)
     if not heights:
         return False
-    figure = plt.figure(figsize=(3.1 * COLUMNS, sum(heights)), layout="constrained")
+    figure = plt.figure(figsize=(2.5 * COLUMNS, sum(heights)), layout="constrained")
     grid = figure.add_gridspec(len(heights), COLUMNS, height_ratios=heights)
     axes = {kind: figure.add_subplot(grid[divmod(i, COLUMNS)]) for i, kind in enumerate(kinds)}
     below = figure.add_subplot(grid[-1, :]) if single else None
     for result, colour in zip(results, cycle(COLOURS), strict=False):
         kappas = {row["stress"]: row["views"]["5"]["kappa"] for row in result["stresses"]}
-        name = f"{result['architecture']} {result['precision']}"
+        name = f"{model_name(result['architecture'], result['precision'])} (as recorded: κ {kappas[AS_RECORDED]:.2f})"
         for kind, axis in axes.items():
             points = [(row["strength"], kappas[row["stress"]]) for row in rows if row["kind"] == kind]
             axis.plot(*zip(*points, strict=True), "o-", color=colour, label=name)
@@ -102,11 +103,14 @@ def plot_stresses(results: Sequence[Mapping[str, Any]], path: Path) -> bool:
     for i, (kind, axis) in enumerate(axes.items()):
         unit = next(row["unit"] for row in rows if row["kind"] == kind)
         axis.set(xlabel=unit, ylim=(low, top + MARGIN))
-        axis.set_title(kind, fontsize="medium")
+        axis.set_title(kind.replace(", ", ",\n"), fontsize="medium")
         if i % COLUMNS == 0:
-            axis.set_ylabel("κ, 5 stages")
+            axis.set_ylabel("Cohen's κ")
     if below:
-        below.set(xlabel="κ, 5 stages", xlim=(low, top + MARGIN), ylim=(len(single) - 0.5, -0.5))
-    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=6, frameon=False)
+        below.set(xlabel="Cohen's κ", xlim=(low, top + MARGIN), ylim=(len(single) - 0.5, -0.5))
+    figure.suptitle(
+        f"Agreement with the scored stages when sensors are worse, {count_of_nights(nights)}; dashed: as recorded"
+    )
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
     save(figure, path)
     return True

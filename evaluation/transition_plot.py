@@ -16,7 +16,7 @@ from evaluation.transitions import LASTS_S, Transition
 from pipeline.align import Night
 from pipeline.constants import CHANNELS, HOUR_S, MINUTE_S, STAGES
 from pipeline.options import Options
-from scoring.plots import BLUE, RED, STAGE_COLOURS, save
+from scoring.plots import BLUE, RED, STAGE_COLOURS, count_of_nights, model_name, save
 
 BEFORE_MIN, AFTER_MIN = 30, 10  # minutes shown around where the stage sets in
 LEAST_NAMED_MIN = 3  # the shortest run of a stage that has room for its name
@@ -75,10 +75,10 @@ def plot_transitions(
     bar = figure.colorbar(mesh, ax=axes[-1], orientation="horizontal", aspect=40, shrink=0.4, ticks=[])
     bar.outline.set_visible(False)
     bar.set_label(f"speaks against {after}  ◄        ►  speaks for {after}")
-    on_nights = f"{len(nights)} night{'s' * (len(nights) > 1)}"
+    of_total = f"{pair.right} of {pair.total} transitions from {before} to {after}"
     figure.suptitle(
-        f"{architecture.upper()}: what speaks for and against {after}, {LATER}\n"
-        f"({pair.right} of {pair.total} transitions from {before} to {after} on {on_nights} are right by then)"
+        f"{model_name(architecture)}: what speaks for and against {after}, {LATER}\n"
+        f"(right by then: {of_total}, {count_of_nights(len(nights))})"
     )
     save(figure, path)
 

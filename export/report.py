@@ -201,8 +201,9 @@ def draw_plots(bundle: Path, run: RunFolder, document: dict) -> dict[str, str]:
         precision = "int8" if "int8" in scored else next(iter(scored))
         shown = scored[precision]
         panels = {f"{view} classes": epochs_of(shown["confusion"][view], VIEWS[view][0]) for view in VIEWS}
-        plots.plot_confusion(panels, bundle / "confusion.png")
-        plots.plot_reliability(shown["calibration"], bundle / "reliability.png")
+        title = plots.model_name(document["architecture"], precision)
+        plots.plot_confusion(panels, bundle / "confusion.png", title)
+        plots.plot_reliability(shown["calibration"], bundle / "reliability.png", title)
         captions["confusion.png"] = f"What was predicted of the epochs of each scored stage (row), {precision}"
         captions["reliability.png"] = f"Reliability: how often a prediction of some probability is right, {precision}"
     parity = run.parity_plot(run.parity_report, document["architecture"])

@@ -11,7 +11,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, PercentFormatter
+from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, PercentFormatter
 from numpy.typing import ArrayLike
 from sklearn.metrics import ConfusionMatrixDisplay
 
@@ -20,15 +21,23 @@ from pipeline.constants import EPOCH_S, HOUR_S, STAGES, UNKNOWN
 from pipeline.files import write_whole
 from scoring.metrics import BINS, kappa
 from scoring.predictions import PROBABILITY_COLUMNS
-from scoring.sleep_statistics import UNITS, hypnogram, sleep_agreement
+from scoring.sleep_statistics import UNITS, sleep_agreement
 
 matplotlib.use("agg")
 plt.rcParams.update({"figure.dpi": 110, "axes.spines.top": False, "axes.spines.right": False, "font.size": 10})
 BLUE, RED, GREY = "#4477aa", "#ee6677", "#bbbbbb"
+MODEL_NAMES = {"gru": "GRU", "lstm": "LSTM", "rnn": "RNN", "transformer": "Transformer"}
+MODEL_COLOURS = {"gru": "#4477aa", "lstm": "#228833", "rnn": "#ccaa22", "transformer": "#aa3377"}
+PRECISION_MARKERS = {"float32": "o", "float16": "s", "dynamic": "^", "int8": "D", "int16x8": "v"}
 PRECISION_COLOURS = {"float32": "#333333", "float16": BLUE, "dynamic": "#228833", "int8": RED, "int16x8": "#aa3377"}
 PART_COLOURS = {"train": GREY, "inner_validation": BLUE, "validation": RED}
 STAGE_COLOURS = ("#c9881f", "#52aecd", "#2f78b7", "#263f8a", "#cf3a6c")  # as the page has them
+LEVELS = ("Wake", "REM", "N1", "N2", "N3")  # of a hypnogram, from the top
 DEVICE_LEVELS = ("Wake", "REM", "Sleep", "Light", "Deep")  # from the top
+TERMS = {
+    "TST": "total sleep time", "SE": "sleep efficiency", "SOL": "sleep onset latency", "WASO": "wake after sleep onset",
+}  # fmt: skip
+BESIDE = 1.25  # the room beside the outermost points of a log axis, as a factor
 LEAST_DIFFERENCE = 1e-9  # of probabilities, so that equal ones have a place on a log axis
 CONSTANT_AGREEMENT = dict.fromkeys(("bias_method", "loa_method", "ci_method"), "param")  # whatever the size
 
@@ -39,6 +48,16 @@ def save(figure: Figure, path: Path) -> None:
     figure.savefig(content, format="png", bbox_inches="tight")
     plt.close(figure)
     write_whole(path, content.getvalue())
+
+
+def model_name(architecture: str, precision: str = "") -> str:
+    """A model's name for titles, as "GRU, int8"."""
+    return ", ".join(filter(None, (MODEL_NAMES.get(architecture, architecture), precision)))
+
+
+def count_of_nights(nights: int) -> str:
+    """A number of nights in words, as "1 night"."""
+    return f"{nights} night{'' if nights == 1 else 's'}"
 
 
 def plot_accuracies(rows: pd.DataFrame, path: Path) -> None:
@@ -52,7 +71,7 @@ def plot_accuracies(rows: pd.DataFrame, path: Path) -> None:
                 axis.plot(model.epoch, model[f"{part}_accuracy"], color=colour, label=part.replace("_", " "))
         best = model.epoch[model.best].iloc[0]
         axis.axvline(best, color=BLUE, lw=0.8, ls=":", label="kept")
-        axis.set(title=name, xlabel="training epoch")
+        axis.set(title=model_name(name), xlabel="training epoch")
         axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     axes[0][0].set_ylabel("accuracy, 5 stages")
@@ -62,33 +81,50 @@ def plot_accuracies(rows: pd.DataFrame, path: Path) -> None:
     save(figure, path)
 
 
-def plot_confusion(panels: Mapping[str, tuple[ArrayLike, ArrayLike, Sequence[str]]], path: Path) -> None:
+def plot_confusion(
+    panels: Mapping[str, tuple[ArrayLike, ArrayLike, Sequence[str]]], path: Path, title: str = ""
+) -> None:
     """Row-normalised confusion matrices.
 
     Args:
-        panels: {title: (scored class [n], predicted class [n], names of the classes)}.
+        panels: {its title: (scored class [n], predicted class [n], names of the classes)}.
         path: PNG to write.
+        title: Of all, saying model and nights.
     """
     figure, axes = plt.subplots(1, len(panels), figsize=(3.6 * len(panels), 3.8), squeeze=False)
-    for axis, (title, (scored, predicted, names)) in zip(axes[0], panels.items(), strict=True):
+    for axis, (name, (scored, predicted, names)) in zip(axes[0], panels.items(), strict=True):
         ConfusionMatrixDisplay.from_predictions(
             scored, predicted, labels=range(len(names)), display_labels=names, normalize="true", ax=axis,
             cmap="Blues", colorbar=False, values_format=".0%", im_kw={"vmin": 0, "vmax": 1},
         )  # fmt: skip
-        axis.set(title=f"{title}   κ {kappa(scored, predicted):.2f}", xlabel="predicted stage", ylabel="")
+        axis.set(title=f"{name}   κ {kappa(scored, predicted):.2f}", xlabel="predicted stage", ylabel="")
         for side in axis.spines.values():
             side.set_visible(True)
     axes[0][0].set_ylabel("scored stage")
+    figure.suptitle(title)
     figure.tight_layout()
     save(figure, path)
 
 
-def plot_reliability(calibration: Mapping[str, Any], path: Path) -> None:
-    """How often the likeliest stage is right against its probability. calibration: of `metrics.calibration`."""
+def plot_reliability(calibration: Mapping[str, Any], path: Path, title: str = "") -> None:
+    """How often the likeliest stage is right against its probability.
+
+    Args:
+        calibration: Of `metrics.calibration`.
+        path: PNG to write.
+        title: Saying model and nights.
+    """
     bins = pd.DataFrame(calibration["bins"])
     figure, (top, bottom) = plt.subplots(2, 1, figsize=(4.6, 5.6), height_ratios=[3, 1], sharex=True)
     top.plot([0, 1], [0, 1], color="#999999", ls="--", lw=1, label="perfectly calibrated")
-    top.plot(bins.confidence, bins.accuracy, "o-", color=BLUE, label=f"predicted (ECE {calibration['ece']:.3f})")
+    top.plot(
+        bins.confidence,
+        bins.accuracy,
+        "o-",
+        color=BLUE,
+        label=f"predicted (calibration error {calibration['ece']:.3f})",
+    )
+    top.set_title(title, fontsize="medium")
     top.set(ylabel="share that is right", xlim=(0, 1), ylim=(0, 1))
     top.legend(loc="upper left", frameon=False)
     share = bins.epochs / bins.epochs.sum()
@@ -101,24 +137,31 @@ def plot_reliability(calibration: Mapping[str, Any], path: Path) -> None:
     save(figure, path)
 
 
-def plot_by_hour(hours: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Accuracy and kappa of five stages by hour of the night. hours: of `metrics.by_hour`."""
+def plot_by_hour(hours: Sequence[Mapping[str, Any]], path: Path, title: str = "") -> None:
+    """Accuracy and kappa of five stages by hour of the night.
+
+    Args:
+        hours: Of `metrics.by_hour`.
+        path: PNG to write.
+        title: Saying model and nights.
+    """
     table = pd.DataFrame(hours)
     figure, (top, bottom) = plt.subplots(2, 1, figsize=(6, 4.8), height_ratios=[3, 1], sharex=True)
     middle = table.hour + 0.5
     top.plot(middle, table.accuracy, "o-", color=BLUE, label="accuracy")
-    top.plot(middle, table.kappa, "s--", color=RED, label="κ")
+    top.plot(middle, table.kappa, "s--", color=RED, label="Cohen's κ")
     top.set(ylabel="accuracy, κ (5 stages)", ylim=(min(0, table.kappa.min()), 1))
     top.legend(loc="upper right", ncols=2, frameon=False)
+    top.set_title(title, fontsize="medium")
     bottom.bar(middle, table.epochs, width=0.9, color=GREY)
-    bottom.set(ylabel="epochs", xlabel="hours into the night", xlim=(0, table.hour.max() + 1))
+    bottom.set(ylabel="scored\nepochs", xlabel="hours into the night", xlim=(0, table.hour.max() + 1))
     bottom.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.align_ylabels()
     figure.tight_layout()
     save(figure, path)
 
 
-def plot_bland_altman(scored: pd.DataFrame, predicted: pd.DataFrame, path: Path) -> bool:
+def plot_bland_altman(scored: pd.DataFrame, predicted: pd.DataFrame, path: Path, title: str = "") -> bool:
     """Bland-Altman panel of sleep statistics: bias and limits of agreement, each with its 95 % interval.
 
     Statistics that are equal on all nights are left out.
@@ -127,6 +170,7 @@ def plot_bland_altman(scored: pd.DataFrame, predicted: pd.DataFrame, path: Path)
         scored: Of `sleep_table`, two nights at least.
         predicted: Of `sleep_table`, for the same nights.
         path: PNG to write.
+        title: Saying model and nights.
 
     Returns:
         Whether anything was drawn.
@@ -138,13 +182,20 @@ def plot_bland_altman(scored: pd.DataFrame, predicted: pd.DataFrame, path: Path)
         return False
     grid = agreement.plot_blandaltman(names, **CONSTANT_AGREEMENT, height=2.7)
     for axis, name in zip(grid.axes.flat, names, strict=True):
-        axis.set_title(f"{name} ({UNITS[name]})")
+        axis.set_title(f"{TERMS.get(name, name)} ({UNITS[name]})", fontsize="medium")
+    grid.figure.suptitle(title)
+    grid.figure.tight_layout()
     save(grid.figure, path)
     return True
 
 
 def plot_subjects(kappas: Mapping[str, Mapping[str, float | None]], path: Path) -> None:
-    """A dot per subject: five-stage kappa, a column per model, medians as lines. kappas: {model: {subject: kappa}}."""
+    """A dot per subject: five-stage kappa, a column per model, medians as lines.
+
+    Args:
+        kappas: {architecture: {subject: kappa}}.
+        path: PNG to write.
+    """
     figure, axis = plt.subplots(figsize=(1.5 * len(kappas) + 2.5, 3.6))
     labels = []
     for i, (name, of_subjects) in enumerate(kappas.items()):
@@ -152,10 +203,13 @@ def plot_subjects(kappas: Mapping[str, Mapping[str, float | None]], path: Path) 
         spread = 0.3 * (np.arange(len(values)) / max(len(values) - 1, 1) - 0.5)  # by rank, so that dots stay apart
         axis.plot(i + spread, values, "o", color=BLUE, ms=5, alpha=0.7)
         if len(values):
-            axis.hlines(np.median(values), i - 0.3, i + 0.3, color=RED, lw=1.5, label="" if i else "median")
-        labels.append(f"{name}\n{len(values)} subject{'s' if len(values) != 1 else ''}")
+            median = float(np.median(values))
+            axis.hlines(median, i - 0.3, i + 0.3, color=RED, lw=1.5, label="" if i else "median")
+            axis.text(i + 0.32, median, f"{median:.2f}", color=RED, va="center")
+        labels.append(f"{model_name(name)}\n{len(values)} subject{'s' if len(values) != 1 else ''}")
     axis.set_xticks(range(len(kappas)), labels)
-    axis.set(ylabel="Cohen's κ of a subject, 5 stages", xlim=(-0.6, len(kappas) - 0.4))
+    axis.set(ylabel="Cohen's κ of a subject, 5 stages", xlim=(-0.6, len(kappas) - 0.3))
+    axis.set_title("Each subject's agreement with the scored stages", fontsize="medium")
     axis.axhline(0, color=GREY, lw=0.8)
     axis.legend(loc="lower right", frameon=False)
     figure.tight_layout()
@@ -170,19 +224,28 @@ def plot_models(models: pd.DataFrame, nights: int, path: Path) -> None:
         nights: That kappa is of.
         path: PNG to write.
     """
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.8), sharey=True)
+    figure, axes = plt.subplots(1, 2, figsize=(10.5, 4.4), sharey=True)
     columns = {"bytes": (1000, "size of the file, kB"), "step_us": (1, "time per step, µs (one thread, desktop)")}
     for axis, (column, (unit, label)) in zip(axes, columns.items(), strict=True):
-        for architecture, marker in zip(dict.fromkeys(models.architecture), "osD^v<", strict=False):
-            for row in models[models.architecture == architecture].itertuples():
-                colour = PRECISION_COLOURS[row.precision]
-                axis.plot(getattr(row, column) / unit, row.kappa, marker, color=colour, ms=7, alpha=0.8)
-            axis.plot([], [], marker, color=GREY, label=architecture)
-        axis.set(xlabel=label)
-    for precision in dict.fromkeys(models.precision):
-        axes[1].plot([], [], "s", color=PRECISION_COLOURS[precision], label=precision)
-    axes[0].set_ylabel(f"Cohen's κ, 5 stages, {nights} night{'s' if nights > 1 else ''}")
-    axes[1].legend(loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+        for row in models.itertuples():
+            look = {"marker": PRECISION_MARKERS[row.precision], "color": MODEL_COLOURS[row.architecture]}
+            axis.plot(getattr(row, column) / unit, row.kappa, ls="", ms=7.5, alpha=0.8, mec="white", mew=0.6, **look)
+        axis.set(xlabel=label, xscale="log")
+        axis.xaxis.set_major_locator(LogLocator(10, (1, 2, 5)))
+        axis.xaxis.set_major_formatter("{x:g}")
+        axis.xaxis.set_minor_formatter(NullFormatter())
+        low, high = models[column].min() / unit, models[column].max() / unit
+        axis.set_xlim(low / BESIDE, high * BESIDE)
+        axis.grid(color="#eeeeee")
+        axis.set_axisbelow(True)
+    keys = [
+        Line2D([], [], marker="o", ls="", color=MODEL_COLOURS[a], label=model_name(a))
+        for a in models.architecture.unique()
+    ]
+    keys += [Line2D([], [], marker=PRECISION_MARKERS[p], ls="", color=GREY, label=p) for p in models.precision.unique()]
+    axes[1].legend(handles=keys, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
+    axes[0].set_ylabel("Cohen's κ, 5 stages")
+    figure.suptitle(f"Agreement of each exported file on {count_of_nights(nights)}, against its size and its time")
     figure.tight_layout()
     save(figure, path)
 
@@ -193,7 +256,7 @@ def plot_parity(
     """One night: scored, Keras and watch hypnogram, and how far the watch's probabilities are off.
 
     Args:
-        model: Its name, for the title.
+        model: Its architecture, for the title.
         night: With its scored stages, if any.
         stride: Seconds from one window to the next.
         reference: [windows, 5] probabilities of Keras.
@@ -202,22 +265,32 @@ def plot_parity(
     """
     shown = "int8" if "int8" in probabilities else next(iter(probabilities))
     watch = probabilities[shown].argmax(1)
-    hypnograms = {"scored (PSG)": night.stages, "Keras": reference.argmax(1), f"watch, {shown}": watch}
+    hypnograms = {
+        "scored (PSG)": night.stages, "predicted:\nKeras": reference.argmax(1), f"predicted:\nwatch, {shown}": watch,
+    }  # fmt: skip
     at_epoch = night.ends % EPOCH_S == 0  # one window per scored epoch
     agreement = kappa(reference.argmax(1), watch)
     figure, axes = plt.subplots(4, 1, figsize=(11, 8), height_ratios=[1, 1, 1, 1.2])
     hours = (night.ends - night.ends[0]) / HOUR_S
     for axis, (name, stages) in zip(axes, hypnograms.items(), strict=False):
         if (stages[at_epoch] >= 0).any():
-            hypnogram(stages[at_epoch], max(stride, EPOCH_S)).plot_hypnogram(ax=axis, lw=1.2)
+            draw_hypnogram(axis, stages[at_epoch], max(stride, EPOCH_S))
         axis.set(ylabel=name, xlabel="", xlim=(0, hours[-1]))
     bottom = axes[-1]
     for precision, p in probabilities.items():
         difference = np.abs(p - reference).max(1) + LEAST_DIFFERENCE
         bottom.plot(hours, difference, lw=0.9, color=PRECISION_COLOURS[precision], label=precision)
-    bottom.set(yscale="log", ylim=(LEAST_DIFFERENCE, 1), xlim=(0, hours[-1]), xlabel="hours", ylabel="largest |Δp|")
+    bottom.set(
+        yscale="log",
+        ylim=(LEAST_DIFFERENCE, 1),
+        xlim=(0, hours[-1]),
+        xlabel="hours",
+        ylabel="largest difference\nof a probability",
+    )
     bottom.legend(ncols=5, loc="upper center", bbox_to_anchor=(0.5, -0.25), frameon=False)
-    axes[0].set_title(f"{model}, night {night.subject}: the watch against the Keras model, κ {agreement:.3f}")
+    axes[0].set_title(
+        f"{model_name(model, shown)}, night {night.subject}: the watch and the Keras model agree with κ {agreement:.3f}"
+    )
     figure.tight_layout()
     save(figure, path)
 
@@ -252,7 +325,7 @@ def plot_night(
     figure, axes = plt.subplots(panels, 1, figsize=(11, 2.7 * panels))
     for axis, (name, stages) in zip(axes, hypnograms.items(), strict=False):
         if np.greater_equal(stages, 0).any():
-            hypnogram(stages, stride).plot_hypnogram(ax=axis, lw=1.2)
+            draw_hypnogram(axis, stages, stride)
         axis.set(xlabel="", ylabel=name, xlim=(0, end))
     if device is not None:
         draw_device_stages(axes[-2], device, stride)
@@ -264,6 +337,18 @@ def plot_night(
     bottom.legend(ncols=5, loc="upper center", bbox_to_anchor=(0.5, -0.2), frameon=False)
     figure.tight_layout()
     save(figure, path)
+
+
+def draw_hypnogram(axis: Axes, stages: Sequence[int] | np.ndarray, stride: int) -> None:
+    """A hypnogram in the colours of the stages. stages: [windows] index into STAGES, -1 for a gap; stride: s."""
+    height = np.array([len(LEVELS) - LEVELS.index(stage) for stage in STAGES] + [np.nan])  # -1 is the last
+    edges = np.arange(len(stages) + 1) * stride / HOUR_S
+    axis.stairs(height[np.asarray(stages)], edges, baseline=None, color="#999999", lw=0.8)
+    for stage, colour in enumerate(STAGE_COLOURS):
+        level = np.where(np.equal(stages, stage), height[stage], np.nan)
+        axis.stairs(level, edges, baseline=None, color=colour, lw=3)
+    axis.set_yticks(range(len(LEVELS), 0, -1), LEVELS)
+    axis.set_ylim(0.5, len(LEVELS) + 0.5)
 
 
 def draw_device_stages(axis: Axes, stages: Sequence[str] | np.ndarray, stride: int) -> None:

@@ -214,7 +214,7 @@ def test_the_report_says_whether_repeats_are_consistent(tmp_path, undrawn):
 
 def test_confusion_is_of_each_architecture_at_its_default_point(tmp_path, monkeypatch, undrawn):
     panels = []
-    monkeypatch.setattr(plots, "plot_confusion", lambda drawn, path: panels.append([*drawn]))
+    monkeypatch.setattr(plots, "plot_confusion", lambda drawn, path, title: panels.append([*drawn]))
     one, other = predicted_night("a"), predicted_night("b")
     results = [
         result(one),
@@ -222,4 +222,4 @@ def test_confusion_is_of_each_architecture_at_its_default_point(tmp_path, monkey
         result(other, architecture="rnn", operating_point="balanced"),
     ]
     report(tmp_path, {}, [*results, result(other, architecture="lstm")])
-    assert panels == [["gru", "lstm"], ["5 classes", "4 classes", "3 classes", "2 classes"]]
+    assert panels == [["GRU", "LSTM"], ["5 classes", "4 classes", "3 classes", "2 classes"]]

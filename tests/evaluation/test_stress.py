@@ -255,7 +255,7 @@ def test_other_recordings_are_those_it_was_not_trained_on(quick_run, mistake, tm
 
 def test_a_page_without_cadence_and_without_a_plot(tested, tmp_path):
     results = [entry | {"cadence": [], "stresses": entry["stresses"][:1]} for entry in tested[1]["results"]]
-    assert not plot_stresses(results, tmp_path / "stress.png")
+    assert not plot_stresses(results, 1, tmp_path / "stress.png")
     text = stress_page(tested[1] | {"results": results, "left_out": ["9"], "trainings": [0, 1]}, drawn=False)
     assert "How often" not in text
     assert "stress.png" not in text

@@ -38,7 +38,7 @@ def test_two_transitions_stand_side_by_side(draw):
     stages, other, heart_rate, _, movement, _, strip, _ = figure.axes[:8]
     assert figure.get_suptitle() == (
         "GRU: what speaks for and against REM, 5 minutes after it sets in\n"
-        "(4 of 9 transitions from N2 to REM on 1 night are right by then)"
+        "(right by then: 4 of 9 transitions from N2 to REM, 1 night)"
     )
     assert stages.get_title(loc="left") == "Right: N2 to REM, night 7, 0 h 20 min in; p(REM) 60%"
     assert other.get_title(loc="left").startswith("Missed: ")

@@ -9,7 +9,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from pipeline.align import Night
-from pipeline.constants import STAGES
+from pipeline.constants import ARCHITECTURES, PRECISIONS, STAGES
 from scoring import plots
 from scoring.metrics import by_hour, calibration, kappa
 from scoring.predictions import PROBABILITY_COLUMNS
@@ -21,8 +21,13 @@ W, N1, N2, N3, R = range(5)
 @pytest.fixture
 def hypnograms(monkeypatch):
     """The hypnograms that a plot draws, as (stages, seconds per value)."""
-    calls, real = [], plots.hypnogram
-    monkeypatch.setattr(plots, "hypnogram", lambda s, seconds: calls.append((list(s), seconds)) or real(s, seconds))
+    calls, real = [], plots.draw_hypnogram
+
+    def drawn(axis, stages, seconds):
+        calls.append((list(stages), seconds))
+        real(axis, stages, seconds)
+
+    monkeypatch.setattr(plots, "draw_hypnogram", drawn)
     return calls
 
 
@@ -56,7 +61,7 @@ def test_parity_shows_each_scored_epoch_once(hypnograms, figures, tmp_path, star
     p = np.eye(5)[np.where(ends % 30 == 0, N2, R)]
     plots.plot_parity("gru", Night("1", ends, {}, stages), stride, p, {"int8": p}, tmp_path / "a.png")
     assert [axis.get_ylabel() for axis in figures["a.png"].axes] == [
-        "scored (PSG)", "Keras", "watch, int8", "largest |Δp|",
+        "scored (PSG)", "predicted:\nKeras", "predicted:\nwatch, int8", "largest difference\nof a probability",
     ]  # fmt: skip
     assert [seconds for _, seconds in hypnograms] == [max(stride, 30)] * 3
     (scored, _), (keras, _), (watch, _) = hypnograms
@@ -79,7 +84,7 @@ def test_parity_shows_how_far_each_precision_is_off(figures, tmp_path):
         tmp_path / "a.png",
     )
     top, *_, bottom = figures["a.png"].axes
-    assert "gru, night 77" in top.get_title()
+    assert "GRU, int8, night 77" in top.get_title()
     for precision, expected in {"dynamic": [0.05, 0, 0, 0], "int8": [0, 0, 0.1, 0]}.items():
         hours, difference = line(bottom, precision)
         np.testing.assert_allclose(hours, np.arange(4) / 120)
@@ -99,7 +104,7 @@ def test_subjects_are_dots_without_those_whose_kappa_is_unknown(figures, tmp_pat
     (axis,) = figures["a.png"].axes
     dots = [drawn for drawn in axis.lines if drawn.get_marker() == "o"]
     assert [sorted(drawn.get_ydata()) for drawn in dots] == [[0.2, 0.6], [0.1]]
-    assert [label.get_text() for label in axis.get_xticklabels()] == ["gru\n2 subjects", "rnn\n1 subject"]
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["GRU\n2 subjects", "RNN\n1 subject"]
 
 
 def test_models_are_drawn_by_size_and_time(figures, tmp_path):
@@ -113,7 +118,25 @@ def test_models_are_drawn_by_size_and_time(figures, tmp_path):
     ]
     assert points[0] == [(80.0, 0.5), (120.0, 0.49), (60.0, 0.4)]
     assert points[1] == [(17.0, 0.5), (20.0, 0.49), (9.0, 0.4)]
-    assert legend(by_time) == ["gru", "rnn", "int8", "float32"]
+    assert legend(by_time) == ["GRU", "RNN", "int8", "float32"]
+    looks = [(to_hex(drawn.get_color()), drawn.get_marker()) for drawn in by_size.lines]
+    colours, markers = plots.MODEL_COLOURS, plots.PRECISION_MARKERS
+    assert looks == [(colours[architecture], markers[precision]) for architecture, precision, *_ in rows]
+    assert {*colours} == {*ARCHITECTURES} and {*markers} == {*PRECISIONS}
+
+
+def test_a_hypnogram_is_in_the_colours_of_the_stages(figures):
+    axis = plots.plt.figure().subplots()
+    plots.draw_hypnogram(axis, [W, W, R, -1, N3], 30)
+    names = dict(zip(axis.get_yticks(), [tick.get_text() for tick in axis.get_yticklabels()], strict=True))
+    line, *coloured = axis.patches
+    heights, edges, _ = line.get_data()
+    assert [names.get(height) for height in heights] == ["Wake", "Wake", "REM", None, "N3"]
+    np.testing.assert_allclose(edges, np.arange(6) / 120)
+    for patch, colour, stage in zip(coloured, plots.STAGE_COLOURS, STAGES, strict=True):
+        assert to_hex(patch.get_edgecolor()) == colour
+        levels = patch.get_data()[0]
+        assert {names[height] for height in levels[np.isfinite(levels)]} <= {stage}
 
 
 def test_a_night_without_stages_leaves_that_panel_empty(hypnograms, figures, tmp_path):
@@ -190,7 +213,7 @@ def test_bland_altman_shows_what_differs(figures, tmp_path):
     scored = pd.DataFrame({name: [1.0, 2, 4] for name in UNITS}, index=["a", "b", "c"])
     assert plots.plot_bland_altman(scored, scored.assign(TST=[1, 3, 3], SE=[2, 2, 2]), tmp_path / "a.png")
     axes = figures["a.png"].axes
-    assert [axis.get_title() for axis in axes] == ["TST (min)", "SE (%)"]
+    assert [axis.get_title() for axis in axes] == ["total sleep time (min)", "sleep efficiency (%)"]
     points = np.concatenate([dots.get_offsets() for dots in axes[0].collections if len(dots.get_offsets()) == 3])
     assert sorted(points[:, 1]) == [-1, 0, 1]
     assert not plots.plot_bland_altman(scored, scored, tmp_path / "b.png")
@@ -207,7 +230,7 @@ def test_accuracies_of_each_model_and_its_best_epoch(figures, tmp_path):
     )
     plots.plot_accuracies(rows, tmp_path / "a.png")
     gru, rnn = figures["a.png"].axes
-    assert (gru.get_title(), rnn.get_title()) == ("gru", "rnn")
+    assert (gru.get_title(), rnn.get_title()) == ("GRU", "RNN")
     for i, (part, colour) in enumerate(parts.items()):
         np.testing.assert_allclose(line(rnn, part), [[1, 2], [0.3 + i, 0.1 + i]])
         assert [to_hex(drawn.get_color()) for drawn in gru.lines if drawn.get_label() == part] == [colour]
@@ -231,7 +254,7 @@ def test_reliability_shows_every_bin(figures, tmp_path):
     top, bottom = figures["a.png"].axes
     bins = figures_of_p["bins"]
     assert len(bins) > 3
-    label = f"predicted (ECE {figures_of_p['ece']:.3f})"
+    label = f"predicted (calibration error {figures_of_p['ece']:.3f})"
     expected = [[row["confidence"] for row in bins], [row["accuracy"] for row in bins]]
     np.testing.assert_allclose(line(top, label), expected)
     np.testing.assert_array_equal(line(top, "perfectly calibrated"), [[0, 1], [0, 1]])
@@ -248,7 +271,7 @@ def test_hours_are_drawn_in_their_middle(figures, tmp_path):
     plots.plot_by_hour(hours, tmp_path / "a.png")
     top, bottom = figures["a.png"].axes
     np.testing.assert_allclose(line(top, "accuracy"), [[0.5, 2.5], [0.5, 0.7]])
-    np.testing.assert_allclose(line(top, "κ"), [[0.5, 2.5], [-0.1, 0.4]])
+    np.testing.assert_allclose(line(top, "Cohen's κ"), [[0.5, 2.5], [-0.1, 0.4]])
     assert top.get_ylim() == (-0.1, 1)  # a κ below 0 is not cut off
     assert [bar.get_height() for bar in bottom.patches] == [120, 60]
     assert bottom.get_xlim() == (0, 3)
