@@ -1,4 +1,4 @@
-"""Shows the tour as a page: what its cells hold and what they gave when it was last executed."""
+"""Shows the tour as a page: its cells, with their output from the last execution."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ TOUR = "tour.md"
 
 
 def on_page_markdown(markdown: str, page, config, files) -> str:
-    """The cells of tour.ipynb below the text of tour.md, with their output."""
+    """The text of tour.md, followed by the cells of tour.ipynb with their output."""
     if page.file.src_path != TOUR:
         return markdown
     notebook = nbformat.read(Path(config["docs_dir"]) / "tour.ipynb", as_version=4)
