@@ -1,7 +1,7 @@
-# All set-up happens here: Python 3.11 and make are enough. ARGS passes options on: make train ARGS="--epochs 5"
+# Sets everything up; needs only Python 3.11 and make. ARGS passes options on: make train ARGS="--epochs 5"
 PYTHON ?= python3.11
 BIN = .venv/bin
-# Debian's packages of what make test-runtimes needs; Node.js may have come from elsewhere, with an npm of its own
+# Debian packages for make test-runtimes; npm only if missing, as Node.js may come from elsewhere with its own npm
 RUNTIME_TOOLS = chromium kotlin g++ gcc-arm-none-eabi libstdc++-arm-none-eabi-newlib $(if $(shell command -v npm),,npm)
 
 train: .venv/ready
@@ -16,11 +16,11 @@ lint: .venv/ready
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# the bundles in runtimes that we did not write; RUN=<run folder> tests its bundles, MATRIX=<file> keeps the table
+# the bundles in third-party runtimes; RUN=<run folder> tests its bundles, MATRIX=<file> writes the table
 test-runtimes: .venv/ready .venv-older/ready .venv-micro/ready
 	@{ command -v chromium && command -v kotlinc && command -v g++ && command -v arm-none-eabi-g++ && command -v npm; } >/dev/null \
 	|| { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -qq $(RUNTIME_TOOLS) >/dev/null; } \
-	|| echo "of $(RUNTIME_TOOLS) some could not be installed: the tests that need them are skipped"
+	|| echo "some of $(RUNTIME_TOOLS) could not be installed: the tests that need them are skipped"
 	$(BIN)/python -m pytest -m runtimes $(ARGS)
 
 .venv-older/ready: tests/runtimes/older.txt
@@ -30,14 +30,14 @@ test-runtimes: .venv/ready .venv-older/ready .venv-micro/ready
 	$(@D)/bin/python -m pip install --quiet --requirement $<
 	touch $@
 
-# processes of the service: behind a proxy, killed, stopped, and under generated requests; CASES=10000 makes as many of these
+# processes of the service: behind a proxy, killed, stopped, and under generated requests (CASES=10000 for more of these)
 test-service: .venv/ready
 	@command -v nginx /usr/sbin/nginx >/dev/null \
 	|| { test "$$(id -u)" = 0 && apt-get update -qq && apt-get install -qq nginx >/dev/null; } \
 	|| echo "nginx could not be installed: the tests that need it are skipped"
 	$(BIN)/python -m pytest -m service $(ARGS)
 
-# work on a Dask scheduler's workers, some of which are killed meanwhile
+# work on a Dask cluster, some of whose workers are killed
 test-cluster: .venv/ready
 	$(BIN)/python -m pytest -m cluster tests/cluster $(ARGS)
 
@@ -45,25 +45,25 @@ test-cluster: .venv/ready
 docs: .venv/ready
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
-# every command of the documentation, run as a reader would, and the site
+# every command in the documentation, and the site
 test-docs: .venv/ready
 	$(BIN)/python -m pytest -m docs tests/docs $(ARGS)
 
-# prepare, training and export killed (-9) at 10 moments, and gone on with; KILLS=50 for more, SEED for other moments
+# prepare, training and export, killed (-9) at 10 moments and resumed; KILLS=50 for more, SEED for other moments
 test-faults: .venv/ready
 	$(BIN)/python -m pytest -m faults $(ARGS)
 
-# recordings, bundles and saved states, damaged and read for an hour in all
+# recordings, bundles and saved states, damaged and read, for an hour in total
 FUZZ_SECONDS ?= 3600
 fuzz: .venv/ready
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/python -m pytest tests/fuzz $(ARGS)
 
-# every exported file of a trained run against its gate, on recorded and degraded real nights
+# checks every exported file of a trained run against its gate, on recorded and degraded real nights
 test-trained: .venv/ready
 	$(BIN)/python -m pytest -m trained $(ARGS)
 
-# the model that is handed over with the code, bundles/gru-int8: trained on all nights of NIGHTS, some minutes;
-# STRESS=<stress.json of `evaluation stress`, cross-validated> puts its figures under worse sensors into card and bundle
+# the model shipped with the code, bundles/gru-int8, trained on all nights of NIGHTS in some minutes;
+# STRESS=<cross-validated stress.json of `evaluation stress`> adds its figures for worse sensors to card and bundle
 NIGHTS ?= ../shared/sleep-accel
 reference: .venv/ready
 	rm -rf artifacts/reference
@@ -75,7 +75,7 @@ reference: .venv/ready
 	rm -rf bundles/gru-int8
 	$(BIN)/python -m export artifacts/reference/run --for any --precision int8 --out bundles/gru-int8
 
-# LiteRT.js anew from its packages: needs npm
+# rebuilds LiteRT.js from its packages; needs npm
 litert:
 	cd watch_sim/page/litert && npm install --no-package-lock --ignore-scripts --no-audit --no-fund && npm run build
 

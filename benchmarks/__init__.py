@@ -1,1 +1,1 @@
-"""Measurements that are not part of a run: what a step costs."""
+"""Measurements that are not part of a run, such as the cost of a step."""

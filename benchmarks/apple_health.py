@@ -1,10 +1,10 @@
-"""What importing Apple Health costs: python -m benchmarks.apple_health [--megabytes 1000] [--json FILE].
+"""The cost of importing Apple Health: python -m benchmarks.apple_health [--megabytes 1000] [--json FILE].
 
-Makes an export of that size in the form that the Health app writes, packed as `export.zip`, and imports it, beside the
-plain way to stream it (ElementTree.iterparse over the same ZIP member, each element cleared, nothing done with it).
-Each in a process of its own, in turns; time is the processor's (start of Python and its imports included), the least of
-the rounds, memory the peak of the process. Exit code 1 where the import needs more than MEMORY_MB, or more than TIMES
-the time of plain iterparse.
+Generates an export of that size in the Health app's format, packed as `export.zip`, and compares its import with plain
+streaming (ElementTree.iterparse over the same ZIP member, clearing each element without processing it). They run
+alternately, each in its own process. Time is processor time (including Python's start and imports), the minimum over
+rounds; memory is the peak of the process. Exit code 1 if the import needs more than MEMORY_MB, or more than TIMES the
+time of plain iterparse.
 """
 
 import resource
@@ -56,7 +56,7 @@ def _line(kind, source, unit, start, seconds, value, inside=""):
 
 
 def records_of_day(day: date) -> Iterator[str]:
-    """Lines of a day's records: heart rate each 5 minutes by day and each minute or so by night, the rest as usual."""
+    """A day's records as text: heart rate every 5 minutes by day and every minute by night, plus other typical data."""
     zone = timezone(timedelta(hours=2 if 4 <= day.month <= 10 else 1))
     midnight = datetime(day.year, day.month, day.day, tzinfo=zone)
     context = '<MetadataEntry key="HKMetadataKeyHeartRateMotionContext" value="1"/>'
@@ -78,7 +78,7 @@ def records_of_day(day: date) -> Iterator[str]:
 
 
 def write_export(path: Path, megabytes: float) -> int:
-    """Write an export.zip of that size, unpacked; returns its bytes."""
+    """Write an export.zip of that unpacked size; returns its unpacked size in bytes."""
     written, day = 0, date(2017, 1, 1)
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
         archive.writestr("apple_health_export/export_cda.xml", "<ClinicalDocument/>")
@@ -92,7 +92,7 @@ def write_export(path: Path, megabytes: float) -> int:
 
 
 def plain(path: str) -> None:
-    """Stream the export the plain way."""
+    """Stream the export with plain iterparse."""
     with zipfile.ZipFile(path) as archive, archive.open("apple_health_export/export.xml") as file:
         root = None
         for event, element in ElementTree.iterparse(file, ("start", "end")):
@@ -110,7 +110,7 @@ def ours(path: str, out: str) -> None:
 
 
 def measured(*arguments: str) -> tuple[float, float]:
-    """(seconds, peak MB) of `python -m benchmarks.apple_health` in a process of its own."""
+    """(seconds, peak MB) of `python -m benchmarks.apple_health` in its own process."""
     command = [sys.executable, "-m", "benchmarks.apple_health", *arguments]
     child = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     seconds, megabytes = map(float, child.stdout.splitlines()[-1].split())
@@ -121,7 +121,7 @@ def measured(*arguments: str) -> tuple[float, float]:
 @option("megabytes", type=float, default=1000, show_default=True, help="Size of the export, unpacked.")
 @option("json", "json_file", type=OutputFile(), default=None, help="Also write the figures to this file.")
 def main(megabytes: float, json_file: Path | None) -> None:
-    """Time and peak memory of importing a made export, beside plain iterparse."""
+    """Time and peak memory of importing a generated export, compared with plain iterparse."""
     figures: dict[str, list[tuple[float, float]]] = {"plain": [], "ours": []}
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "export.zip")
@@ -133,9 +133,9 @@ def main(megabytes: float, json_file: Path | None) -> None:
         name: {"seconds": min(s for s, _ in rounds), "peak_mb": max(mb for _, mb in rounds)}
         for name, rounds in figures.items()
     }
-    for name, said in (("plain", "plain iterparse, nothing done"), ("ours", "import, nights written")):
+    for name, title in (("plain", "plain iterparse, no processing"), ("ours", "import, nights written")):
         r = result[name]
-        console.print(f"{said}: {r['seconds']:.1f} s, {size / r['seconds']:.0f} MB/s, peak {r['peak_mb']:.0f} MB")
+        console.print(f"{title}: {r['seconds']:.1f} s, {size / r['seconds']:.0f} MB/s, peak {r['peak_mb']:.0f} MB")
     if json_file:
         write_json(json_file, {"megabytes": size, "date": datetime.now(UTC).date().isoformat(), **result})
     if result["ours"]["peak_mb"] > MEMORY_MB or result["ours"]["seconds"] > TIMES * result["plain"]["seconds"]:

@@ -1,10 +1,10 @@
-"""What a cluster gains and costs: python -m benchmarks.cluster [--nights 24] [--hours 8] [--rounds 3].
+"""Speed-up and overhead of a cluster: python -m benchmarks.cluster [--nights 24] [--hours 8] [--rounds 3].
 
-Simulated nights of raw motion are read and aligned, one to a piece of work: by a Dask scheduler with one worker of one
-thread and with two, all started here as processes of their own, and by as many processes of joblib. Workers have the
-settings that docs/cluster.md asks for; two with Dask's own are measured beside them. Rounds take turns, with
-nothing running but what is measured; figures are medians. Processor time is that of all processes that take part, and
-tells of the overhead also where a machine is busy with other things; the clock does not.
+Simulated nights of raw motion are read and aligned, one per task: by a Dask scheduler with one and with two
+single-threaded workers, all started here as processes, and by two processes of joblib. Workers have the settings of
+docs/cluster.md; two with Dask's defaults are measured too. The variants alternate, one at a time; figures are medians
+over rounds. Processor time is the total of all processes involved, and shows the overhead even on a busy machine,
+unlike wall-clock time.
 """
 
 import json
@@ -32,8 +32,8 @@ from pipeline.synthetic import synthesize
 from pipeline.workers import in_parallel, workers
 
 DASK = Path(sys.executable).with_name("dask")
-LEAST_GAIN = 1.8  # two workers, of one
-MOST_OVERHEAD = 1.1  # of the same work by joblib
+LEAST_GAIN = 1.8  # speed of two workers relative to one
+MOST_OVERHEAD = 1.1  # processor time relative to joblib
 SETTINGS = yaml.safe_load((ROOT / "compose.cluster.yaml").read_text())["services"]["worker"]["environment"]
 
 
@@ -44,7 +44,7 @@ def read_night(folder: Path, subject: str) -> int:
 
 @contextmanager
 def dask(*arguments: str, variables: Mapping[str, str] = {}) -> Iterator[None]:
-    """A scheduler or worker, until the end of the block."""
+    """Run a scheduler or worker within the block."""
     process = subprocess.Popen(
         [DASK, *arguments, "--no-dashboard"],
         cwd=ROOT,
@@ -61,7 +61,7 @@ def dask(*arguments: str, variables: Mapping[str, str] = {}) -> Iterator[None]:
 
 @contextmanager
 def cluster(size: int, variables: Mapping[str, str] = SETTINGS) -> Iterator[None]:
-    """`workers` of a scheduler with so many of them, which have these environment variables."""
+    """`workers` of a scheduler that has `size` workers with these environment variables."""
     with ExitStack() as stack:
         file = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "scheduler.json"
         stack.enter_context(dask("scheduler", "--host", "127.0.0.1", "--port", "0", "--scheduler-file", str(file)))
@@ -94,8 +94,8 @@ def processor_s() -> float:
 
 
 def measure(work: list[tuple[Path, str]]) -> tuple[float, float]:
-    """(clock, processor time) (s) of the work by the workers of the context."""
-    list(in_parallel(read_night, work[: len(work) // 2]))  # all have imported what they need
+    """(wall-clock time, processor time) in s of the work, done by the context's workers."""
+    list(in_parallel(read_night, work[: len(work) // 2]))  # warm-up, so that imports are done
     clock, processor = time.monotonic(), processor_s()
     for _ in in_parallel(read_night, work, ordered=False):
         pass
@@ -103,11 +103,11 @@ def measure(work: list[tuple[Path, str]]) -> tuple[float, float]:
 
 
 @click.command()
-@option("nights", type=click.IntRange(4), default=24, show_default=True, help="Pieces of work.")
+@option("nights", type=click.IntRange(4), default=24, show_default=True, help="Number of tasks.")
 @option("hours", type=click.IntRange(1), default=8, show_default=True, help="Length of a night.")
 @option("rounds", type=click.IntRange(1), default=3, show_default=True)
 def main(nights: int, hours: int, rounds: int) -> None:
-    """Measure what a cluster gains and costs."""
+    """Measure the speed-up and overhead of a cluster."""
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         synthesize(folder / "nights", subjects=nights, hours=hours, motion_hz=50)

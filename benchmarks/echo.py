@@ -1,4 +1,4 @@
-"""A service that gives JSON bodies back: what HTTP alone costs, beside benchmarks.service."""
+"""A service that returns JSON bodies: the cost of HTTP alone, for comparison in benchmarks.service."""
 
 from fastapi import FastAPI
 
@@ -7,5 +7,5 @@ app = FastAPI()
 
 @app.post("/echo")
 async def echo(body: dict) -> dict:
-    """The body."""
+    """Return the body."""
     return body

@@ -1,11 +1,11 @@
-"""What reading and aligning a raw night costs: python -m benchmarks.ingest [DIR] [--json FILE].
+"""The cost of reading and aligning a raw night: python -m benchmarks.ingest [DIR] [--json FILE].
 
-Makes a simulated night of 8.2 h with raw motion at 50 Hz, 1.5 million rows, or takes the first of DIR. Beside our
-reading and alignment, checks included, stand pandas' C parser over the motion file alone, and what public notebooks do:
-all files read, sorted and merged onto motion by nearest time (pandas.merge_asof), nothing checked, no windows made.
+Simulates a night of 8.2 h with raw motion at 50 Hz (1.5 million rows), or takes the first night in DIR. Our reading and
+alignment, with all checks, is compared with pandas' C parser on the motion file alone, and with what public notebooks
+do: read and sort all files and merge them onto motion by nearest time (pandas.merge_asof), without checks or windows.
 
-Each in a fresh process, in turns; time is the processor's, of the work alone (not of imports), the median of the
-rounds; memory is the peak of the whole process. Exit code 1 where ours misses SECONDS or MEMORY_MB.
+The variants alternate, each in a fresh process. Time is processor time of the work alone (without imports), the median
+over rounds; memory is the peak of the whole process. Exit code 1 if ours misses SECONDS or MEMORY_MB.
 """
 
 import re
@@ -27,7 +27,7 @@ from pipeline.command_line import console, option
 from pipeline.files import write_json
 from pipeline.recordings import LABELS, LAYOUTS, paths, read_recording, subjects
 
-SECONDS = 0.6  # targets, of ours
+SECONDS = 0.6  # targets for ours
 MEMORY_MB = 300
 ROUNDS = 5
 HOURS, MOTION_HZ = 8.2, 50
@@ -76,14 +76,14 @@ def measured(name: str, folder: Path, subject: str) -> tuple[float, float]:
 
 
 def report(folder: Path, rounds: int = ROUNDS) -> dict[str, object]:
-    """All figures, of the folder's first night.
+    """All figures for the folder's first night.
 
     Args:
-        folder: Of the data set; the night must have raw motion.
-        rounds: In which all that is compared takes turns.
+        folder: Folder of the data set; the night must have raw motion.
+        rounds: Number of rounds; in each, every variant runs once.
 
     Returns:
-        As --json writes it: {work: {"seconds", "peak_mb", "times_ours" (seconds / ours)}}, "rows" and "met".
+        Contents of --json: {work: {"seconds", "peak_mb", "times_ours" (seconds / ours)}}, "rows" and "met".
     """
     subject = subjects(folder)[0]
     figures: dict[str, list[tuple[float, float]]] = {name: [] for name in WORK}
@@ -105,7 +105,7 @@ def report(folder: Path, rounds: int = ROUNDS) -> dict[str, object]:
 @click.argument("folder", metavar="[DIR]", type=click.Path(path_type=Path, exists=True), required=False)
 @option("json", "json_file", type=Path, default=None, help="Also write the figures to this file.")
 def main(folder: Path | None, json_file: Path | None) -> None:
-    """Processor time and peak memory of reading and aligning a raw night, beside a parser and a nearest-merge."""
+    """Processor time and peak memory of reading and aligning a raw night, compared with a parser and a merge."""
     with tempfile.TemporaryDirectory() as temporary:
         if folder is None:
             from pipeline.synthetic import synthesize
@@ -133,7 +133,7 @@ if __name__ == "__main__":
         seconds = time.process_time() - start
         peak = re.findall(
             r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text()
-        )  # getrusage's has the parent's in it
+        )  # getrusage would include the parent's peak
         print(seconds, int(peak[0]) / 1024)
     else:
         main(prog_name="python -m benchmarks.ingest")

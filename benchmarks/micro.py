@@ -1,8 +1,8 @@
-"""What a model takes of a microcontroller: python -m benchmarks.micro RUN [--json FILE]. Exit code 1 past a budget.
+"""Memory of a model on a microcontroller: python -m benchmarks.micro RUN [--json FILE]. Exit code 1 if over budget.
 
-Arenas are those that TensorFlow Lite Micro's own allocator records. Bytes are the same on every machine; no time is
-measured. Either the calls take turns, an interpreter being made anew for each in one arena, or the interpreters stay:
-then they share the memory of tensors, and each keeps the rest for good.
+Arena sizes are those recorded by TensorFlow Lite Micro's own allocator. They are the same on every machine; no time is
+measured. Either the calls take turns, with a new interpreter for each call in one arena, or the interpreters stay: then
+they share the memory of tensors, and each keeps the rest permanently.
 """
 
 import sys
@@ -22,7 +22,7 @@ from pipeline.files import write_json
 from scoring.tables import kilobytes
 
 FLOAT_BYTES = 4
-BUDGETS = {  # bytes, of GRU int8
+BUDGETS = {  # bytes, for GRU int8
     "sensing.tflite": 33_000,  # arenas
     "activity.tflite": 24_000,
     "gru.int8.tflite": 11_000,
@@ -32,16 +32,16 @@ BUDGETS = {  # bytes, of GRU int8
 
 
 def memory(bundle: Path, precision: str) -> dict:
-    """What a model takes.
+    """Memory of a model.
 
     Args:
         bundle: Folder of the bundle.
-        precision: One of its contract, that runs in TensorFlow Lite Micro.
+        precision: One of its contract's that runs in TensorFlow Lite Micro.
 
     Returns:
-        "files" {file: {"flash" without the embedded contract, and what `measured_arenas` says}}; "values", bytes of
-        channels, states and the motion of an activity call; "ram" where calls take turns, "ram_kept" where interpreters
-        stay, and both for machines of 32 bits; "flash".
+        "files" {file: {"flash" without the embedded contract, and the figures of `measured_arenas`}}; "values", bytes
+        of channels, states and the motion of an activity call; "ram" if calls take turns, "ram_kept" if interpreters
+        stay, and both for 32-bit machines; "flash".
 
     Raises:
         UserMistake: TensorFlow Lite Micro is not installed, or does not run one of the files.
@@ -50,7 +50,7 @@ def memory(bundle: Path, precision: str) -> dict:
     calls = contract.calls([precision])
     arenas = measured_arenas(bundle / call.file for call in calls)
     if not arenas:
-        raise UserMistake("tflite-micro is not installed: make .venv-micro/ready")
+        raise UserMistake("tflite-micro is not installed; run make .venv-micro/ready")
     for name, arena in arenas.items():
         if "error" in arena:
             raise UserMistake(f"{bundle / name}: does not run in TensorFlow Lite Micro: {arena['error']}")
@@ -78,7 +78,7 @@ def memory(bundle: Path, precision: str) -> dict:
 
 
 def met(figures: dict) -> dict[str, bool]:
-    """{budget: whether it is kept to}; {} of another model than GRU int8."""
+    """{budget: whether it is met}; {} for models other than GRU int8."""
     if figures["model"] != "gru int8":
         return {}
     taken = {name: file["bytes"] for name, file in figures["files"].items()}
@@ -112,7 +112,7 @@ def lines(figures: dict) -> Iterator[str]:
 @option("precision", default="int8", show_default=True)
 @option("json", "to", type=OutputFile(), default=None, help="Write the figures here.")
 def main(run, architecture, precision, to):
-    """What a run's model takes of a microcontroller's RAM and flash."""
+    """RAM and flash of a run's model on a microcontroller."""
     figures = memory(run / "bundles" / architecture, precision)
     click.echo("\n".join(lines(figures)))
     if to:

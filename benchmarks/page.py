@@ -1,7 +1,7 @@
-"""Pictures of the page, and how long it takes to open: python -m benchmarks.page RUN [--out docs].
+"""Pictures of the page, and the time it takes to open: python -m benchmarks.page RUN [--out docs].
 
 Serves the run, opens its page in Chromium and prints the seconds until a finished night is shown. Writes page.png, and
-page.gif of “Replay live”. With --sample FILE it writes the simulated night that the page offers instead.
+page.gif of “Replay live”. With --sample FILE it writes the page's simulated sample night instead.
 """
 
 import io
@@ -28,17 +28,17 @@ from pipeline.synthetic import FIRST_ID, synthesize
 
 ROOT = Path(__file__).parents[1]
 SIZE = {"width": 1280, "height": 900}
-FRAMES, FRAME_MS, LAST_MS = 40, 120, 2500  # of the moving picture
+FRAMES, FRAME_MS, LAST_MS = 40, 120, 2500  # of the animation
 COLOURS, SCALE = 224, 0.62
 MOVE = "(place, window) => { place.value = window; place.dispatchEvent(new Event('input')); }"
 BEDTIME = datetime.fromisoformat("2026-01-31T23:05:00+01:00")
 SEED, HOURS = 4, 7.4
-OFF_WRIST = (4.9 * 3600, 5.7 * 3600)  # s of the sample, in which the watch lies on the table
+OFF_WRIST = (4.9 * 3600, 5.7 * 3600)  # s, when the sample's watch lies on the table
 
 
 @contextmanager
 def served(run: Path) -> Iterator[str]:
-    """The address at which the service serves a run."""
+    """The address of a service of a run, within the block."""
     command = [sys.executable, "-u", "-m", "watch_sim", "serve", run.resolve(), "--port", "0"]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as server:
         try:
@@ -74,7 +74,7 @@ def take_pictures(run: Path, out: Path) -> None:
         windows = int(page.get_attribute("#place", "max") or 0)
         pictures = [screenshot(page, round(windows * (i + 1) / FRAMES)) for i in range(FRAMES)]
         browser.close()
-    palette = pictures[-1].quantize(COLOURS, Image.Quantize.MAXCOVERAGE)  # one for all, or still parts would flicker
+    palette = pictures[-1].quantize(COLOURS, Image.Quantize.MAXCOVERAGE)  # one for all frames, to avoid flicker
     pictures = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
     durations = [FRAME_MS] * (FRAMES - 1) + [LAST_MS]
     content = io.BytesIO()
@@ -87,11 +87,11 @@ def take_pictures(run: Path, out: Path) -> None:
 
 
 def screenshot(page, window: int) -> Image.Image:
-    """The page where a replay has reached a window, smaller."""
+    """A reduced screenshot of the page with the replay at a window."""
     page.locator("#place").evaluate(MOVE, window)
     page.locator("main[aria-busy=false]").wait_for()
     page.wait_for_timeout(150)  # for the sleep statistics
-    page.locator("#play").evaluate("(play) => { play.textContent = 'Pause'; }")  # as it says in a replay
+    page.locator("#play").evaluate("(play) => { play.textContent = 'Pause'; }")  # as in a replay
     picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
     return picture.resize((round(picture.width * SCALE), round(picture.height * SCALE)), Image.Resampling.LANCZOS)
 
@@ -123,7 +123,7 @@ def worn_off(t: float) -> bool:
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("docs"), show_default=True, help="Folder to write to."
 )
-@click.option("--sample", type=click.Path(path_type=Path), help="Write the sample night here, and nothing else.")
+@click.option("--sample", type=click.Path(path_type=Path), help="Write only the sample night, to this file.")
 def main(run: Path | None, out: Path, sample: Path | None) -> None:
     """Take pictures of the page of a run, or write the sample night."""
     if sample is not None:

@@ -1,9 +1,9 @@
-"""What many nights cost: python -m benchmarks.scale [--nights 31,310,3100] [--out DIR] [--json FILE].
+"""The cost of many nights: python -m benchmarks.scale [--nights 31,310,3100] [--out DIR] [--json FILE].
 
-For each number of simulated nights (heart rate and activity counts, 8 h), in processes of their own: `prepare` (nights
-read, features written to shards) and the training of a GRU from the shards. Time is the clock's and the processor's, of
-all processes of the command; memory is the peak of its largest process. On the least number of nights a short training
-from shards is then held against the same from memory: speed by the processor's time, and weights, to the bit.
+For each number of simulated nights (heart rate and activity counts, 8 h) it runs, in separate processes, `prepare`
+(reads nights, writes features to shards) and the training of a GRU from the shards. Times are wall-clock and processor
+time of all processes of the command; memory is the peak of its largest process. With the smallest number of nights, a
+short training from shards is then compared with one from memory: speed in processor time, and weights bit for bit.
 """
 
 import json
@@ -23,10 +23,10 @@ from pipeline.options import Options
 from pipeline.synthetic import synthesize
 
 COLUMNS = ("nights", "stage", "clock_s", "processor_s", "peak_mb", "kb_per_night")
-LEAST_SPEED = 0.9  # from shards, of that from memory
-MOST_MEMORY = 1.3  # times that of the least number of nights
+LEAST_SPEED = 0.9  # from shards, relative to memory
+MOST_MEMORY = 1.3  # relative to the smallest number of nights
 EPOCHS = 12  # of the short training
-ROUNDS = 2  # of it, of which the faster counts
+ROUNDS = 2  # of the short training; the faster counts
 TRAIN = "from benchmarks.scale import train; train({!r})"
 MEASURED = """
 import json, resource, subprocess, sys, time
@@ -38,10 +38,10 @@ print(json.dumps([status, time.monotonic() - began, used.ru_utime + used.ru_stim
 
 
 def measured(*arguments: str) -> dict[str, float]:
-    """Clock and processor time (s) and peak memory (MB) of Python with these arguments, its children included.
+    """Wall-clock and processor time (s) and peak memory (MB) of Python with these arguments, including its children.
 
     Raises:
-        click.ClickException: It failed.
+        click.ClickException: The command failed.
     """
     quiet = os.environ | {"TF_CPP_MIN_LOG_LEVEL": "3"}
     command = [sys.executable, "-c", MEASURED, *arguments]
@@ -53,7 +53,7 @@ def measured(*arguments: str) -> dict[str, float]:
 
 
 def train(folder: str) -> None:
-    """Train the networks of a run that is prepared, without export."""
+    """Train the networks of a prepared run, without export."""
     from models.train_run import train_run
     from models.trained_run import TrainedRun
     from pipeline.nights import load_nights
@@ -67,12 +67,12 @@ def train(folder: str) -> None:
 
 
 def sweep(nights: int, folder: Path, inner_folds: int) -> list[dict]:
-    """What preparing and training cost for a number of nights: a row of COLUMNS for each."""
+    """The cost of preparing and of training on a number of nights, as rows of COLUMNS."""
     data, run = folder / f"{nights}_nights", folder / f"{nights}_run"
     if not data.exists():
         synthesize(data, subjects=nights, motion_hz=0)
-    asked = ["--architectures", "gru", "--inner_folds", str(inner_folds)]
-    prepared = measured("-m", "models", "prepare", str(data), "--out", str(run), *asked)
+    options = ["--architectures", "gru", "--inner_folds", str(inner_folds)]
+    prepared = measured("-m", "models", "prepare", str(data), "--out", str(run), *options)
     size = sum(path.stat().st_size for path in run.glob("partial/features/*")) / 1024 / nights
     trained = measured("-c", TRAIN.format(str(run)))
     return [
@@ -82,7 +82,7 @@ def sweep(nights: int, folder: Path, inner_folds: int) -> list[dict]:
 
 
 def from_shards_and_memory(folder: Path) -> dict[str, float]:
-    """Nights per second of processor time of a short training of a run that is prepared, from shards and from memory.
+    """Nights per second of processor time in a short training of a prepared run, from shards and from memory.
 
     Raises:
         click.ClickException: The weights differ.
@@ -114,17 +114,17 @@ def from_shards_and_memory(folder: Path) -> dict[str, float]:
             speeds[where] = max(speed, speeds.get(where, 0))
             weights[where] = b"".join(x.tobytes() for x in last.model.get_weights())
     if weights["shards"] != weights["memory"]:
-        raise click.ClickException("weights trained from shards are not those trained from memory")
+        raise click.ClickException("weights trained from shards differ from those trained from memory")
     return speeds
 
 
 @click.command()
-@option("nights", type=CommaList(), default=("31", "310", "3100"), show_default=True, help="By comma.")
-@option("inner_folds", type=int, default=Options.inner_folds, show_default=True, help="Of the trainings.")
-@option("out", type=Path, default=None, help="Where nights and runs are left. [a temporary folder]")
+@option("nights", type=CommaList(), default=("31", "310", "3100"), show_default=True, help="Comma-separated.")
+@option("inner_folds", type=int, default=Options.inner_folds, show_default=True, help="Inner folds of the trainings.")
+@option("out", type=Path, default=None, help="Folder to keep nights and runs in. [a temporary folder]")
 @option("json", "json_file", type=Path, default=None, help="Also write the figures to this file.")
 def main(nights: tuple[str, ...], inner_folds: int, out: Path | None, json_file: Path | None) -> None:
-    """Time, memory and bytes per night of preparing and training on more and more nights."""
+    """Time, memory and bytes per night of preparing and training on increasing numbers of nights."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = (out or Path(temporary)).resolve()
         numbers = sorted(map(int, nights))

@@ -1,6 +1,6 @@
-"""The alternative to a step: the same network over the whole last hour, each epoch anew, as a .tflite.
+"""The alternative to a step: the same network over the whole last hour in every epoch, as a .tflite.
 
-Runs in a child process, as the converter can take its process down:
+Runs in a child process, as the converter can crash:
 python -m benchmarks.sequence RUN ARCHITECTURE loop|unrolled PRECISION OUT
 """
 
@@ -24,8 +24,8 @@ def sequence_model(run: TrainedRun, architecture: str, form: str, precision: str
     Args:
         run: The trained run.
         architecture: One of the run's.
-        form: How a recurrent layer is exported, "loop" or "unrolled". As a loop, the converter crashes where
-            activations are to be 8 or 16 bit.
+        form: How a recurrent layer is exported, "loop" or "unrolled". With a loop, the converter crashes for 8- or
+            16-bit activations.
         precision: One of PRECISIONS.
     """
     network = run.network(architecture)

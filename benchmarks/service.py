@@ -1,9 +1,9 @@
-"""Live steps a second of the service, on loopback: python -m benchmarks.service BUNDLE [--json FILE], about a minute.
+"""Live steps per second of the service on loopback: python -m benchmarks.service BUNDLE [--json FILE], about a minute.
 
-locust's sleepers send a window each, as fast as they are answered, to one worker and to two. Beside it, in the same
-run: the same bodies to a service that gives them back, and the same steps without HTTP, by token and by a watch that
-stays. Where the machine has other work, steps per second of the service's own processor time tell more than those per
-second of the clock. Exit code 1 where a core does less than TARGET.
+Simulated sleepers (locust) send windows as fast as they are answered, to one worker and to two. For comparison, the
+same run sends the same bodies to an echo service, and makes the same steps without HTTP, with tokens and with a
+persistent watch. On a busy machine, steps per second of processor time are more reliable than per second of wall-clock
+time. Exit code 1 if a core does less than TARGET.
 """
 
 import json
@@ -31,15 +31,15 @@ from watch_sim.watch import Watch
 ROOT = Path(__file__).resolve().parents[1]
 SLEEPERS = 10_000
 WINDOW_S = 30
-TARGET = SLEEPERS / WINDOW_S  # steps a second of a core
-USERS = 16  # sleepers at a time
-SECONDS = 10  # of each measurement
-STEPS = 1000  # without HTTP
+TARGET = SLEEPERS / WINDOW_S  # steps per second and core
+USERS = 16  # concurrent sleepers
+SECONDS = 10  # per measurement
+STEPS = 1000  # of the measurement without HTTP
 
 
 @contextmanager
 def started(command: Sequence[str], address: str) -> Iterator[tuple[str, psutil.Process]]:
-    """(address, process) of a service, for the block; the address is the first on its output."""
+    """(address, process) of a service within the block; the address is read from its output."""
     environment = {**os.environ, "WRISTSLEEP_TOKEN_KEY": "of a benchmark, " * 3}
     with subprocess.Popen(
         [sys.executable, "-u", *command], cwd=ROOT, env=environment, stdout=subprocess.PIPE,
@@ -48,7 +48,7 @@ def started(command: Sequence[str], address: str) -> Iterator[tuple[str, psutil.
         for line in server.stdout:
             if found := re.search(r"http://127.0.0.1:\d+", line):
                 break
-        with suppress(urllib.error.HTTPError):  # which is an answer, too
+        with suppress(urllib.error.HTTPError):  # any answer will do
             urllib.request.urlopen(f"{found.group()}/healthz", timeout=120)
         try:
             yield found.group(), psutil.Process(server.pid)
@@ -59,12 +59,12 @@ def started(command: Sequence[str], address: str) -> Iterator[tuple[str, psutil.
 
 def processor_seconds(process: psutil.Process) -> float:
     """Processor time of a process and its children so far."""
-    times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
+    times = [p.cpu_times() for p in (process, *process.children(recursive=True))]
     return sum(t.user + t.system for t in times)
 
 
 def load(address: str, process: psutil.Process, **environment: str) -> dict[str, float]:
-    """{steps a second, per processor second, p50 and p99 in ms, failures} under locust's sleepers."""
+    """{steps per second, per processor second, p50 and p99 in ms, failures} under load."""
     command = ["-m", "locust", "-f", "benchmarks/sleepers.py", "--headless", "--json", "--only-summary", "-H", address]
     bounds = ["-u", str(USERS), "-r", str(USERS), "-t", f"{SECONDS}s", "--exit-code-on-error", "0"]
     before = processor_seconds(process)
@@ -84,7 +84,7 @@ def load(address: str, process: psutil.Process, **environment: str) -> dict[str,
 
 
 def percentile(times: Sequence[tuple[float, int]], share: float) -> float:
-    """The time below which a share lies, of sorted (time, how many)."""
+    """The percentile `share` (0 to 1) of sorted (time, count) pairs."""
     left = share * sum(n for _, n in times)
     for ms, n in times:
         left -= n
@@ -94,14 +94,14 @@ def percentile(times: Sequence[tuple[float, int]], share: float) -> float:
 
 
 def samples_of(window: int) -> list[dict]:
-    """A window as the sleepers send it."""
+    """A window's samples, as sent by the sleepers."""
     t = WINDOW_S * window
     pulse = [{"sensor": "heart_rate", "t": t + i + 0.5, "value": 58 + i % 7} for i in range(0, WINDOW_S, 5)]
     return [*pulse, *({"sensor": "activity", "t": t + end, "value": window % 9} for end in (15, 30))]
 
 
 def without_http(bundle: Path, architecture: str, precision: str) -> dict[str, float]:
-    """{name: steps per processor second} of steps by token, and of a watch that stays."""
+    """{name: steps per processor second} with tokens, and with a persistent watch."""
     nights = LiveNights(ServedRun(bundle), b"k" * 32)
     watch = Watch(bundle, precision, counts=True)
     token = None
@@ -118,7 +118,7 @@ def without_http(bundle: Path, architecture: str, precision: str) -> dict[str, f
             watch.feed(sample["sensor"], sample["t"], sample["value"])
         watch.advance(WINDOW_S * (window + 1))
 
-    return {"token, no HTTP": rate(by_token), "watch that stays": rate(by_watch)}
+    return {"token, no HTTP": rate(by_token), "persistent watch": rate(by_watch)}
 
 
 def rate(step: Callable[[int], None]) -> float:
@@ -133,7 +133,7 @@ def rate(step: Callable[[int], None]) -> float:
 @click.argument("bundle", type=NamedPath())
 @option("json", "report", type=OutputFile(), default=None, help="Write the figures here.")
 def main(bundle: Path, report: Path | None) -> None:
-    """Measure, print, and judge."""
+    """Measure, print the figures, and compare with the target."""
     served = ServedRun(bundle)
     architecture, contract = next(iter(served.contracts.items()))
     precision = "int8" if "int8" in contract.precisions else next(iter(contract.precisions))
@@ -142,7 +142,7 @@ def main(bundle: Path, report: Path | None) -> None:
     for workers in (1, 2):
         serve = ["-m", "watch_sim", "serve", str(bundle), "--port", "0", "--rate", "1000000/second"]
         with started([*serve, "--workers", str(workers)], "") as (address, process):
-            load(address, process, **model)  # warms up; what it loads is no step
+            load(address, process, **model)  # warm-up, as the first steps load the model
             figures[f"{workers} worker{'s' * (workers > 1)}"] = load(address, process, **model)
     echo = ["-m", "uvicorn", "benchmarks.echo:app", "--port", "0", "--no-access-log", "--http", "h11"]
     with started(echo, "stderr") as (address, process):

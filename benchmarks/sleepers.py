@@ -1,26 +1,26 @@
 """Sleepers for locust, run by benchmarks.service: each sends a window, waits for the answer, and sends the next with
-the token that came back. With ECHO set the same bodies go to /echo, which gives them back.
+the returned token. If ECHO is set, the same bodies go to /echo, which returns them.
 """
 
 import os
 
 from locust import FastHttpUser, task
 
-PULSE_S = 5  # from one heart rate to the next
+PULSE_S = 5  # between heart rates
 WINDOW_S = 30
-WINDOWS = 2000  # then a night begins anew
+WINDOWS = 2000  # then a new night begins
 MODEL = os.environ.get("ARCHITECTURE", "gru"), os.environ.get("PRECISION", "int8")
 
 
 class Sleeper(FastHttpUser):
-    """A night, as fast as it is answered."""
+    """A night, sent as fast as it is answered."""
 
     window = 0
     token = None
 
     @task
     def step(self) -> None:
-        """A window: six heart rates and two activity counts."""
+        """Send a window: six heart rates and two activity counts."""
         t = WINDOW_S * self.window
         samples = [{"sensor": "heart_rate", "t": t + i + 0.5, "value": 58 + i % 7} for i in range(0, WINDOW_S, PULSE_S)]
         samples += [{"sensor": "activity", "t": t + end, "value": self.window % 9} for end in (15, 30)]

@@ -1,8 +1,8 @@
-"""What a step costs: python -m benchmarks.step RUN [--json FILE]. Exit code 1 where GRU int8 misses a target.
+"""The cost of a step: python -m benchmarks.step RUN [--json FILE]. Exit code 1 if GRU int8 misses a target.
 
-A step is every call of a window, sensing included. Times are those of litert-benchmark, on one thread: the median of
-its medians over rounds, in which all that is compared takes turns. The alternative runs sensing and the network over
-the whole last hour each epoch, as models without a step form must.
+A step is all calls of a window, including sensing. Times are measured like litert-benchmark's, on one thread: the
+median over rounds of each round's median, with all variants in every round. The alternative runs sensing and the
+network over the whole last hour in every epoch, as models without a step form must.
 """
 
 import statistics
@@ -25,19 +25,19 @@ from pipeline.files import write_json
 from pipeline.quiet import native_stderr_silenced
 from pipeline.run_folder import RunFolder
 
-ROUNDS = 15  # in which all that is compared takes turns
-RUNS = 400  # of a call in each round
+ROUNDS = 15  # in each, every variant is measured once
+RUNS = 400  # of a call per round
 RUNS_WHOLE = RUNS // 10  # of a network over an hour
-# targets, of GRU int8
-STEP_US = 60  # microseconds of a step
+# targets for GRU int8
+STEP_US = 60  # microseconds per step
 MACS_PER_HOUR = 2.5e6  # multiply-accumulates per hour of sleep
-TIMES_CHEAPER = 50  # than the last hour anew
+TIMES_CHEAPER = 50  # than recomputing the last hour
 
 
 def alternatives(run: Path, architecture: str, precision: str, folder: str) -> dict[str, Path]:
-    """{name: path} of the network over an hour, in each form that converts; written into `folder`."""
-    forms = [("loop", "float32")]  # as a loop it does not convert to integers
-    if architecture != "transformer":  # which has none
+    """{name: path} of the network over an hour, in each form that converts; writes them into `folder`."""
+    forms = [("loop", "float32")]  # a loop does not convert to integers
+    if architecture != "transformer":  # which has no loop
         forms += [("unrolled", "float32"), ("unrolled", precision)]
     paths = {}
     for form, stored in dict.fromkeys(forms):
@@ -53,7 +53,7 @@ def alternatives(run: Path, architecture: str, precision: str, folder: str) -> d
 
 
 def python_us(runner: Runner, windows: dict[str, np.ndarray]) -> float:
-    """Median microseconds of a step through Python's signature runners."""
+    """Median time of a step in microseconds with Python's signature runners."""
     times = []
     for _ in range(RUNS):
         start = time.perf_counter_ns()
@@ -65,15 +65,15 @@ def python_us(runner: Runner, windows: dict[str, np.ndarray]) -> float:
 def measure(
     calls: dict[str, tuple[Path, str, int]], measure_python: Callable[[], float], rounds: int
 ) -> dict[str, float]:
-    """Medians over the rounds in microseconds.
+    """Median times over rounds.
 
     Args:
-        calls: {name: (path, signature, runs in each round)}.
-        measure_python: Returns the microseconds of a step from Python.
-        rounds: How many.
+        calls: {name: (path, signature, runs per round)}.
+        measure_python: Returns the time of a step from Python in microseconds.
+        rounds: Number of rounds.
 
     Returns:
-        {name: microseconds} of the calls and of "python".
+        {name: microseconds} for the calls and for "python".
     """
     times = {name: [] for name in (*calls, "python")}
     for _ in range(rounds):
@@ -87,18 +87,18 @@ def measure(
 def report(
     run: Path | str, architecture: str, precision: str, rounds: int = ROUNDS, alternative: bool = True
 ) -> dict[str, object]:
-    """All figures of a model, and of GRU int8 whether each target is met.
+    """All figures of a model, and for GRU int8 whether each target is met.
 
     Args:
         run: The run folder.
         architecture: One of the run's.
         precision: One of the bundle's.
-        rounds: In which all that is compared takes turns.
+        rounds: Number of rounds.
         alternative: Whether to measure the network over an hour too, which takes long.
 
     Returns:
-        As --json writes it: microseconds ("..._us"), multiply-accumulates per hour of sleep, and how many times cheaper
-        a step is than the last hour anew.
+        Contents of --json: microseconds ("..._us"), multiply-accumulates per hour of sleep, and how many times cheaper
+        a step is than recomputing the last hour.
     """
     bundle = RunFolder(run).bundle(architecture)
     runner = Runner(bundle, precision)
@@ -135,7 +135,7 @@ def report(
 
 
 def cost_per_hour(files: dict[str, Path], calls: dict[str, int]) -> dict[str, dict[str, int]]:
-    """{file: {"macs", "multiplications"}} of an hour. calls: {file: how many}."""
+    """{file: {"macs", "multiplications"}} per hour. calls: {file: calls per hour}."""
     costs = {file: cost_of(path.read_bytes()) for file, path in files.items()}
     return {file: {key: cost[key] * calls[file] for key in ("macs", "multiplications")} for file, cost in costs.items()}
 
@@ -144,12 +144,12 @@ def met(step_us: float, macs: float, cheaper: dict[str, float]) -> dict[str, boo
     """Whether each target is met.
 
     Args:
-        step_us: Microseconds of a step.
+        step_us: Time of a step in microseconds.
         macs: Multiply-accumulates per hour of sleep.
         cheaper: {alternative: how many times cheaper a step is}.
 
     Returns:
-        {"step", "macs" and, where an alternative was measured, "times_cheaper": whether}.
+        {"step": met, "macs": met, and if an alternative was measured "times_cheaper": met}.
     """
     reached = {"step": step_us <= STEP_US, "macs": macs <= MACS_PER_HOUR}
     return reached | ({"times_cheaper": min(cheaper.values()) >= TIMES_CHEAPER} if cheaper else {})
@@ -168,11 +168,11 @@ def lines(figures: dict) -> Iterator[str]:
     macs = figures["macs_per_hour"] / 1e6
     yield f"multiply-accumulates per hour of sleep {macs:.3f} M{target('macs', f'{MACS_PER_HOUR / 1e6} M')}"
     for file, cost in figures["per_hour"].items():
-        yield f"  {file:<24} {cost['macs'] / 1e6:.3f} M, elementwise besides {cost['multiplications'] / 1e6:.3f} M"
+        yield f"  {file:<24} {cost['macs'] / 1e6:.3f} M, plus elementwise {cost['multiplications'] / 1e6:.3f} M"
     for name, times in figures["times_cheaper"].items():
         alone = figures["times_cheaper_network_alone"][name]
         verdict = target("times_cheaper", f"{TIMES_CHEAPER} times")
-        yield f"the last hour anew ({name}): {figures['rerun_us'][name]:.0f} us, {times:.0f} times a step{verdict}"
+        yield f"recomputing an hour ({name}): {figures['rerun_us'][name]:.0f} us, {times:.0f} times a step{verdict}"
         yield f"  network alone: {figures['hour_us'][name]:.0f} us, {alone:.0f} times its step"
 
 
@@ -182,7 +182,7 @@ def lines(figures: dict) -> Iterator[str]:
 @option("precision", default="int8", show_default=True)
 @option("json", "to", type=OutputFile(), default=None, help="Write the figures here.")
 def main(run: Path, architecture: str, precision: str, to: Path | None) -> None:
-    """What a step of a run's model costs, against going over the last hour each epoch."""
+    """The cost of a step of a run's model, compared with recomputing the last hour in every epoch."""
     figures = report(run, architecture, precision)
     click.echo("\n".join(lines(figures)))
     if to:

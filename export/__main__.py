@@ -18,7 +18,7 @@ from pipeline.scratch import sole_use
 
 
 class RunOrCommand(Commands):
-    """Anything but the name of a command is a run folder."""
+    """A group whose first argument, unless it names a command, is a run folder."""
 
     def resolve_command(self, context: click.Context, args: list[str]) -> tuple:
         """The command of these arguments."""
@@ -31,11 +31,11 @@ def main() -> None:
 
     \b
     With RUN:
-      --architectures  by comma  [all of the run]
-      --precisions     by comma  [all five]
-      --out            where the bundles go  [RUN/bundles]
-      --for            android, ios, web, python, micro, or any: files of one precision and the platform's library
-      --sign           private Ed25519 key (PEM) to sign what is written with
+      --architectures  comma-separated  [all of the run]
+      --precisions     comma-separated  [all five]
+      --out            output folder  [RUN/bundles]
+      --for            android, ios, web, python, micro or any: files of one precision and the platform's library
+      --sign           private Ed25519 key (PEM) to sign the output with
     """  # noqa: D301 (click reads the control character)
 
 
@@ -44,10 +44,8 @@ def main() -> None:
 @models_option("architectures", "all of the run")
 @models_option("precisions", "all")
 @option("for", "platform", default=None, help="What an app ships: android, ios, web, python, micro or any.")
-@option(
-    "out", type=Path, default=None, help="Where the bundles go; what is there of their name is replaced. [RUN/bundles]"
-)
-@option("sign", "key", type=Path, default=None, help="Private Ed25519 key (PEM) to sign what is written with.")
+@option("out", type=Path, default=None, help="Output folder; bundles of the same name are replaced. [RUN/bundles]")
+@option("sign", "key", type=Path, default=None, help="Private Ed25519 key (PEM) to sign the output with.")
 def run(
     run: Path,
     architectures: tuple[str, ...] | None,
@@ -56,13 +54,13 @@ def run(
     out: Path | None,
     key: Path | None,
 ) -> None:
-    """Rebuild the bundles of a run folder, from it alone. Exit code 1 if a file fails a gate: it is left out."""
+    """Rebuild the bundles of a run from its folder alone. A file that fails its gate is left out: exit code 1."""
     one_of("--architectures", architectures or ARCHITECTURES, ARCHITECTURES)
     one_of("--precisions", precisions or PRECISIONS, PRECISIONS)
     sign = signer(key)
     if platform is not None:
         if key and platform == "micro":
-            raise UserMistake("--sign: not with --for micro, which ships no contract.json")
+            raise UserMistake("--sign: cannot be used with --for micro, which ships no contract.json")
         sign(for_platform(run, platform, architectures, precisions, out))
         return
     if out:
@@ -90,12 +88,12 @@ def run(
 
 
 def for_platform(source, platform, architectures, precisions, out):
-    """Write what an app of a platform ships, and say what it is; returns the folder."""
+    """Write what an app ships on a platform and print a summary; returns the folder."""
     from export.handover import hand_over
 
     for name, values in (("architectures", architectures), ("precisions", precisions)):
         if values and len(values) > 1:
-            raise UserMistake(f"--{name} {','.join(values)}: one, with --for")
+            raise UserMistake(f"--{name} {','.join(values)}: --for takes only one; name one")
     precision, architecture = precisions and precisions[0], architectures and architectures[0]
     folder, lines = hand_over(source, platform, precision, architecture, out)
     click.echo("\n".join([*lines, str(folder)]))
@@ -103,21 +101,21 @@ def for_platform(source, platform, architectures, precisions, out):
 
 
 def signer(key):
-    """A function that signs the contracts below a folder with the key in a file; of None, one that does nothing."""
+    """A function that signs every contract below a folder with a key file's key; without a key it does nothing."""
     if key is None:
         return lambda folder: None
     from export.contract import FILE
     from export.signature import read_private_key, sign_bundle
 
-    private = read_private_key(key)  # a wrong one is found before the work
+    private = read_private_key(key)  # read first, so that a wrong key is found before the work
     return lambda folder: [sign_bundle(contract.parent, private) for contract in Path(folder).rglob(FILE)]
 
 
 @main.command("sign")
 @click.argument("bundle", type=click.Path(path_type=Path))
-@option("key", type=Path, required=True, help="Private Ed25519 key, a PEM file without a password.")
+@option("key", type=Path, required=True, help="Private Ed25519 key: a PEM file without a password.")
 def sign_command(bundle, key):
-    """Sign a bundle, a folder: writes contract.sig beside contract.json, and prints its path."""
+    """Sign a bundle folder: writes contract.sig next to contract.json and prints its path."""
     from export.signature import read_private_key, sign_bundle
 
     click.echo(str(sign_bundle(bundle, read_private_key(key))))
@@ -125,9 +123,9 @@ def sign_command(bundle, key):
 
 @main.command("zip")
 @click.argument("bundle", type=NamedPath())
-@option("out", type=OutputFile(), default=None, help="The zip. [BUNDLE.zip, beside the folder]")
+@option("out", type=OutputFile(), default=None, help="The zip file. [BUNDLE.zip, next to the folder]")
 def zip_bundle(bundle, out):
-    """Write a bundle as one file, equal bytes for equal bundles; prints its path and SHA-256."""
+    """Write a bundle as one zip file, reproducible byte for byte; prints its path and SHA-256."""
     from export.archive import write_zip
     from export.tflite import sha256
 
@@ -138,11 +136,11 @@ def zip_bundle(bundle, out):
 @main.command()
 @click.argument("bundle", type=NamedPath())
 @models_option("precisions", "all in the bundle")
-@option("public_key", type=Path, default=None, help="Ed25519 key (PEM) that the bundle must be signed by.")
+@option("public_key", type=Path, default=None, help="Ed25519 key (PEM) that must have signed the bundle.")
 def verify(bundle: Path, precisions: tuple[str, ...] | None, public_key: Path | None) -> None:
-    """Check a bundle, folder or zip: digests, contract, the activity call, and the golden night within its gates.
+    """Check a bundle (folder or zip): digests, contract, activity call, and the golden night against its gates.
 
-    With --public-key also whose it is. Exit code 1 if it is not signed by that key, or a file fails its gate.
+    With --public-key, also who signed it. Exit code 1 if it is not signed by that key, or a file fails its gate.
     """
     from export.archive import opened_bundle
     from export.verify import verify_bundle
@@ -158,7 +156,7 @@ def verify(bundle: Path, precisions: tuple[str, ...] | None, public_key: Path | 
             click.echo(f"signed by {public_key}")
         rows = verify_bundle(folder, precisions)
     if not rows:
-        click.echo("whole; it has no golden night to replay")
+        click.echo("complete and unaltered; it has no golden night to replay")
     for precision, row in rows.items():
         figures = f"p99 |Δp| {row['p99_abs_dp']:.1e}, same stage {row['same_stage']:.2%}"
         click.echo(f"{precision:8} {figures}: {'pass' if row['passed'] else 'FAIL'}")

@@ -1,10 +1,11 @@
-"""The activity call: 50 Hz acceleration of one count and what came before in, activity counts and posture out.
+"""The activity call: from 50 Hz acceleration and the filter's history to activity counts and posture.
 
-The filter and the count of pipeline.activity as a float32 graph of TFLite built-ins, so that a phone need not process
-signals. It filters differences: a missing point then is a difference of 0, which is what "as if the first value had
-been there for ever" comes to. (After a gap of less than the filter's 0.84 s its far end still sees what was before.)
+The filter and the count of pipeline.activity as a float32 graph of TFLite built-ins, so that a phone needs no signal
+processing. It filters differences: a missing point is then a difference of 0, as if the first value had always been
+there. (After a gap shorter than the filter's 0.84 s, its far end still sees the samples from before the gap.)
 
-A call covers one value of the channel, 15 s unless rows are longer: a microcontroller need not hold a stride's motion.
+A call covers one value of the channel, 15 s unless rows are longer, so a microcontroller need not hold a stride of
+motion.
 """
 
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from pipeline.constants import CHANNELS, COUNT_S
 from pipeline.options import Options
 
 MOTION = CHANNELS["motion_z"]
-LARGEST_STEP = MOTION.high - MOTION.low  # g, between two points that were sensed; to or from a missing one is more
+LARGEST_STEP = MOTION.high - MOTION.low  # g, between two sensed points; a step to or from a missing one is larger
 
 
 def signature(options: Options) -> tuple[Callable, list[tf.TensorSpec]]:
@@ -31,12 +32,12 @@ def activity(motion: tf.Tensor, history: tf.Tensor, newest: tf.Tensor) -> dict[s
     """Activity count and posture of one value of the channel.
 
     Args:
-        motion: [1, 50 x seconds, 3] in g, -100 where missing, in all axes at once.
-        history: [1, 40]: differences of z from point to point before, 0 from and to missing ones.
-        newest: [1, 1]: z of the newest point before, -100 where missing.
+        motion: [1, 50 x seconds, 3] in g; -100 in all axes where missing.
+        history: [1, 40]: earlier differences of z from point to point; 0 from and to missing points.
+        newest: [1, 1]: z of the last point before `motion`; -100 if missing.
 
     Returns:
-        "activity" [1, 1], -1 where missing; "posture" [1, 3], the mean acceleration in g, -100 where missing;
+        "activity" [1, 1], -1 if missing; "posture" [1, 3], the mean acceleration in g, -100 if missing;
         "history_out" [1, 40] and "newest_out" [1, 1].
     """
     points = motion.shape[1]

@@ -1,4 +1,4 @@
-"""A bundle as one file: bundle.zip, of which equal bundles give equal bytes; and bundles opened from folder or zip."""
+"""Bundles as reproducible zip files, and bundles opened from a folder or a zip."""
 
 import stat
 import tempfile
@@ -14,25 +14,25 @@ from pipeline.files import reading, write_whole
 from pipeline.run_folder import RunFolder
 from pipeline.scratch import sole_writer
 
-EARLIEST = (1980, 1, 1, 0, 0, 0)  # that a zip can tell: the time of every file in it
-MOST_BYTES = 2**27  # of all files of a zip, unpacked
+EARLIEST = (1980, 1, 1, 0, 0, 0)  # earliest time that a zip can store; given to every file in it
+MOST_BYTES = 2**27  # total size of a zip's files, unpacked
 MOST_FILES = 200
 
 
 def write_zip(bundle: Path, path: Path | None = None) -> Path:
-    """Write a bundle as a zip whose bytes depend on its files' names and contents only.
+    """Write a bundle as a zip whose bytes depend only on its files' names and contents.
 
-    Names in order, no times, not compressed (what a compressor writes depends on its version).
+    Names are sorted, times fixed, nothing compressed (a compressor's output depends on its version).
 
     Args:
         bundle: Folder of the bundle; hidden files in it are left out.
-        path: The zip; by default beside the folder, <its name>.zip.
+        path: Where to write the zip; by default <folder name>.zip next to the folder.
 
     Returns:
-        The zip.
+        Path of the zip.
 
     Raises:
-        UserMistake: The bundle is not whole.
+        UserMistake: The bundle is incomplete or altered.
     """
     bundle = Path(bundle).resolve()
     inside = read_bundle(bundle).architecture  # its folder in the zip
@@ -54,19 +54,19 @@ def write_zip(bundle: Path, path: Path | None = None) -> Path:
 
 @contextmanager
 def opened_bundles(source: Path) -> Iterator[tuple[dict[str, Path], RunFolder | None]]:
-    """The bundles of a run folder, or a single one, be it a folder or a zip, while the block lasts.
+    """Context manager for the bundles of a run folder, or for a single bundle, as a folder or a zip.
 
     Yields:
-        ({architecture: folder}, the default one first; the run, or None of a single bundle).
+        ({architecture: folder}, the default architecture first; the run, or None for a single bundle).
 
     Raises:
-        UserMistake: It is none of these.
+        UserMistake: `source` is none of these.
     """
     source = Path(source)
     if not source.exists():
         raise UserMistake(f"{source}: no such run folder or bundle")
     if source.is_file() and not zipfile.is_zipfile(source):
-        raise UserMistake(f"{source}: neither a run folder nor a bundle, as folder or zip")
+        raise UserMistake(f"{source}: neither a run folder nor a bundle (folder or zip)")
     if source.is_file() or (source / FILE).is_file():
         with opened_bundle(source) as folder:
             yield {Contract.read(folder).architecture: folder}, None
@@ -77,10 +77,10 @@ def opened_bundles(source: Path) -> Iterator[tuple[dict[str, Path], RunFolder | 
 
 @contextmanager
 def opened_bundle(path: Path) -> Iterator[Path]:
-    """The folder of a bundle that is a folder or a zip, while the block lasts.
+    """Context manager for a bundle's folder; a zip is unpacked into a temporary one.
 
     Raises:
-        UserMistake: It is neither, or a zip that should not be unpacked.
+        UserMistake: `path` is neither a folder nor a zip, or a zip that is not safe to unpack.
     """
     path = Path(path)
     if not path.is_file():
@@ -90,13 +90,13 @@ def opened_bundle(path: Path) -> Iterator[Path]:
         with reading(path), zipfile.ZipFile(path) as archive:
             entries = [entry for entry in archive.infolist() if not entry.is_dir()]
             if len(entries) > MOST_FILES or sum(entry.file_size for entry in entries) > MOST_BYTES:
-                raise UserMistake(f"{path}: more than {MOST_FILES} files or {MOST_BYTES >> 20} MB: no bundle")
+                raise UserMistake(f"{path}: more than {MOST_FILES} files or {MOST_BYTES >> 20} MB; not a bundle")
             for entry in entries:
                 name = PurePosixPath(entry.filename)
                 if name.is_absolute() or ".." in name.parts or "\\" in entry.filename:
-                    raise UserMistake(f"{path}: {entry.filename!r} would lie outside of it")
+                    raise UserMistake(f"{path}: {entry.filename!r} would be unpacked outside its folder")
             archive.extractall(scratch)
         places = sorted(Path(scratch).rglob(FILE), key=lambda file: len(file.parts))
         if not places:
-            raise UserMistake(f"{path}: no {FILE} in it: no bundle")
+            raise UserMistake(f"{path}: not a bundle: it has no {FILE}")
         yield places[0].parent

@@ -1,7 +1,7 @@
-"""The memory that TensorFlow Lite Micro takes for a file, by its own allocator's record.
+"""The memory that TensorFlow Lite Micro needs for a file, as its own allocator records it.
 
-Measured where `.venv-micro` is (see the Makefile), in a child of that environment's Python, which runs this file:
-python arenas.py FILE... So nothing is imported here but Python's own.
+Measured in a child process of `.venv-micro` (see the Makefile), if installed, which runs this file: python arenas.py
+FILE... So only the standard library may be imported here.
 """
 
 import json
@@ -14,24 +14,24 @@ from collections.abc import Iterable
 from pathlib import Path
 
 ENVIRONMENT = Path(__file__).resolve().parents[1] / ".venv-micro"
-ROOM = 1_000_000  # bytes of the arena in which it is measured
+ROOM = 1_000_000  # bytes of the arena used for measuring
 RECORD = re.compile(r"Arena allocation (total|head|tail) (\d+) bytes")
 STRUCTURES = re.compile(r"'(TfLiteEvalTensor data|NodeAndRegistration struct)' used (\d+) bytes")  # all pointers
 
 
 def measured_arenas(paths: Iterable[Path]) -> dict[str, dict]:
-    """What TensorFlow Lite Micro's allocator records of each file, after a call.
+    """What TensorFlow Lite Micro's allocator records for each file after one call.
 
     Args:
-        paths: Of .tflite files.
+        paths: The .tflite files.
 
     Returns:
-        {file: {"bytes", of it "tensors" that share memory and what is "kept" for good; "bytes_32_bit"}}, or {file:
-        {"error"}} of one that does not run there; {} where TensorFlow Lite Micro is not installed. The package is for
-        64-bit machines. On those of 32 bits the structures of pointers are half as large; the rest is taken to stay.
+        {file: {"bytes": total, "tensors": share that tensors reuse, "kept": share held permanently, "bytes_32_bit":
+        estimate for 32-bit machines}}; {file: {"error"}} for a file that does not run there; {} if TensorFlow Lite
+        Micro is not installed. The package is 64-bit; the estimate halves its structures of pointers.
 
     Raises:
-        RuntimeError: The child failed; has its stderr.
+        RuntimeError: The child process failed; carries its stderr.
     """
     if not (ENVIRONMENT / "ready").exists():
         return {}
@@ -43,14 +43,14 @@ def measured_arenas(paths: Iterable[Path]) -> dict[str, dict]:
 
 
 def figures(record: str) -> dict[str, int]:
-    """What the text of a record says: as of `measured_arenas`, one file's."""
+    """Figures for one file, as in `measured_arenas`, parsed from the allocator's record."""
     total, head, tail = (int(dict(RECORD.findall(record))[name]) for name in ("total", "head", "tail"))
     pointers = sum(int(size) for _, size in STRUCTURES.findall(record))
     return {"bytes": total, "tensors": head, "kept": tail, "bytes_32_bit": total - pointers // 2}
 
 
 def measure(path: str) -> dict:
-    """Run one file once; its interpreter writes its record to the process's stderr."""
+    """Run one file once; the interpreter writes its record to the process's stderr."""
     from tflite_micro.python.tflite_micro import runtime
 
     with tempfile.TemporaryFile("w+") as record:

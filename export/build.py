@@ -1,4 +1,4 @@
-"""From a run folder to its bundles: each architecture is converted in a child process of its own."""
+"""Builds a run's bundles; each architecture is converted in its own child process."""
 
 import subprocess
 import sys
@@ -20,7 +20,7 @@ from pipeline.files import reading
 from pipeline.run_folder import PARITY, rejected_files
 from pipeline.scratch import scratch_folder, sweep
 
-SCRATCH = ".export."  # how the names of folders of bundles under way begin
+SCRATCH = ".export."  # prefix of the folders of unfinished bundles
 
 
 def convert_in_child(
@@ -31,13 +31,13 @@ def convert_in_child(
     Args:
         run: The trained run.
         architecture: One of the run's.
-        out: Folder of the .tflite files.
-        precisions: To be converted to.
-        progress: Called after each file with what is being done.
+        out: Folder for the .tflite files.
+        precisions: To convert to.
+        progress: Called after each file with a status message.
 
     Raises:
-        UserMistake: The child's, such as a damaged model.
-        RuntimeError: The child failed otherwise; has its output and stderr.
+        UserMistake: Raised by the child, for example for a damaged model.
+        RuntimeError: The child failed for another reason; carries its output and stderr.
     """
     command = [sys.executable, "-m", "export.convert", str(run.path.resolve()), architecture, str(out), *precisions]
     with tempfile.TemporaryFile("w+") as stderr:
@@ -64,17 +64,17 @@ def build_bundles(
     precisions: Sequence[str] = PRECISIONS,
     judge: Callable[[Path, str], None] | None = None,
 ) -> None:
-    """Write bundles <out>/<architecture> of a run; two are converted at a time.
+    """Write a run's bundles to <out>/<architecture>, two at a time.
 
-    What an interrupted call left is put right first.
+    Remnants of an interrupted call are cleaned up first.
 
     Args:
         run: The trained run.
-        architectures: To be exported.
-        out: Where the bundles go.
-        progress: Called after each file with what is being done.
-        precisions: To be exported.
-        judge: judge(folder, architecture) may take files out of a bundle, or all, before it is put in its place.
+        architectures: To export.
+        out: Output folder.
+        progress: Called after each file with a status message.
+        precisions: To export.
+        judge: judge(folder, architecture) may remove some or all files of a bundle before it is installed.
     """
     sweep(run.path, SCRATCH)
     for architecture in architectures:
@@ -109,27 +109,29 @@ def rebuild_bundles(
     out: Path | None,
     progress: Callable[[str], object],
 ) -> list[Path]:
-    """Bundles of a run anew, from its folder alone.
+    """Rebuild a run's bundles from its folder alone.
 
     Args:
         run: The trained run.
-        architectures: To be exported; by default all of the run.
-        precisions: To be exported.
-        out: Where the bundles go; by default to the run's own.
-        progress: Called now and then with what is being done.
+        architectures: To export; by default all of the run.
+        precisions: To export.
+        out: Output folder; by default the run's own bundles.
+        progress: Called from time to time with a status message.
 
     Returns:
-        Paths of the files that went to `rejected`, in the run's folder or in `out`: those that the training's parity
-        check rejected, and those that their golden night now rejects.
+        Paths of the files moved to `rejected`, in the run's folder or in `out`: those that failed the parity check
+        after training, and those that fail their gate on the golden night now.
 
     Raises:
-        UserMistake: An architecture that the run lacks, or some precisions only without an `out`.
+        UserMistake: The run lacks an architecture, or `precisions` are not all five and there is no `out`.
     """
     architectures = run.chosen_architectures(architectures)
     if out is None and set(precisions) != set(PRECISIONS):
-        raise UserMistake(f"--precisions {','.join(precisions)}: name an --out too; the run's own bundles have all")
+        raise UserMistake(
+            f"--precisions {','.join(precisions)}: needs --out, because the run's own bundles must have all precisions"
+        )
     rejected_in = partial(rejected_files, out) if out else run.rejected
-    with reading(run.parity_report):  # what the reports need is looked at before anything is replaced
+    with reading(run.parity_report):  # read before anything is replaced, so that a damaged file costs nothing
         failed = [row for row in run.list_in(PARITY, "models") if not row["passed"]]
         failed = [(row["architecture"], row["precision"], row["measured"]["files"]) for row in failed]
     run.evaluation_results()
@@ -150,7 +152,7 @@ def rebuild_bundles(
             rejected.extend(stager_path(aside, architecture, precision) for precision in failing)
         if folder.exists():
             progress(f"{architecture}: report")
-            with reading(run.path):  # its JSON files may be of any form
+            with reading(run.path):  # its JSON files may be malformed
                 write_report(folder, run)
 
     build_bundles(run, architectures, Path(out or run.bundles), progress, precisions, judge)

@@ -1,4 +1,4 @@
-"""A bundle: the folder handed to a mobile developer for one model. Completed here, and read back, digests checked."""
+"""A bundle: the folder handed to an app developer for one model. Completes bundles, and reads them with checks."""
 
 import shutil
 from collections.abc import Sequence
@@ -18,13 +18,13 @@ SIGNATURE = "contract.sig"  # see export/signature.py
 
 
 def complete_bundle(folder: Path, run: RunFolder, architecture: str, precisions: Sequence[str]) -> None:
-    """Make a folder of converted files a bundle, but for its golden night and its report.
+    """Turn a folder of converted files into a bundle, except for its golden night and its report.
 
     Args:
         folder: Holds the .tflite files.
-        run: The run that they are of.
-        architecture: Of the networks.
-        precisions: To be in the contract.
+        run: The run that they come from.
+        architecture: Architecture of the networks.
+        precisions: To include in the contract.
     """
     write_whole(Path(folder) / LABELS, "\n".join(STAGES) + "\n")
     points, data = run.operating_points(architecture), TrainingData.of(run.origin, run.splits)
@@ -33,19 +33,19 @@ def complete_bundle(folder: Path, run: RunFolder, architecture: str, precisions:
 
 
 def install_bundle(built: Path, folder: Path) -> None:
-    """Put a bundle in its place, whole, instead of the one that stands there.
+    """Replace a bundle with a newly built one, all or nothing.
 
-    The old bundle is moved aside, not removed, until the new one is in place: `recover_bundle` puts right what a kill
-    in between leaves.
+    The old bundle is moved aside until the new one is in place; if the process is killed in between,
+    `recover_bundle` restores it.
 
     Args:
-        built: Folder of the new bundle, anywhere; it stays.
-        folder: Where it goes.
+        built: Folder of the new bundle, anywhere; it is copied.
+        folder: Where to install it.
     """
     recover_bundle(folder)
     new, old = _new_and_old(folder)
     shutil.copytree(built, new)
-    new.chmod(0o755)  # a temporary folder is its owner's alone
+    new.chmod(0o755)  # a temporary folder is private to its owner
     if folder.exists():
         folder.rename(old)
     new.rename(folder)
@@ -53,7 +53,7 @@ def install_bundle(built: Path, folder: Path) -> None:
 
 
 def recover_bundle(folder: Path) -> None:
-    """Put back the bundle that an interrupted `install_bundle` moved aside, and remove what else it left."""
+    """Restore the bundle that an interrupted `install_bundle` moved aside, and remove its remnants."""
     new, old = _new_and_old(folder)
     if old.exists() and not folder.exists():
         old.rename(folder)
@@ -62,12 +62,12 @@ def recover_bundle(folder: Path) -> None:
 
 
 def _new_and_old(folder):
-    """Where a bundle stands before it is in its place, and where the one that it replaces goes."""
+    """Temporary paths of the new bundle, before it is installed, and of the one that it replaces."""
     return folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
 
 
 def seal_bundle(folder: Path, contract: Contract) -> None:
-    """Put the contract into each file, and beside them itself, with their digests, and README.md."""
+    """Embed the contract in each file, and write contract.json with the files' digests, and README.md."""
     for name in contract.files():
         path = Path(folder) / name
         write_whole(path, rewrite(path.read_bytes(), contract.document(digests=False)))
@@ -78,9 +78,9 @@ def seal_bundle(folder: Path, contract: Contract) -> None:
 
 
 def record_files(folder: Path) -> None:
-    """Put the digests of the files that no call names into contract.json, when a bundle is complete.
+    """Add the digests of all files that no call names to contract.json, once a bundle is complete.
 
-    A signature of the contract before goes.
+    An earlier signature is removed, as it no longer matches.
     """
     (Path(folder) / SIGNATURE).unlink(missing_ok=True)
     contract = Contract.read(folder)
@@ -89,19 +89,19 @@ def record_files(folder: Path) -> None:
 
 
 def other_files(folder: Path, contract: Contract) -> list[str]:
-    """Names of a bundle's files but for contract.json, its signature, those of calls, and hidden ones."""
+    """Names of a bundle's files except contract.json, its signature, the files of calls, and hidden files."""
     left_out = {FILE, SIGNATURE, *contract.files()}
     names = (path.relative_to(folder).as_posix() for path in Path(folder).rglob("*") if path.is_file())
     return sorted(name for name in names if name not in left_out and not name.rpartition("/")[2].startswith("."))
 
 
 def reject_precisions(folder: Path, precisions: Sequence[str], rejected: Path) -> None:
-    """Take precisions out of a bundle; one that has none left is removed.
+    """Take precisions out of a bundle; a bundle with none left is removed.
 
     Args:
         folder: The bundle.
-        precisions: To be taken out.
-        rejected: Folder that their networks go to.
+        precisions: To take out.
+        rejected: Folder to move their networks to.
     """
     folder, rejected = Path(folder), Path(rejected)
     contract = Contract.read(folder)
@@ -119,14 +119,14 @@ def reject_precisions(folder: Path, precisions: Sequence[str], rejected: Path) -
 
 
 def read_bundle(folder: Path, precisions: Sequence[str] | None = None) -> Contract:
-    """The contract of a bundle, once it and its files are checked.
+    """The contract of a bundle, after checking it and its files.
 
     Args:
         folder: The bundle.
-        precisions: Whose files must be whole; by default all.
+        precisions: Precisions whose files are checked; by default all.
 
     Raises:
-        UserMistake: The contract is wrong, or a file of the precisions is missing or altered.
+        UserMistake: The contract is invalid, or a file of these precisions is missing or altered.
     """
     contract = Contract.read(folder)
     requested = one_of(f"{folder}: precision", precisions or list(contract.precisions), contract.precisions)
@@ -136,10 +136,10 @@ def read_bundle(folder: Path, precisions: Sequence[str] | None = None) -> Contra
             raise UserMistake(f"{file}: missing, though contract.json names it")
         if sha256(file) != call.sha256:
             raise UserMistake(
-                f"{file}: its SHA-256 is not the one in contract.json; the file was altered or is not whole"
+                f"{file}: its SHA-256 is not the one in contract.json; the file was altered or is incomplete"
             )
         with reading(file):
             inside = embedded_contract(file)
         if inside is not None and inside != contract.document(digests=False):
-            raise UserMistake(f"{file}: the contract embedded in it is not contract.json")
+            raise UserMistake(f"{file}: the contract embedded in it differs from contract.json")
     return contract

@@ -1,6 +1,6 @@
-"""cadence.json of a bundle: κ by how often heart rate comes and how much of it is lost, of the run's stress test.
+"""cadence.json of a bundle: κ by cadence of heart rate and by share of it lost, from the run's stress test.
 
-The model card has the same for people; commands warn by it. A bundle whose run was not tested so has no such file.
+The model card shows the same figures; commands use them to warn. A bundle without a stress test has no such file.
 """
 
 from collections.abc import Mapping
@@ -14,21 +14,21 @@ from pipeline.errors import UserMistake
 from pipeline.files import read_json, write_json
 
 FILE = "cadence.json"
-LOST = "heart rate lost"  # kind of the stresses that make holes
+LOST = "heart rate lost"  # kind of stress that removes heart rate in gaps
 
 
 class Cell(BaseModel):
-    """κ of five stages, pooled over nights, with heart rate every so many seconds."""
+    """κ of five stages, pooled over nights, with a heart rate every `seconds`."""
 
     model_config = ConfigDict(strict=True)
 
     seconds: int
-    movement: str  # what was known of it: "motion", "counts only" or "none"
+    movement: str  # movement data available: "motion", "counts only" or "none"
     kappa: float
 
 
 class Lost(BaseModel):
-    """κ of five stages, pooled over nights, with a share of the night's heart rate lost in holes."""
+    """κ of five stages, pooled over nights, with a share of the night's heart rate lost in gaps."""
 
     model_config = ConfigDict(strict=True)
 
@@ -37,14 +37,14 @@ class Lost(BaseModel):
 
 
 class Cadence(BaseModel):
-    """What a stress test showed of rarer heart rate. Cells stand in the order of the cadence table."""
+    """Results of a stress test with less frequent heart rate. Cells are in the order of the cadence table."""
 
     cells: list[Cell] = []
     lost: list[Lost] = []
 
     @classmethod
     def of(cls, stressed: Mapping[str, Any]) -> "Cadence":
-        """Of an entry of stress.json; {} has nothing."""
+        """From an entry of stress.json; empty for {}."""
         cells = [
             Cell(seconds=CADENCE_S[cell["heart_rate"]], movement=cell["movement"], kappa=cell["kappa"])
             for cell in stressed.get("cadence", ())
@@ -59,7 +59,7 @@ class Cadence(BaseModel):
 
     @classmethod
     def read(cls, bundle: Path) -> "Cadence":
-        """Of a bundle; of one without the file it has nothing.
+        """From a bundle; empty if it has no such file.
 
         Raises:
             UserMistake: The file is damaged.
@@ -72,7 +72,7 @@ class Cadence(BaseModel):
             raise UserMistake(f"{path}: {field}: {error.errors()[0]['msg']}") from None
 
     def write(self, bundle: Path) -> None:
-        """Write it into a bundle; where there is nothing, take an earlier one away."""
+        """Write cadence.json into a bundle; if empty, remove an earlier one."""
         if self.cells or self.lost:
             write_json(Path(bundle) / FILE, self.model_dump())
         else:

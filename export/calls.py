@@ -1,4 +1,4 @@
-"""The calls of a contract: signatures of files, where each input comes from, and what each output becomes."""
+"""The calls of a contract: which signature of which file, the source of each input, and what each output becomes."""
 
 from collections.abc import Iterable
 from pathlib import Path, PurePath
@@ -11,7 +11,7 @@ from export.cost import operations
 from export.runtimes import STATUS, statuses
 from export.tflite import read_signature
 
-LONGEST_NAME = 200  # characters of a file's
+LONGEST_NAME = 200  # characters of a file name
 Size = Annotated[int, Field(ge=1)]
 Number = int | float
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]  # SHA-256
@@ -19,7 +19,7 @@ DType = Literal["float32", "int8", "int16", "int32"]
 
 
 class Part(BaseModel):
-    """Types as in JSON, no conversion; further fields are welcome."""
+    """Types as in JSON, without conversion; additional fields are allowed."""
 
     model_config = ConfigDict(strict=True, extra="allow", populate_by_name=True, allow_inf_nan=False)
 
@@ -54,12 +54,12 @@ class Call(Part):
 
     @classmethod
     def of_file(cls, path: Path, channels: Iterable[str], precision: str | None = None) -> "Call":
-        """The call of a .tflite, read off the file itself. An input is a channel, a state, or an earlier output.
+        """The call of a .tflite, read from the file itself. An input is a channel, a state, or an earlier output.
 
         Args:
-            path: Of the file.
+            path: The .tflite file.
             channels: Names of the channels.
-            precision: Of a network; None of what stays float32 in all of them.
+            precision: Precision of a network; None for files that stay float32 in every precision.
         """
         entry = {"operations": operations(path.read_bytes()), "runtimes": statuses(precision)}
         call = cls.model_validate(read_signature(path) | entry)
@@ -74,7 +74,7 @@ class Call(Part):
 
 
 class State(Part):
-    """What is carried from window to window. initial: a number for all of it, or a nested list."""
+    """A state, carried from window to window. initial: one number for all its values, or a nested list."""
 
     shape: list[Size]
     dtype: DType
@@ -83,16 +83,16 @@ class State(Part):
     @field_validator("initial")
     @classmethod
     def _initial_fits(cls, initial: Number | list, fields: ValidationInfo) -> Number | list:
-        if {"shape", "dtype"} <= fields.data.keys():  # else these are wrong themselves
+        if {"shape", "dtype"} <= fields.data.keys():  # else one of these is invalid itself
             shape, dtype = fields.data["shape"], fields.data["dtype"]
             try:
                 np.broadcast_to(np.asarray(initial, dtype), shape)
             except (TypeError, ValueError, OverflowError):
-                raise ValueError(f"no {dtype} numbers of shape {shape}") from None
+                raise ValueError(f"expected {dtype} numbers of shape {shape}") from None
         return initial
 
     def initial_array(self) -> np.ndarray:
-        """The state before the night: an array of its shape and dtype."""
+        """The state at the start of a night: an array of its shape and dtype."""
         return np.broadcast_to(np.asarray(self.initial, self.dtype), self.shape).copy()
 
 
@@ -103,16 +103,16 @@ class Calls(Part):
     states: dict[str, State]
 
     def check_flow(self, shapes: dict[str, list[int]]) -> dict[str, list[int]]:
-        """Every input must come from something that is there by then, of its shape; every state must be renewed.
+        """Check that every input has a source of its shape by the time of its call, and that every state is updated.
 
         Args:
-            shapes: {source: shape} of what is there before the first call.
+            shapes: {source: shape} of the sources available before the first call.
 
         Returns:
-            The same of all that is there after the last.
+            {source: shape} of the sources available after the last call.
 
         Raises:
-            ValueError: Names the place.
+            ValueError: A check failed; names the place in the contract.
         """
         states = {f"state:{name}": state for name, state in self.states.items()}
         shapes, renewed = shapes | {source: state.shape for source, state in states.items()}, set()
@@ -141,7 +141,7 @@ class Calls(Part):
 
 
 def states_of(calls: list[Call]) -> dict[str, State]:
-    """How each state of these calls begins: at 0."""
+    """The states of these calls, each starting at 0."""
     sources = [(tensor.source or "", tensor) for call in calls for tensor in call.inputs]
     return {
         source.removeprefix("state:"): State(shape=tensor.shape, dtype=tensor.dtype, initial=0)

@@ -1,4 +1,4 @@
-"""MODEL_CARD.md of a bundle: what its run and its report say, in templates/pages/MODEL_CARD.md."""
+"""MODEL_CARD.md of a bundle, from its run and report, by templates/pages/MODEL_CARD.md.jinja."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,21 +22,21 @@ MAIN_STRESSES = (  # of pipeline.degrade.STRESSES; stress.md of the run has them
     "1-Hz ECG",
     "1-Hz ECG, apnoea, no movement",
 )
-CHANNEL_TITLES = {"activity": "activity counts"}  # where the name alone does not do
+CHANNEL_TITLES = {"activity": "activity counts"}  # where the channel's name alone is unclear
 
 
 def model_card(document: dict, captions: Mapping[str, str], run: RunFolder) -> str:
     """Text of MODEL_CARD.md.
 
     Args:
-        document: Of report.json.
+        document: Contents of report.json.
         captions: {file name: caption} of the plots.
-        run: The run of the bundle.
+        run: The bundle's run.
     """
     splits = document["data"]["splits"]
     scored = {name: entry["figures"] for name, entry in document["precisions"].items() if has_scores(entry)}
     entries = float32_results(run, document["architecture"])
-    if not splits["validation"] and "default" in entries:  # of inner cross-validation
+    if not splits["validation"] and "default" in entries:  # from inner cross-validation
         default = entries["default"]
         scored = {"float32": {"views": default["scored"]["all"], "calibration": default["calibration"]}}
     shown = "int8" if "int8" in scored else next(iter(scored), None)
@@ -75,20 +75,20 @@ def model_card(document: dict, captions: Mapping[str, str], run: RunFolder) -> s
 
 
 def float32_results(run: RunFolder, architecture: str) -> dict[str, dict]:
-    """{operating point: entry of evaluation.json} of the full model."""
+    """{operating point: entry of evaluation.json} for the full model."""
     entries = [e for e in run.evaluation_results() if (e["architecture"], e["precision"]) == (architecture, "float32")]
     return {entry["operating_point"]: entry for entry in entries}
 
 
 def stress_results(run: RunFolder, architecture: str) -> dict[str, Any]:
-    """The entry of the run's stress.json for an architecture, of the full model if it has that; {} of none."""
+    """The run's entry of stress.json for an architecture, preferably of the full model; {} if there is none."""
     results = run.stress_results()
     entries = {entry["precision"]: entry for entry in results if entry["architecture"] == architecture}
     return entries.get("float32") or next(iter(entries.values()), {})
 
 
 def stress_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """The main stresses. rows: of stress.json; "" where none of them was tested."""
+    """Table of the main stresses. rows: from stress.json. Returns "" if none of them was tested."""
     table = [
         [
             row["stress"],
@@ -104,7 +104,7 @@ def stress_table(rows: Sequence[Mapping[str, Any]]) -> str:
 
 
 def quality_table(scored: Mapping[str, dict]) -> str:
-    """How good each precision is on nights that it was not trained on. scored: {precision: figures}."""
+    """Table of each precision's scores on nights that it was not trained on. scored: {precision: figures}."""
     rows = [
         [
             name,
@@ -119,17 +119,17 @@ def quality_table(scored: Mapping[str, dict]) -> str:
 
 
 def kappa_spread(five: dict) -> str:
-    """κ over subjects, in words. five: five-stage figures of evaluation.json."""
+    """The spread of κ over subjects, as a sentence. five: five-stage figures of evaluation.json."""
     kappa = five["per_subject"]["kappa"]
     if not kappa["interval"]:
         return ""
     low, high = (number(bound, 2) for bound in kappa["interval"])
     mean = f"{number(kappa['mean'], 2)} ± {number(kappa['sd'], 2)}"
-    return f"A subject's own κ is {mean} (full model, mean ± SD); 95 % interval of the pooled κ: {low} to {high}."
+    return f"κ per subject is {mean} (full model, mean ± SD); the 95 % interval of the pooled κ is {low} to {high}."
 
 
 def point_table(points: Mapping[str, dict]) -> str:
-    """What the operating points trade, in five stages. points: {name: five-stage figures of evaluation.json}."""
+    """Table of what the operating points trade off. points: {name: five-stage figures of evaluation.json}."""
     rows = [
         [
             name,
@@ -144,7 +144,7 @@ def point_table(points: Mapping[str, dict]) -> str:
 
 
 def cost_table(precisions: Mapping[str, dict]) -> str:
-    """Size, work and memory of each precision; report.md has the rest."""
+    """Table of each precision's size, computation and memory; report.md has the rest."""
     rows = [
         [
             name,

@@ -1,7 +1,7 @@
-"""The contract: what a bundle promises, and all that somebody needs to run it in another language.
+"""The contract: what a bundle promises, and everything needed to run it in another language.
 
-`Contract` is its one definition. `Contract.of_files` builds it from converted files, `read` takes it from a bundle, and
-both check it: types, and whether its parts fit together.
+`Contract` is its one definition. `Contract.of_files` builds it from converted files, `read` reads it from a bundle;
+both check its types and whether its parts fit together.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -46,8 +46,8 @@ from pipeline.options import Options
 FILE = "contract.json"
 FORMAT: Literal["wristsleep-contract/1"] = "wristsleep-contract/1"
 SENSING, ACTIVITY = "sensing.tflite", "activity.tflite"
-LONGEST_S = LONGEST_NIGHT_S + LEAD_S  # from the start to a time that is no mistake
-GRID: dict[str, int | float] = {  # on which preprocessing takes motion
+LONGEST_S = LONGEST_NIGHT_S + LEAD_S  # a time later than this after the start is a mistake
+GRID: dict[str, int | float] = {  # the grid of motion that preprocessing takes
     "hz": HZ,
     "missing": CHANNELS["motion_z"].missing,
     "grace_seconds": GRACE_S,
@@ -58,18 +58,18 @@ WEIGHTS_ROUNDING = 3e-4  # how far the sum of an operating point's weights, writ
 
 
 class Preprocessing(Calls):
-    """Makes the channel of its name out of raw motion on an even grid of `hz`."""
+    """Computes the channel of its name from raw motion on an even grid of `hz`."""
 
     hz: Number = Field(gt=0)
     missing: Number
     grace_seconds: Number = Field(ge=0)
     gap_seconds: Number = Field(gt=0)
     bin_seconds: int = Field(COUNT_S, gt=0)
-    call_seconds: Size | None = None  # of motion that a call takes; None: the stride
+    call_seconds: Size | None = None  # seconds of motion that a call takes; None: the stride
 
     @classmethod
     def of_file(cls, path: Path, options: Options) -> "Preprocessing":
-        """Of the file of the activity call, which takes the motion of one value of the channel."""
+        """From the file of the activity call, which takes the motion of one value of the channel."""
         call = Call.of_file(path, ())
         for tensor in (*call.inputs, *call.outputs):
             if tensor.name == "motion":
@@ -83,14 +83,14 @@ class Preprocessing(Calls):
 
 
 class Precision(Calls):
-    """One precision: its calls, the output that is the answer, and its tolerance."""
+    """One precision: its calls, the output that holds the probabilities, and its tolerance."""
 
     probabilities: str
     tolerance: Tolerance
 
 
 class Contract(Part):
-    """contract.json. Its fields stand in the order in which they are written."""
+    """contract.json. Fields are in the order in which they are written."""
 
     format: Literal["wristsleep-contract/1"]
     architecture: Literal[ARCHITECTURES]  # type: ignore[valid-type]
@@ -108,7 +108,7 @@ class Contract(Part):
     unknown: UnknownRule = Field(default_factory=UnknownRule)
     input_guard: InputGuardRule = Field(default_factory=InputGuardRule)
     precisions: dict[Literal[PRECISIONS], Precision] = Field(min_length=1)  # type: ignore[valid-type]
-    other_files: dict[str, Digest] = Field(default_factory=dict)  # digests of all else in the bundle; not embedded
+    other_files: dict[str, Digest] = Field(default_factory=dict)  # digests of the bundle's other files; not embedded
 
     @classmethod
     def of_files(
@@ -124,16 +124,16 @@ class Contract(Part):
         """The contract, without digests, of the converted files in a folder.
 
         Args:
-            folder: Holds sensing.tflite, a network per precision and, if there is that channel, activity.tflite.
-            architecture: Of the networks.
-            options: Of the run.
+            folder: Holds sensing.tflite, a network per precision and, with an activity channel, activity.tflite.
+            architecture: Architecture of the networks.
+            options: Options of the run.
             channels: Names of the channels, in order.
-            precisions: To be in it.
+            precisions: To include.
             points: {operating point: {"weights": [5]}}.
             training_data: What the networks were trained on.
 
         Returns:
-            The contract, checked.
+            The checked contract.
         """
         plans = {}
         for precision in precisions:
@@ -150,7 +150,7 @@ class Contract(Part):
             training_data=training_data,
             stages=[Stage(name=n, healthkit=code, health_connect=other) for n, code, other in STAGE_CODES],
             seconds=Seconds(row=options.data_alignment, window=options.window_size, stride=options.stride),
-            grace_seconds=GRACE_S,  # set, not defaults: those are not written
+            grace_seconds=GRACE_S,  # set explicitly, as defaults are not written
             longest_seconds=LONGEST_S,
             delay_windows=0,
             how=HOW,
@@ -165,14 +165,14 @@ class Contract(Part):
 
     @classmethod
     def read(cls, folder: Path) -> "Contract":
-        """The contract of a bundle, without a look at its other files.
+        """The contract of a bundle; its other files are not checked.
 
         Raises:
-            UserMistake: It is missing or wrong; names the file and the field.
+            UserMistake: The contract is missing or invalid; names the file and the field.
         """
         path = Path(folder) / FILE
         try:
-            contract = cls.model_validate(read_json(path, ": no bundle here"))
+            contract = cls.model_validate(read_json(path, "; not a bundle"))
             for place, call in contract.calls_by_place():
                 if call.sha256 is None:
                     raise UserMistake(f"{path}: {place}.sha256: missing")
@@ -189,7 +189,7 @@ class Contract(Part):
         if [(stage.name, stage.healthkit, stage.health_connect) for stage in self.stages] != STAGE_CODES:
             raise ValueError(f"stages: expected {', '.join(STAGES)} with their codes, in this order")
         if len({channel.name for channel in self.channels}) < len(self.channels):
-            raise ValueError("channels: one is there twice")
+            raise ValueError("channels: duplicate name")
         for i, channel in enumerate(self.channels):
             expected = ChannelEntry.of(channel.name, options)
             for field in ChannelEntry.model_fields:
@@ -223,7 +223,7 @@ class Contract(Part):
         return self
 
     def _check_constants(self):
-        """What the format fixes, and is in the contract for those who read it in other languages."""
+        """Check values that the format fixes; the contract repeats them for readers in other languages."""
         _check_constant("grace_seconds", self.grace_seconds, GRACE_S)
         _check_constant("longest_seconds", self.longest_seconds, LONGEST_S)
         for place, rule in (("unknown", UnknownRule()), ("input_guard", InputGuardRule())):
@@ -248,23 +248,23 @@ class Contract(Part):
             raise ValueError(f"seconds: {mistake.message}") from None
 
     def plans(self) -> Iterator[tuple[str, Calls]]:
-        """(place in the contract, plan) of everything that has calls."""
+        """(place in the contract, plan) for everything that has calls."""
         yield from ((f"preprocessing.{name}", plan) for name, plan in self.preprocessing.items())
         yield from ((f"precisions.{name}", plan) for name, plan in self.precisions.items())
 
     def calls_by_place(self) -> Iterator[tuple[str, Call]]:
-        """(place in the contract, call) of every call."""
+        """(place in the contract, call) for every call."""
         for place, plan in self.plans():
             for i, call in enumerate(plan.calls):
                 yield f"{place}.calls.{i}", call
 
     def calls(self, precisions: Iterable[str] | None = None) -> list[Call]:
-        """All calls, those of preprocessing too, or only those of some precisions."""
+        """The calls of preprocessing and of some precisions, by default all."""
         chosen = [self.precisions[name] for name in precisions or self.precisions]
         return [call for plan in (*self.preprocessing.values(), *chosen) for call in plan.calls]
 
     def calls_per_hour(self) -> dict[str, int]:
-        """{file: how often it is called per hour}: once per window, of preprocessing once per call_seconds."""
+        """{file: calls per hour}: once per window, or for preprocessing once per call_seconds."""
         stride = self.seconds.stride
         counts = {call.file: HOUR_S // stride for call in self.calls()}
         for plan in self.preprocessing.values():
@@ -276,7 +276,7 @@ class Contract(Part):
         return {call.file: call for call in self.calls()}
 
     def document(self, digests: bool = True) -> dict:
-        """As plain JSON values. digests: False as it is embedded in the files, which cannot hold their own."""
+        """As plain JSON values. digests: False for the embedded copy, as a file cannot hold its own digest."""
         plans = {"__all__": {"calls": {"__all__": {"sha256"}}}}
         without: dict[str, Any] = {} if digests else {"preprocessing": plans, "precisions": plans}
         if not digests or not self.other_files:
@@ -284,7 +284,7 @@ class Contract(Part):
         return self.model_dump(by_alias=True, exclude_unset=True, mode="json", exclude=without)
 
     def with_digests(self, folder: Path) -> "Contract":
-        """A copy with the digest of each call's file in a folder."""
+        """A copy with the digests of the calls' files in a folder."""
         copy = self.model_copy(deep=True)
         for call in copy.calls():
             call.sha256 = sha256(Path(folder) / call.file)
@@ -296,24 +296,24 @@ class Contract(Part):
 
 
 def stager_path(folder: Path, architecture: str, precision: str) -> Path:
-    """Where a bundle has the network in one precision."""
+    """Path of a bundle's network in one precision."""
     return Path(folder) / f"{architecture}.{precision}.tflite"
 
 
 def _check_constant(place: str, value: Any, constant: Any) -> None:
-    """ValueError where a value that the format fixes is another."""
+    """Raise ValueError if a value that the format fixes differs."""
     if value != constant:
         raise ValueError(f"{place}: {value!r}, expected {constant!r}")
 
 
 def _check_initial(place: str, plan: Calls, others: Mapping[str, Number]) -> None:
-    """ValueError where a state does not begin at 0, or at its value in `others`."""
+    """Raise ValueError if a state does not start at its value in `others`, or else at 0."""
     for name, state in plan.states.items():
         _check_constant(f"{place}.states.{name}.initial", state.initial, others.get(name, 0))
 
 
 def _check_flow(place: str, plan: Calls, shapes: dict[str, list[int]]) -> dict[str, list[int]]:
-    """`Calls.check_flow`, with the plan's place in the contract in the message."""
+    """`Calls.check_flow`, with the plan's place in the contract added to the message."""
     try:
         return plan.check_flow(shapes)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""The parts of the contract that hold values: of the format, of the run's options, and of the nights trained on."""
+"""The parts of the contract that hold values: from the format, the run's options, and the training data."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Literal
@@ -26,7 +26,7 @@ STAGE_CODES = [(stage, HEALTHKIT[stage], HEALTH_CONNECT[stage]) for stage in STA
 
 
 class Tolerance(Part):
-    """How far a runtime's probabilities may be from the full model's over the golden night."""
+    """How far a runtime's probabilities may differ from the full model's over the golden night."""
 
     p99_abs_dp: float = Field(ge=0)
     max_abs_dp: float | None = Field(None, ge=0)
@@ -35,7 +35,7 @@ class Tolerance(Part):
 
 
 class Stage(Part):
-    """A stage and its codes in health stores."""
+    """A stage and its codes in HealthKit and Health Connect."""
 
     name: Literal[STAGES]  # type: ignore[valid-type]
     healthkit: int
@@ -43,7 +43,7 @@ class Stage(Part):
 
 
 class UnknownRule(Part):
-    """When no stage is given: see HOW["unknown"]. Times in seconds."""
+    """When no stage is given; see HOW["unknown"]. Times in seconds."""
 
     stage: Literal["Unknown"] = "Unknown"
     absent_seconds: Size = ABSENT_S
@@ -53,7 +53,7 @@ class UnknownRule(Part):
 
 
 class InputGuardRule(Part):
-    """How units are checked: see HOW["input_guard"]."""
+    """How the units of samples are checked; see HOW["input_guard"]."""
 
     first_seconds: Size = FIRST_S
     least_samples: Size = LEAST_SAMPLES
@@ -102,7 +102,7 @@ class OperatingPoint(Part):
 
 
 class SensorEntry(Part):
-    """What one sample of a sensor may be, and the channels that it fills, in the order of its values."""
+    """The valid range of a sensor's samples, and the channels that it fills, in the order of its values."""
 
     range: list[Number] = Field(min_length=2, max_length=2)
     value: Literal["mean", "sum"]
@@ -110,7 +110,7 @@ class SensorEntry(Part):
 
     @classmethod
     def all(cls) -> dict[str, "SensorEntry"]:
-        """{sensor: its entry} of every sensor of the format."""
+        """{sensor: its entry} for every sensor of the format."""
         entries = {}
         for sensor, names in CHANNELS_OF_SENSOR.items():
             channel = CHANNELS[names[0]]
@@ -120,9 +120,9 @@ class SensorEntry(Part):
 
 
 class TrainingData(Part):
-    """Where the nights that a model was trained on come from: texts are empty where that is not stated.
+    """Origin of the nights that a model was trained on; texts are empty if it is not stated.
 
-    nights: how many it was trained on or chosen by; those that were only scored do not count.
+    nights: number of nights used for training or selection; nights only scored do not count.
     """
 
     name: str = "unknown"
@@ -134,7 +134,7 @@ class TrainingData(Part):
 
     @classmethod
     def of(cls, origin: Origin, splits: Mapping[str, Sequence[str]]) -> "TrainingData":
-        """Of a run: its data set's origin, and its subjects by part."""
+        """From the origin of a run's data set and its split of the subjects."""
         nights = len(splits["train"]) + len(splits.get("inner_validation", ()))
         mark = {name: value for name, value in origin.as_dict().items() if name in cls.model_fields}
         return cls(**mark, nights=nights)

@@ -1,9 +1,9 @@
-"""Step forms -> .tflite. Runs in a child process (the converter can take its process down): python -m export.convert.
+"""Converts step forms to .tflite. Runs in a child process, as the converter can crash: python -m export.convert.
 
-The stager's step form goes through an ExportArchive, whose signature keeps the names of inputs and outputs; it has no
-loop, so it converts in every precision. Sensing stays float32: its slow averages would stand still in 8 bits.
-In int8 the matrix products, weights and activations alike, are 8-bit; the little arithmetic on the state stays float,
-or what changes by less than a quantum per window would never change.
+The network's step form goes through an ExportArchive, whose signature keeps the names of inputs and outputs; it has no
+loop, so it converts in every precision. Sensing stays float32: in 8 bits its slow averages would never move.
+In int8, matrix products are 8-bit in weights and activations; the little arithmetic on the state stays float, because
+a value that changes by less than a quantum per window would otherwise never change.
 """
 
 import sys
@@ -34,7 +34,7 @@ FLOAT_OPS += ["SPLIT", "CONCATENATION", "STRIDED_SLICE", "SLICE", "RESHAPE", "TR
 
 
 def function_model(name: str, function: Callable, specs: Sequence[tf.TensorSpec]) -> bytes:
-    """The float32 .tflite of a function of tensors that gives a dict of tensors, under the signature `name`."""
+    """The float32 .tflite of a function from tensors to a dict of tensors, with the signature `name`."""
     with tempfile.TemporaryDirectory() as folder:
         traced = tf.function(function, input_signature=specs, autograph=False)
         tf.saved_model.save(tf.Module(), folder, signatures={name: traced})
@@ -70,18 +70,18 @@ def stager_model(folder: str, precision: str, calibration: dict[str, np.ndarray]
     """The .tflite of a SavedModel in one precision.
 
     Args:
-        folder: Of the SavedModel.
+        folder: Folder of the SavedModel.
         precision: One of PRECISIONS.
-        calibration: {input: [windows, ...]} of training nights.
+        calibration: {input: [windows, ...]} from training nights.
 
     Returns:
-        Its bytes, as the converter gives them.
+        The converter's output.
     """
     converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=["step"])
     if precision == "float32":
         return converter.convert()
-    if precision == "dynamic":  # the converter's own needs a newer FULLY_CONNECTED than older runtimes have
-        recipe = recipe_manager.RecipeManager()  # and 2.14 takes but the first scale in 8-bit products: so in float
+    if precision == "dynamic":  # the converter's own needs a newer FULLY_CONNECTED than older runtimes have,
+        recipe = recipe_manager.RecipeManager()  # and 2.14 uses only the first scale in 8-bit products: hence float
         recipe.add_weight_only_config(".*", TFLOperationName.ALL_SUPPORTED, 8, QuantGranularity.CHANNELWISE)
         weight_only = quantizer.Quantizer(converter.convert(), recipe.get_quantization_recipe())
         return bytes(weight_only.quantize().quantized_model)
@@ -104,18 +104,18 @@ def stager_model(folder: str, precision: str, calibration: dict[str, np.ndarray]
 
 
 def lean(content: bytes) -> bytes:
-    """A converted .tflite, small and sparing of memory."""
+    """A converted .tflite, reduced in size and scheduled to use less memory."""
     return scheduled(rewrite(content))
 
 
 def convert(folder: str, architecture: str, out: str, *precisions: str) -> None:
-    """Write sensing.tflite, activity.tflite if there is that channel, and <architecture>.<precision>.tflite.
+    """Write sensing.tflite, activity.tflite if there is an activity channel, and <architecture>.<precision>.tflite.
 
     Args:
-        folder: Of the run.
+        folder: The run folder.
         architecture: One of the run's.
-        out: Folder of the files.
-        *precisions: To be converted to; each is printed once its file is written.
+        out: Output folder.
+        *precisions: To convert to; each is printed once its file is written.
     """
     run = TrainedRun(Path(folder))
     network = run.network(architecture)
@@ -127,7 +127,7 @@ def convert(folder: str, architecture: str, out: str, *precisions: str) -> None:
         for precision in precisions:
             content = stager_model(saved, precision, run.calibration(architecture))
             write_whole(stager_path(Path(out), architecture, precision), lean(content))
-            print(precision, flush=True)  # the parent's progress
+            print(precision, flush=True)  # read by the parent for its progress bar
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a .tflite costs, read off its graph: operations, parameters, multiply-accumulates and working memory."""
+"""The cost of a .tflite, read from its graph: operations, parameters, multiply-accumulates and working memory."""
 
 import hashlib
 from collections import Counter
@@ -14,19 +14,19 @@ BYTES = {"FLOAT32": 4, "FLOAT16": 2, "INT32": 4, "INT64": 8, "INT16": 2, "INT8":
 SIZES = {getattr(schema.TensorType, name): size for name, size in BYTES.items()}
 PRODUCTS = ("FULLY_CONNECTED", "BATCH_MATMUL", "CONV_2D", "DEPTHWISE_CONV_2D")
 ELEMENTWISE = ("MUL", "DIV", "SQUARE", "SQUARED_DIFFERENCE")
-ALIGNMENT = 16  # bytes, of a tensor in the arena
+ALIGNMENT = 16  # bytes; of tensors in the arena
 
 
 def cost_of(content: bytes) -> dict:
-    """What a .tflite costs, of which one call runs every operation once.
+    """The cost of one call of a .tflite, which runs every operation once.
 
     Args:
-        content: Its bytes.
+        content: Bytes of the .tflite.
 
     Returns:
-        "bytes", "lean_bytes" (without the embedded contract), "lean_sha256" (the same for equal graphs and weights,
-        whatever contract is embedded), "operations" {kind: number}, "parameters", "macs", "multiplications"
-        (elementwise, divisions too; not among the macs), "arena_bytes".
+        "bytes", "lean_bytes" (without the embedded contract), "lean_sha256" (equal for equal graphs and weights,
+        whichever contract is embedded), "operations" {kind: number}, "parameters", "macs", "multiplications"
+        (elementwise, including divisions; not counted in macs), "arena_bytes".
     """
     lean = strip_contract(content)
     graph = Graph(lean)
@@ -48,7 +48,7 @@ def operations(content: bytes) -> list[str]:
 
 
 class Graph:
-    """The one subgraph of a .tflite, a list of operations in the order in which they run."""
+    """The only subgraph of a .tflite: its operations in execution order."""
 
     def __init__(self, content: bytes):
         model = schema.ModelT.InitFromPackedBuf(content, 0)
@@ -68,16 +68,16 @@ class Graph:
         return Counter(kind for kind, *_ in self.steps)
 
     def parameters(self) -> int:
-        """Numbers that were trained or fitted: constants of more than one value, but for shapes and indices."""
+        """Number of trained or fitted values: constants of more than one value, except shapes and indices."""
         used: set[int] = set()
         for kind, inputs, *_ in self.steps:
             constants = [i for i in inputs if self.constant[i] and prod(self.shapes[i]) > 1]
-            bias = inputs[2:3] if kind in PRODUCTS else []  # of an 8-bit product it is int32 too
+            bias = inputs[2:3] if kind in PRODUCTS else []  # int32 in 8-bit products
             used |= {i for i in constants if i in bias or self.types[i] != schema.TensorType.INT32}
         return sum(prod(self.shapes[i]) for i in used)
 
     def macs(self) -> int:
-        """Multiply-accumulates of the matrix products and convolutions."""
+        """Number of multiply-accumulates in matrix products and convolutions."""
         return sum(
             prod(self.shapes[outputs[0]]) * self._summed(kind, inputs, options)
             for kind, inputs, outputs, options in self.steps
@@ -85,7 +85,7 @@ class Graph:
         )
 
     def _summed(self, kind, inputs, options):
-        """How many products make one value."""
+        """Number of products summed per output value."""
         left, right = self.shapes[inputs[0]], self.shapes[inputs[1]]
         if kind == "BATCH_MATMUL":
             return left[-2] if options.adjX else left[-1]
@@ -94,13 +94,13 @@ class Graph:
         return prod(right[1:]) if kind == "CONV_2D" else prod(right[1:3])  # filter [out or 1, height, width, in or out]
 
     def multiplications(self) -> int:
-        """Elementwise multiplications and divisions."""
+        """Number of elementwise multiplications and divisions."""
         return sum(prod(self.shapes[outputs[0]]) for kind, _, outputs, _ in self.steps if kind in ELEMENTWISE)
 
     def lifetimes(self) -> list[tuple[int, int, int]]:
-        """(bytes, first step, last step) of every tensor that is computed, in the order of the file.
+        """(bytes, first step, last step) of every input and computed tensor, in the order of the file.
 
-        Inputs live from the first step, outputs to the last.
+        Inputs live from the first step, outputs until the last.
         """
         first: dict[int, int] = dict.fromkeys(self.inputs, 0)
         last: dict[int, int] = {}
@@ -112,21 +112,21 @@ class Graph:
         return [(sizes[i], first[i], last.get(i, 0)) for i in sorted(first)]
 
     def tensor_bytes(self) -> list[int]:
-        """Bytes of each tensor."""
+        """Size of each tensor in bytes."""
         return [prod(shape) * SIZES[kind] for shape, kind in zip(self.shapes, self.types, strict=True)]
 
 
 def arena(lifetimes: Iterable[tuple[int, int, int]]) -> int:
-    """Bytes that tensors need if those that do not live at the same time share memory.
+    """Memory that tensors need if those with disjoint lifetimes share it.
 
-    Greedy by size, as TensorFlow Lite Micro plans it (Pisarchyk & Lee, "Efficient memory management for deep neural
-    net inference", 2020): the largest first (of equals the last), each at the lowest offset that is free all its life.
+    Greedy by size, as in TensorFlow Lite Micro (Pisarchyk & Lee, "Efficient memory management for deep neural
+    net inference", 2020): largest first (of equals the last), each at the lowest offset that is free for its lifetime.
 
     Args:
         lifetimes: (bytes, first step, last step) of each tensor.
 
     Returns:
-        Bytes, of tensors aligned to ALIGNMENT.
+        Bytes, with tensors aligned to ALIGNMENT.
     """
     placed: list[tuple[int, int, int, int]] = []  # (offset, end, first step, last step)
     for size, first, last in sorted(lifetimes, key=lambda life: life[0])[::-1]:

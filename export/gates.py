@@ -1,4 +1,4 @@
-"""The gates of parity: two answers for the same nights, held against each other and against a precision's gate."""
+"""Parity gates: compares two sets of predictions for the same nights and checks them against a precision's gate."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ from pipeline.align import Night
 from pipeline.constants import HOUR_S
 from scoring.metrics import kappa
 
-GATES = {  # rung 3 and 4 of parity: at most, at least, at most
+GATES = {  # rungs 3 and 4 of parity; same_stage is a minimum, the others are maxima
     "float32": {"p99_abs_dp": 5e-6, "max_abs_dp": 1e-5, "same_stage": 1.0, "abs_dkappa": 0.0, "tie": 2e-5},
     "float16": {"p99_abs_dp": 2e-3, "same_stage": 0.999, "abs_dkappa": 0.002},
     "dynamic": {"p99_abs_dp": 0.08, "same_stage": 0.995, "abs_dkappa": 0.005},
@@ -18,10 +18,10 @@ GATES = {  # rung 3 and 4 of parity: at most, at least, at most
 
 
 def divergence(night: Night, window: int, differences: np.ndarray) -> dict:
-    """Where and by how much two answers differ.
+    """Where and by how much two predictions differ.
 
     Args:
-        night: Of that window.
+        night: The night.
         window: Index of the window, from 0.
         differences: [windows], the largest |Δp| of each window.
 
@@ -39,18 +39,18 @@ def divergence(night: Night, window: int, differences: np.ndarray) -> dict:
 def compare(
     reference: Sequence[np.ndarray], predicted: Sequence[np.ndarray], nights: Sequence[Night], precision: str
 ) -> dict:
-    """Rungs 3 and 4 of one file: figures pooled over the windows of the nights, and whether its gate holds.
+    """Rungs 3 and 4 for one file: figures pooled over the windows of all nights, and whether they pass its gate.
 
     Args:
-        reference: Probabilities [windows, 5] of each night, of the full model.
-        predicted: The same, of the file.
+        reference: The full model's probabilities [windows, 5] for each night.
+        predicted: The file's, in the same form.
         nights: The nights; a stage of -1 is not scored.
-        precision: Whose gate to apply. Windows whose two likeliest stages are closer than its `tie` may swap them.
+        precision: Selects the gate. Windows whose two likeliest stages are closer than its `tie` may swap them.
 
     Returns:
-        "p99_abs_dp" and "max_abs_dp" of |Δp|, over all probabilities; "same_stage", share of windows; "abs_dkappa",
-        None where no window is scored; "passed"; "worst_night", the one with the largest mean |Δp|;
-        "drift", mean over the windows of each hour of the largest |Δp|; "first_divergence" or None.
+        "p99_abs_dp" and "max_abs_dp" of |Δp| over all probabilities; "same_stage", share of windows; "abs_dkappa",
+        None if no window is scored; "passed"; "worst_night", the one with the largest mean |Δp|;
+        "drift", for each hour the mean over its windows of the largest |Δp|; "first_divergence" or None.
     """
     gate = GATES[precision]
     p, q = np.concatenate(reference), np.concatenate(predicted)
@@ -87,14 +87,14 @@ def compare(
 
 
 def _drift(nights, by_night):
-    """Mean over the windows of each hour of the largest difference of a window; hours without a window are left out."""
+    """For each hour, the mean over its windows of the largest difference; hours without windows are left out."""
     hours = np.concatenate([(night.ends - night.ends[0]) // HOUR_S for night in nights])
     largest = np.concatenate([differences.max(1) for differences in by_night])
     return [float(np.mean(largest[hours == hour])) for hour in range(24) if (hours == hour).any()]
 
 
 def _first_divergence(nights, by_night, same_by_night, limit):
-    """The first window of another stage, or with a difference past the limit, of the first night that has one."""
+    """The first window with another stage or a difference above the limit, in the first night that has one."""
     for night, differences, same in zip(nights, by_night, same_by_night, strict=True):
         largest = differences.max(1)
         wrong = np.flatnonzero(~same | (largest > limit))

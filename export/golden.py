@@ -1,4 +1,4 @@
-"""The golden night of a bundle: chosen among held-out nights, written, read, and replayed against the gates."""
+"""A bundle's golden night: chosen among held-out nights, written, read, and replayed against the gates."""
 
 import json
 from collections.abc import Sequence
@@ -20,19 +20,19 @@ FILE = "golden.json"
 
 
 def shortest_decimals(values: np.ndarray) -> list[float | int]:
-    """float32 values, flat, as the shortest numbers that give them back."""
+    """float32 values, flattened, as the shortest decimal numbers that round-trip."""
     numbers = [float(str(x)) for x in np.asarray(values, np.float32).ravel()]
     return [int(x) if x.is_integer() else x for x in numbers]
 
 
 def golden_document(night: Night, channels: Sequence[str], options: Options, probabilities: np.ndarray) -> dict:
-    """golden.json: one whole night of inputs, what the full model says of it, and the gates.
+    """Contents of golden.json: one whole night of inputs, the full model's probabilities, and the gates.
 
     Args:
-        night: Labelled or not.
+        night: Scored or not.
         channels: Names of the model's channels.
-        options: Of the run.
-        probabilities: [windows, 5], of the Keras model.
+        options: Options of the run.
+        probabilities: [windows, 5] from the Keras model.
 
     Returns:
         {"night": subject, "tolerance", "windows": [{channel: values, "stage_probabilities", "stage": name or None}]}.
@@ -48,17 +48,17 @@ def golden_document(night: Night, channels: Sequence[str], options: Options, pro
 
 
 def write_golden(folder: Path, document: dict) -> None:
-    """Write golden.json: a line per window, whole numbers without a point."""
+    """Write golden.json: one line per window, integers without a decimal point."""
     head = json.dumps({name: value for name, value in document.items() if name != "windows"}, separators=(",", ":"))
     windows = ",\n".join(json.dumps(window, separators=(",", ":")) for window in document["windows"])
     write_whole(Path(folder) / FILE, f'{head[:-1]},"windows":[\n{windows}\n]}}\n')
 
 
 def choose_golden(folder: Path, documents: Sequence[dict]) -> None:
-    """Write golden.json: the first night on which every file keeps its gate, or else as many as on any.
+    """Write the first night on which every file passes its gate, or else the night on which most files do.
 
-    Gates are of several nights together; on one night alone a file may miss a stage or two more. A golden night is
-    there to show that a runtime works, so none is taken that the files themselves stumble over.
+    Gates apply to several nights pooled; on a single night a file may miss a stage or two more. A golden night shows
+    that a runtime works, so a night on which the files themselves fail is not suitable.
     """
     failing = []
     for document in documents:
@@ -70,10 +70,10 @@ def choose_golden(folder: Path, documents: Sequence[dict]) -> None:
 
 
 def read_golden(folder: Path, contract: Contract) -> tuple[Night, np.ndarray]:
-    """The golden night of a bundle, and the probabilities [windows, 5] that the full model gives it.
+    """The golden night of a bundle, and the full model's probabilities [windows, 5] for it.
 
     Raises:
-        UserMistake: Names window and field, where golden.json lacks something that the contract promises.
+        UserMistake: golden.json lacks something that the contract promises; names window and field.
     """
     path = Path(folder) / FILE
     golden = read_json(path)
@@ -91,9 +91,7 @@ def read_golden(folder: Path, contract: Contract) -> tuple[Night, np.ndarray]:
     index = {stage: i for i, stage in enumerate(STAGES)} | {None: -1}
     for i, window in enumerate(windows):
         if window.get("stage") not in index:
-            raise UserMistake(
-                f"{path}: window {i}, stage: {window['stage']!r} is none of {', '.join(STAGES)}, nor null"
-            )
+            raise UserMistake(f"{path}: window {i}, stage: {window['stage']!r}; expected {', '.join(STAGES)} or null")
     stages = np.array([index[window.get("stage")] for window in windows], np.int8)
     ends = contract.seconds.stride * np.arange(1.0, len(windows) + 1)
     probabilities = columns.pop(PROBABILITIES)
@@ -101,7 +99,7 @@ def read_golden(folder: Path, contract: Contract) -> tuple[Night, np.ndarray]:
 
 
 def _are_numbers(values, size):
-    """Whether this is a list of so many finite numbers."""
+    """Whether `values` is a list of `size` finite numbers."""
     return (
         isinstance(values, list)
         and len(values) == size
@@ -110,13 +108,13 @@ def _are_numbers(values, size):
 
 
 def replay_golden(folder: Path, precisions: Sequence[str] | None = None) -> dict[str, dict]:
-    """How each precision of a bundle keeps to its gate over the golden night.
+    """Replay the golden night in each precision of a bundle and compare it with its gate.
 
     Returns:
         {precision: figures of `export.gates.compare`}.
 
     Raises:
-        UserMistake: The bundle is not whole.
+        UserMistake: The bundle is incomplete or altered.
     """
     contract = read_bundle(folder, precisions)
     night, reference = read_golden(folder, contract)

@@ -1,4 +1,4 @@
-"""What an app of one platform ships: the .tflite files of one precision, their contract, the library that runs them.
+"""What an app ships on one platform: the .tflite files of one precision, their contract and the library to run them.
 
 python -m export RUN --for android
 """
@@ -25,19 +25,19 @@ from pipeline.scratch import scratch_folder, sole_writer, sweep
 from scoring.tables import kilobytes, number
 
 LIBRARIES = ROOT / "apps"
-LEFT_OUT = ("__init__.py", "__pycache__", "build", "node_modules", "*.egg-info", ".*")  # of a library's folder
+LEFT_OUT = ("__init__.py", "__pycache__", "build", "node_modules", "*.egg-info", ".*")  # not copied with a library
 CARD = "MODEL_CARD.md"
 REPORT = "report.json"
 
 
 @dataclass(frozen=True)
 class Platform:
-    """Where apps of a platform want things.
+    """The layout that apps of a platform expect.
 
     Attributes:
         library: Folder of the library in apps/; "" for none.
-        models: Folder of contract.json and the .tflite files in what ships.
-        arrays: Whether models are C arrays instead.
+        models: Folder for contract.json and the .tflite files.
+        arrays: Whether models are C arrays instead of .tflite files.
     """
 
     library: str
@@ -58,26 +58,26 @@ PLATFORMS = {
 def hand_over(
     source: Path, platform: str, precision: str | None = None, architecture: str | None = None, out: Path | None = None
 ) -> tuple[Path, list[str]]:
-    """Write what a platform ships.
+    """Write what an app ships on a platform.
 
     Args:
-        source: A run folder, or a bundle, as a folder or a zip.
-        platform: One of PLATFORMS; "any" has no library, but README.md and the model card.
+        source: A run folder, or a bundle (folder or zip).
+        platform: One of PLATFORMS; "any" has README.md and the model card instead of a library.
         precision: One of the bundle's; by default the recommended one.
-        architecture: Of the run; by default the first that has a bundle.
-        out: The folder, a new one; by default <architecture>-<precision>-<platform> in handover/ of the run (of the
-            working folder, if the source is a bundle), where it replaces an earlier one.
+        architecture: One of the run's; by default the first that has a bundle.
+        out: New output folder; by default handover/<architecture>-<precision>-<platform> in the run's folder (in the
+            working folder if the source is a bundle), replacing an earlier one.
 
     Returns:
-        The folder, and lines that say what is in it: precision, accuracy and size.
+        The folder, and lines that describe it: precision, accuracy and size.
 
     Raises:
         UserMistake: There is no such bundle, precision or library.
     """
     (platform,) = one_of("--for", [platform], PLATFORMS)
     with opened_bundles(source) as (bundles, run):
-        (made,) = one_of("--architectures", [architecture or next(iter(bundles))], bundles)
-        bundle = bundles[made]
+        (chosen_architecture,) = one_of("--architectures", [architecture or next(iter(bundles))], bundles)
+        bundle = bundles[chosen_architecture]
         contract = read_bundle(bundle)
         chosen = precision or (RECOMMENDED if RECOMMENDED in contract.precisions else next(iter(contract.precisions)))
         one_of(f"{bundle}: precision", [chosen], contract.precisions)
@@ -101,11 +101,11 @@ def hand_over(
 
 
 def write_platform(folder: Path, platform: Platform, bundle: Path, contract: Contract, precision: str) -> None:
-    """Write what a platform ships into an empty folder."""
+    """Write what an app ships on a platform into an empty folder."""
     if platform.library:
         library = LIBRARIES / platform.library
         if not library.is_dir():
-            raise UserMistake(f"{library}: not available: this checkout has no such library")
+            raise UserMistake(f"{library}: missing from this checkout")
         shutil.copytree(library, folder, ignore=shutil.ignore_patterns(*LEFT_OUT), dirs_exist_ok=True)
     if platform.arrays:
         micro_writer()(folder, contract, precision, bundle)
@@ -114,7 +114,7 @@ def write_platform(folder: Path, platform: Platform, bundle: Path, contract: Con
     models.mkdir(parents=True, exist_ok=True)
     only = contract.model_copy(update={"precisions": {precision: contract.precisions[precision]}}, deep=True)
     only.other_files = {}
-    bare = bool(platform.library)  # a library reads contract.json: copies of it in the files would be dead weight
+    bare = bool(platform.library)  # a library reads contract.json, so embedded copies would only add size
     for name in only.files():
         content = (bundle / name).read_bytes()
         content = strip_contract(content) if bare else rewrite(content, only.document(digests=False))
@@ -131,27 +131,30 @@ def write_platform(folder: Path, platform: Platform, bundle: Path, contract: Con
 
 
 def micro_writer() -> Callable[[Path, Contract, str, Path], None]:
-    """What writes models as C arrays."""
+    """The function that writes models as C arrays."""
     try:
         from export.micro import write_micro
     except ImportError:
-        raise UserMistake("--for micro: not available in this checkout") from None
+        raise UserMistake("--for micro: missing from this checkout") from None
     return write_micro
 
 
 def without_pictures(card: str) -> str:
-    """A model card without its last section, the plots, which are left out."""
+    """A model card without its last section, the plots."""
     return card.partition("\n## Plots\n")[0].rstrip() + "\n"
 
 
 def accuracy(bundle: Path, run: RunFolder | None, architecture: str, precision: str) -> str:
-    """How good a precision is, as it was measured, in words.
+    """The measured accuracy of a precision, in words.
 
     Args:
-        bundle: With its report.json, or at least its model card; "not measured" without.
-        run: Of the bundle, if there is one.
-        architecture: Of the bundle.
+        bundle: Folder of the bundle.
+        run: Its run, if there is one.
+        architecture: The bundle's.
         precision: One of the bundle's.
+
+    Returns:
+        Figures from report.json or the run; else a pointer to the model card, or "not measured" and why.
     """
     report: dict[str, Any] = read_json(bundle / REPORT) if (bundle / REPORT).is_file() else {}
     entry = report.get("precisions", {}).get(precision, {})
@@ -166,10 +169,10 @@ def accuracy(bundle: Path, run: RunFolder | None, architecture: str, precision: 
             where = "inner cross-validation" if run and run.all_trained_on else "held out"
             return f"{in_words(result['scored']['all']['5'])} (five stages, full model, {nights} nights, {where})"
     if not report and (bundle / CARD).is_file():
-        return f"as {bundle / CARD} has it"
+        return f"see {bundle / CARD}"
     return f"not measured: {entry.get('why_none') or 'the bundle has no report.json with figures'}"
 
 
 def in_words(five: dict) -> str:
-    """Accuracy and κ of five stages."""
+    """Accuracy and five-stage κ, as text."""
     return f"{number(five['accuracy'])}, κ {number(five['kappa'])}"

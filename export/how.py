@@ -1,4 +1,4 @@
-"""How a bundle is run, in words: the contract carries these sentences for whoever writes a runtime of their own."""
+"""How to run a bundle, in words: the contract carries these paragraphs for authors of other runtimes."""
 
 from pipeline.constants import GRACE_S
 

@@ -1,8 +1,8 @@
-"""How long a call takes, on one thread. Runs in a child process: python -m export.latency.
+"""Latency of calls on one thread. Runs in a child process: python -m export.latency.
 
-Measured as litert-benchmark of ai-edge-litert does, with its runtime and its inputs, but in a loop of our own: the tool
-rounds what it gives to 10 microseconds, more than many calls take. A child of its own keeps the runtime apart from
-TensorFlow's threads, and us from its crashes.
+Measured like litert-benchmark of ai-edge-litert, with the same runtime and inputs, but in our own loop: the tool rounds
+to 10 microseconds, more than many calls take. The child process keeps the runtime apart from TensorFlow's threads, and
+its crashes away from us.
 """
 
 import json
@@ -16,23 +16,23 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
 RUNS = 1000
-WARM_UP = 0.1  # runs before those that count, as a share of them
+WARM_UP = 0.1  # warm-up runs, as a share of the measured runs
 PERCENTILES = {"p5": 5, "median": 50, "p95": 95}
 
 
 def latencies(folder: Path, calls: Mapping[str, str], runs: int = RUNS) -> dict[str, dict]:
-    """How long the calls of a bundle take.
+    """Latency of a bundle's calls.
 
     Args:
         folder: The bundle.
         calls: {file: signature}.
-        runs: How often each is made.
+        runs: Number of measured runs of each call.
 
     Returns:
         {file: {"p5", "median", "p95", "mean" in microseconds, "runs"}}.
 
     Raises:
-        RuntimeError: The child failed; has its stderr.
+        RuntimeError: The child process failed; carries its stderr.
     """
     command = [sys.executable, "-m", "export.latency", str(Path(folder).resolve()), str(runs), json.dumps(dict(calls))]
     child = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
@@ -42,7 +42,7 @@ def latencies(folder: Path, calls: Mapping[str, str], runs: int = RUNS) -> dict[
 
 
 def benchmark(path: Path, signature: str, runs: int) -> dict:
-    """How long one signature of a .tflite takes: as of `latencies`, one file's."""
+    """Latency of one signature of a .tflite: one file's figures as in `latencies`."""
     from ai_edge_litert.compiled_model import CompiledModel
     from ai_edge_litert.hardware_accelerator import HardwareAccelerator
     from ai_edge_litert.options import CpuOptions, Options

@@ -1,7 +1,7 @@
-"""A bundle for microcontrollers: its models as C arrays, and what the C++ stager of apps/micro knows at compile time.
+"""A bundle for microcontrollers: its models as C arrays, and its contract as constants for the C++ stager.
 
-A microcontroller reads no contract.json: its constants are a header. TensorFlow Lite Micro gives inputs and outputs by
-position only, so the header says which position holds what.
+A microcontroller cannot read contract.json, so its constants go into a header. TensorFlow Lite Micro addresses inputs
+and outputs by position only, so the header says what each position holds.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ from pipeline.files import write_whole
 FILES = "model_data.h", "model_data.cc", "contract.h", "op_resolver.h"
 RUNTIME = "tflite-micro"
 BYTES_PER_LINE = 16
-TENSOR_BYTES, OPERATION_BYTES, MODEL_BYTES = 12, 88, 3072  # kept of each, about, by 32-bit machines
+TENSOR_BYTES, OPERATION_BYTES, MODEL_BYTES = 12, 88, 3072  # approximate bookkeeping per item on 32-bit machines
 
 
 def write_micro(
@@ -35,14 +35,14 @@ def write_micro(
     """Write the FILES of one model for microcontrollers.
 
     Args:
-        folder: Where they go.
-        contract: Of the bundle, with digests.
-        precision: One of its; by default int8, or the first that runs there if it has no int8.
+        folder: Output folder.
+        contract: The bundle's contract, with digests.
+        precision: One of the contract's; by default int8, or without int8 the first that runs on TFLite Micro.
         bundle: Folder of the .tflite files; by default `folder`.
-        arena_bytes: Of the arena that the calls share; by default estimated.
+        arena_bytes: Size of the arena that the calls share; by default estimated.
 
     Raises:
-        UserMistake: The precision, or an operation of a file, does not run there, or a file is missing or altered.
+        UserMistake: TFLite Micro does not run the precision or an operation, or a file is missing or altered.
     """
     folder, bundle = Path(folder), Path(bundle or folder)
     precision = _precision(contract, precision)
@@ -65,13 +65,13 @@ def write_micro(
 
 
 def arena_estimate(contents: list[bytes]) -> int:
-    """Bytes of an arena, on a 32-bit machine, that is enough by a margin for models that take turns in it.
+    """Size of an arena, with a margin, for models that take turns in it on a 32-bit machine.
 
     Args:
-        contents: Of the .tflite files.
+        contents: Bytes of each .tflite file.
 
     Returns:
-        The most that one of them needs: its plan for tensors and what the runtime keeps of it; a multiple of 16.
+        The largest need of a single model, tensors and the runtime's bookkeeping, in bytes; a multiple of 16.
     """
     most = 0
     for graph in map(Graph, contents):
@@ -81,7 +81,7 @@ def arena_estimate(contents: list[bytes]) -> int:
 
 
 def _precision(contract, precision):
-    """The precision to write, if it runs there."""
+    """The precision to write, which must run on TFLite Micro."""
     refusals = {name: _refusal(contract, name) for name in contract.precisions}
     allowed = [name for name, reason in refusals.items() if not reason]
     if precision is None:
@@ -95,19 +95,19 @@ def _precision(contract, precision):
 
 
 def _refusal(contract, precision):
-    """Why TensorFlow Lite Micro may not run a precision, or None."""
+    """Why TensorFlow Lite Micro is refused a precision, or None."""
     found = (refusal(call.runtimes, RUNTIME) for call in contract.calls([precision]))
     return next(filter(None, found), REFUSALS[RUNTIME].get(precision))
 
 
 def _content(bundle, call):
-    """The file of a call without its contract, once it is known to be the one that the contract describes."""
+    """A call's file without its embedded contract, after checking its digest."""
     path = bundle / call.file
     if not path.is_file():
         raise UserMistake(f"{path}: missing, though contract.json names it")
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != call.sha256:
-        raise UserMistake(f"{path}: its SHA-256 is not the one in contract.json; the file was altered or is not whole")
+        raise UserMistake(f"{path}: its SHA-256 is not the one in contract.json; the file was altered or is incomplete")
     return strip_contract(content)
 
 
@@ -139,7 +139,7 @@ def _calls(plan: PlacedPlan, contents, arrays):
 
 
 def _constants(contract: Contract, precision, layout: MicroLayout):
-    """Values of contract.h but for its calls."""
+    """Values of contract.h except its calls."""
     plan, preprocessing = contract.precisions[precision], contract.preprocessing.get("activity")
     columns = {name: (i, j) for i, s in enumerate(contract.sensors.values()) for j, name in enumerate(s.channels)}
     channels = [
@@ -167,5 +167,5 @@ def _constants(contract: Contract, precision, layout: MicroLayout):
 
 
 def _repeated(values):
-    """The one value, if all are alike."""
+    """A single value if all are equal, else all values."""
     return values[:1] if len(set(values)) == 1 else values

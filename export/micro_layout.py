@@ -1,4 +1,4 @@
-"""Where each value of a model stands in the one array of floats of the C++ stager."""
+"""The layout of a model's values in the single float array of the C++ stager."""
 
 from dataclasses import dataclass, field
 from math import prod
@@ -9,12 +9,12 @@ from export.contract import Contract, Preprocessing
 
 @dataclass(frozen=True)
 class Place:
-    """A tensor of a call.
+    """The place of a call's tensor.
 
     Attributes:
-        name: In the signature.
-        at: Index in the array of its first value.
-        size: Values.
+        name: Its name in the signature.
+        at: Index of its first value in the array.
+        size: Number of values.
     """
 
     name: str
@@ -24,7 +24,7 @@ class Place:
 
 @dataclass
 class PlacedCall:
-    """A call of which every tensor has its place; outputs that nobody wants are left out."""
+    """A call whose tensors all have a place; unused outputs are left out."""
 
     file: str
     inputs: list[Place] = field(default_factory=list)
@@ -33,32 +33,34 @@ class PlacedCall:
 
 @dataclass
 class PlacedPlan:
-    """Calls in order, and what becomes of their outputs after the last: (from, to, size) of a move."""
+    """Calls in order, and the moves (from, to, size) to make after the last one."""
 
     calls: list[PlacedCall] = field(default_factory=list)
     moves: list[tuple[int, int, int]] = field(default_factory=list)
 
 
 class MicroLayout:
-    """Places for the channels, states and motion of a model, which are saved, then for what its calls give.
+    """Places for a model's channels, states and motion, which are saved, followed by the outputs of its calls.
 
     Attributes:
-        channels: {channel: where its window begins}.
-        states: {state: where it begins}.
-        motion: Where the motion of an activity call begins; its size in `motion_size`, 0 without such a call.
-        saved: Values up to here are part of a saved state.
-        size: Of the array.
+        channels: {channel: index of its window}.
+        states: {state: index}.
+        motion: Index of the motion for an activity call.
+        motion_size: Number of its values; 0 without such a call.
+        saved: Values before this index are part of a saved state.
+        size: Size of the array.
         activity, plan: The calls.
-        probabilities: Where the answer begins.
-        counts: Where the activity counts of a call begin; how many in `counts_size`.
+        probabilities: Index of the probabilities.
+        counts: Index of the activity counts of a call.
+        counts_size: Number of these counts.
     """
 
     def __init__(self, contract: Contract, precision: str):
-        """Place everything.
+        """Assign all places.
 
         Args:
-            contract: Of the bundle.
-            precision: One of its.
+            contract: The bundle's contract.
+            precision: One of the contract's.
         """
         plan, preprocessing = contract.precisions[precision], contract.preprocessing.get("activity")
         self.size = 0
@@ -78,12 +80,12 @@ class MicroLayout:
         self.probabilities = places[f"output:{plan.probabilities}"].at
 
     def _take(self, size):
-        """A place for `size` values."""
+        """Index of a new place for `size` values."""
         self.size += size
         return self.size - size
 
     def _placed(self, calls: Calls, sources: dict[str, int]):
-        """The placed plan, and {source: Place} of what its calls give."""
+        """The placed plan, and {source: Place} of its calls' outputs."""
         at = sources | {f"state:{name}": place for name, place in self.states.items()}
         plan, given = PlacedPlan(), {}
         for i, call in enumerate(calls.calls):
@@ -105,11 +107,11 @@ class MicroLayout:
 
     def _wanted(self, tensor: Tensor, calls: Calls):
         name = f"output:{tensor.name}"
-        asked = name == f"output:{getattr(calls, 'probabilities', '')}"
-        return asked or bool(tensor.to) or any(t.source == name for call in calls.calls for t in call.inputs)
+        is_answer = name == f"output:{getattr(calls, 'probabilities', '')}"
+        return is_answer or bool(tensor.to) or any(t.source == name for call in calls.calls for t in call.inputs)
 
     def _place_of_output(self, tensor, calls, i, plan):
-        """An output that becomes a state goes there at once, unless a later call still takes the old state."""
+        """Index of an output: its state's own place, unless a later call still reads the old state."""
         size = prod(tensor.shape)
         if not (tensor.to and tensor.to.startswith("state:")):
             return self._take(size)
@@ -122,7 +124,7 @@ class MicroLayout:
 
 
 def _motion_size(preprocessing: Preprocessing) -> int:
-    """Values of motion that an activity call takes."""
+    """Number of motion values that an activity call takes."""
     sizes = {
         prod(tensor.shape) for call in preprocessing.calls for tensor in call.inputs if tensor.source == "sensor:motion"
     }

@@ -1,4 +1,4 @@
-"""The operations that TensorFlow Lite Micro has, and the method of its MicroMutableOpResolver that adds each."""
+"""The operations that TensorFlow Lite Micro supports, and the MicroMutableOpResolver method that adds each."""
 
 from collections.abc import Iterable
 
@@ -11,7 +11,7 @@ METHODS = """
     ResizeNearestNeighbor ReverseV2 Round Rsqrt SelectV2 Shape Sin Slice Softmax SpaceToBatchNd SpaceToDepth Split
     SplitV Sqrt Square SquaredDifference Squeeze StridedSlice Sub Sum Svdf Tanh Transpose TransposeConv
     UnidirectionalSequenceLSTM Unpack ZerosLike
-"""  # without those for variables and subgraphs, which no file of a bundle has
+"""  # except those for variables and subgraphs, which no bundle uses
 METHOD_OF = {method.upper(): f"Add{method}" for method in METHODS.split()}
 
 
@@ -19,11 +19,11 @@ def methods(operations: Iterable[str], file: str) -> list[str]:
     """The methods that add operations to a resolver.
 
     Args:
-        operations: Names as in the schema of TFLite: FULLY_CONNECTED.
-        file: Of the model, for the message.
+        operations: Names as in the TFLite schema, such as FULLY_CONNECTED.
+        file: The model's file, for the message.
 
     Returns:
-        Names of methods, in alphabetical order.
+        Method names in alphabetical order.
 
     Raises:
         ValueError: TensorFlow Lite Micro lacks an operation.

@@ -1,4 +1,4 @@
-"""report.md of a bundle: the tables of report.json, in templates/pages/report.md."""
+"""report.md of a bundle: the tables of report.json, by templates/pages/report.md.jinja."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,10 +13,10 @@ def report_page(document: dict, captions: Mapping[str, str]) -> str:
     """Text of report.md.
 
     Args:
-        document: Of report.json.
+        document: Contents of report.json.
         captions: {file name: caption} of the plots.
     """
-    simulated = document["data"]["mark"]["simulated"]  # then no other model's accuracy stands beside it
+    simulated = document["data"]["mark"]["simulated"]  # then another model's accuracy would mislead
     published = document["published"] | ({"accuracy": None} if simulated else {})
     scored = {name: entry["figures"]["views"] for name, entry in document["precisions"].items() if has_scores(entry)}
     return page(
@@ -39,7 +39,7 @@ def has_scores(entry: dict) -> bool:
 
 
 def cost_table(precisions: Mapping[str, dict], published: dict) -> str:
-    """The table of all precisions, and of the published model beside them."""
+    """Table of all precisions, with the published model in the last column."""
 
     def row(title: str, text: Callable, path: tuple[str, ...], theirs: str = "-") -> list[str]:
         cells = []
@@ -69,7 +69,7 @@ def cost_table(precisions: Mapping[str, dict], published: dict) -> str:
         row("parameters of the network", integer, ("parameters",), integer(published["parameters"])),
         row("multiply-accumulates per window", integer, ("macs",)),
         row("per hour of sleep", millions, ("macs_per_hour",), f"{published['flop_per_hour'] / 1e6:.1f} MFLOP"),
-        row("elementwise besides, per hour", millions, ("multiplications_per_hour",)),
+        row("elementwise operations per hour", millions, ("multiplications_per_hour",)),
         row("tensors, KB", kilobytes, ("arena_bytes",)),
         row("arena in TFLite Micro, KB", kilobytes, ("micro_arena_bytes",), kilobytes(published["arena_bytes"])),
         row("step, median, µs", "{:.1f}".format, ("step_us",)),
@@ -78,7 +78,7 @@ def cost_table(precisions: Mapping[str, dict], published: dict) -> str:
 
 
 def view_table(scored: Mapping[str, dict]) -> str:
-    """Every view of every precision. scored: {precision: views}; "" where there is none."""
+    """Table of every view of every precision. scored: {precision: views}. Returns "" if it is empty."""
     names = ("accuracy", "majority_accuracy", "kappa", "macro_f1")
     rows = [
         [precision, view, *(number(views[view][name]) for name in names)]
@@ -89,7 +89,7 @@ def view_table(scored: Mapping[str, dict]) -> str:
 
 
 def stage_table(scored: Mapping[str, dict]) -> str:
-    """Recall and precision of the five stages. scored: {precision: views}; "" where there is none."""
+    """Table of recall and precision of the five stages. scored: {precision: views}. Returns "" if it is empty."""
     rows = [
         [precision, kind, *(number(views["5"][kind][stage], 2) for stage in STAGES)]
         for precision, views in scored.items()
@@ -99,7 +99,7 @@ def stage_table(scored: Mapping[str, dict]) -> str:
 
 
 def call_table(files: Mapping[str, dict], preprocessing: list[str]) -> str:
-    """A row per file."""
+    """Table with a row per file."""
     rows = []
     for name, file in files.items():
         title = f"{name}, only without counts" if name in preprocessing else name

@@ -1,4 +1,4 @@
-"""README.md of a bundle, for developers, and the form of its contract as JSON Schema."""
+"""README.md of a bundle, for developers, and the JSON Schema of its contract."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from scoring.tables import markdown_rows
 
 FILE = "README.md"
 SCHEMA_FILE = "contract.schema.json"
-RECOMMENDED = "int8"  # the precision to begin with
+RECOMMENDED = "int8"  # the precision to start with
 SENSOR_VALUES = {
     "heart_rate": "bpm",
     "motion": "x, y, z in g",
@@ -25,14 +25,14 @@ def write_readme(folder: Path | str, contract: Contract, lean: bool = False) -> 
     Args:
         folder: The bundle.
         contract: With digests.
-        lean: Whether it has no golden night and no report.
+        lean: Whether the bundle has no golden night and no report.
     """
     write_whole(Path(folder) / FILE, render(f"pages/{FILE}", **page_values(contract, lean)))
     write_json(Path(folder) / SCHEMA_FILE, contract.model_json_schema(by_alias=True))
 
 
 def page_values(contract: Contract, lean: bool = False) -> dict:
-    """What README.md of a bundle says of its contract, by the names in the template. lean: as of `write_readme`."""
+    """Values for the template of README.md. lean: as in `write_readme`."""
     plans, unknown, purposes = contract.precisions, contract.unknown, files(contract, lean)
     return {
         "architecture": contract.architecture,
@@ -60,25 +60,25 @@ def page_values(contract: Contract, lean: bool = False) -> dict:
 
 
 def files(contract: Contract, lean: bool = False) -> dict[str, str]:
-    """{file of the bundle: what it is}. lean: as of `write_readme`."""
-    purposes = {"contract.json": "what each file promises; all that a library has to know"}
-    purposes[SCHEMA_FILE] = "the form of contract.json, as JSON Schema"
+    """{file of the bundle: its purpose}. lean: as in `write_readme`."""
+    purposes = {"contract.json": "inputs, outputs and constants of every file: all that a library needs"}
+    purposes[SCHEMA_FILE] = "JSON Schema of contract.json"
     if not lean:
-        purposes["golden.json"] = "a night to replay, with the answers"
+        purposes["golden.json"] = "a night to replay, with the expected probabilities"
     purposes["labels.txt"] = "the stages in the order of the probabilities"
     for preprocessing in contract.preprocessing.values():
         purposes |= {call.file: "activity counts from raw motion" for call in preprocessing.calls}
-    purposes[SENSING] = "features of a window and of the night so far"
+    purposes[SENSING] = "features of a window, relative to the night so far"
     for name, plan in contract.precisions.items():
         purposes |= {call.file: f"the network in {name}" for call in plan.calls if call.file not in purposes}
     if not lean:
-        purposes["report.md, report.json"] = "size, speed, accuracy, agreement of each precision"
-    purposes["cadence.json"] = "agreement by how often heart rate comes; only where it was measured"
-    return purposes | {"MODEL_CARD.md": "what the model is for, what it is not, and how good it is"}
+        purposes["report.md, report.json"] = "size, speed, accuracy and parity of each precision"
+    purposes["cadence.json"] = "κ by cadence of heart rate; only if it was measured"
+    return purposes | {"MODEL_CARD.md": "intended use, limits and accuracy of the model"}
 
 
 def sensor_rows(contract: Contract) -> list[tuple]:
-    """(sensor, its values, their range, the channels made of it) of each sensor that libraries take."""
+    """(sensor, its values, their range, the channels computed from it) for each sensor that libraries take."""
     channels = {channel.name for channel in contract.channels}
     rows = []
     for sensor, entry in contract.sensors.items():

@@ -1,4 +1,4 @@
-"""report.json, report.md and MODEL_CARD.md of a bundle: what its files cost, how good they are on held-out nights."""
+"""report.json, report.md and MODEL_CARD.md of a bundle: cost of its files, and their accuracy on held-out nights."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ from pipeline.run_folder import RunFolder
 from scoring import plots
 from scoring.metrics import VIEWS, calibration, confusion, plain, scores
 
-SCORES = ("accuracy", "kappa", "macro_f1", "majority_accuracy", "recall", "precision")  # that are reported
+SCORES = ("accuracy", "kappa", "macro_f1", "majority_accuracy", "recall", "precision")  # in the report
 PLOTS = ("confusion.png", "reliability.png", "parity.png")
 PUBLISHED = {
     "name": "Ambiq sleepKIT, SS-5-TCN-SM",
@@ -41,15 +41,15 @@ PUBLISHED = {
 
 
 def figures(nights: Sequence[Night], probabilities: Sequence[np.ndarray]) -> dict:
-    """How good the probabilities of one file are on some nights.
+    """Scores of one file's probabilities on some nights.
 
     Args:
         nights: Scored or not.
-        probabilities: [windows, 5] of each.
+        probabilities: [windows, 5] for each night.
 
     Returns:
-        {"windows", "scored", "views": {"5": {name of SCORES}, ...}, "confusion": {"5": counts, ...}, "calibration"}; of
-        nights without a score, and where a probability is no number, the first two only.
+        {"windows", "scored", "views": {"5": {name of SCORES}, ...}, "confusion": {"5": counts, ...}, "calibration"};
+        only the first two if no night is scored or a probability is not finite.
     """
     stages, p = np.concatenate([night.stages for night in nights]), np.concatenate(probabilities)
     out: dict = {"windows": len(stages), "scored": int((stages >= 0).sum())}
@@ -64,16 +64,16 @@ def figures(nights: Sequence[Night], probabilities: Sequence[np.ndarray]) -> dic
 
 
 def measurements(bundle: Path, plan: Calls, nights: Sequence[Night], probabilities: Sequence[np.ndarray]) -> dict:
-    """What parity.json keeps of one precision.
+    """What parity.json stores for one precision.
 
     Args:
         bundle: Folder of the bundle.
         plan: The contract's entry of the precision.
         nights: The held-out nights.
-        probabilities: [windows, 5] of each.
+        probabilities: [windows, 5] for each night.
 
     Returns:
-        `figures`, and "files": the digests of the files that they are of.
+        `figures`, and "files": the digests of the files measured.
     """
     return figures(nights, probabilities) | {"files": digests(bundle, plan)}
 
@@ -87,7 +87,7 @@ def digests(bundle: Path, plan: Calls) -> dict[str, str]:
 def write_report(bundle: Path, run: RunFolder) -> None:
     """Write report.json, report.md, MODEL_CARD.md, cadence.json and plots into a bundle, from it and its run alone.
 
-    Figures are left out, and the report says so, where parity.json lacks them or has them of other files.
+    If parity.json has no figures, or figures for other files, the report leaves them out and says so.
 
     Args:
         bundle: Folder of the bundle.
@@ -104,7 +104,7 @@ def write_report(bundle: Path, run: RunFolder) -> None:
 
 
 def report_document(bundle: Path, run: RunFolder) -> dict:
-    """What report.json holds."""
+    """Contents of report.json."""
     contract = Contract.read(bundle)
     architecture = contract.architecture
     calls = contract.files()
@@ -144,18 +144,19 @@ def report_document(bundle: Path, run: RunFolder) -> dict:
 def precision_entry(
     plan: Precision, network: str, files: Mapping[str, dict], row: dict | None, seen: bool = False
 ) -> dict:
-    """What the report says of one precision.
+    """The report's entry for one precision.
 
     Args:
-        plan: The contract's entry of it.
+        plan: The contract's entry of the precision.
         network: File of the network.
         files: {file: its entry in the report}.
-        row: Of parity.json, if there is one.
-        seen: Whether it is of nights that the run was trained on: then it says how far a file agrees with the full
-            model, and not how good it is.
+        row: The precision's row in parity.json, if there is one.
+        seen: Whether that row is from nights that the run was trained on; then it shows agreement with the full
+            model, but not accuracy.
 
     Returns:
-        The entry: sums over the calls of a window; "figures" is None where there are none, "why_none" says why.
+        The entry, with sums over the calls of a window; if there are no figures, "figures" is None and "why_none"
+        says why.
     """
     calls = [files[call.file] for call in plan.calls]
     sizes = ("bytes", "lean_bytes", "macs", "multiplications", "macs_per_hour", "multiplications_per_hour")
@@ -170,7 +171,7 @@ def precision_entry(
     if not row or "measured" not in row:
         return entry | {"figures": None, "why_none": "no parity check of this run measured it"}
     if row["measured"]["files"] != {call.file: files[call.file]["lean_sha256"] for call in plan.calls}:
-        return entry | {"figures": None, "why_none": "the file was built anew and differs from the one measured"}
+        return entry | {"figures": None, "why_none": "the file was rebuilt and differs from the one measured"}
     agreement = {name: row[name] for name in ("p99_abs_dp", "max_abs_dp", "same_stage", "abs_dkappa")}
     if seen:
         return entry | {"figures": None, "agreement": agreement, "why_none": "no night was held out"}
@@ -178,20 +179,20 @@ def precision_entry(
 
 
 def data_entry(run: RunFolder) -> dict:
-    """{"origin": name of the data set, as its mark says, "mark": all of the mark, "splits": {part: subjects}}."""
+    """{"origin": name of the data set, "mark": contents of origin.json, "splits": {part: subjects}}."""
     return {"origin": run.origin.name, "mark": run.origin.as_dict(), "splits": run.splits}
 
 
 def draw_plots(bundle: Path, run: RunFolder, document: dict) -> dict[str, str]:
-    """Draw a report's plots into the bundle, and remove those of an earlier one.
+    """Draw a report's plots into the bundle, and remove those of an earlier report.
 
     Args:
         bundle: Folder of the bundle.
         run: Its run.
-        document: Of report.json.
+        document: Contents of report.json.
 
     Returns:
-        {file name: caption} of what there were figures to draw of.
+        {file name: caption} of the plots drawn; plots without figures are left out.
     """
     for name in PLOTS:
         (bundle / name).unlink(missing_ok=True)
@@ -204,20 +205,20 @@ def draw_plots(bundle: Path, run: RunFolder, document: dict) -> dict[str, str]:
         title = plots.model_name(document["architecture"], precision)
         plots.plot_confusion(panels, bundle / "confusion.png", title)
         plots.plot_reliability(shown["calibration"], bundle / "reliability.png", title)
-        captions["confusion.png"] = f"What was predicted of the epochs of each scored stage (row), {precision}"
-        captions["reliability.png"] = f"Reliability: how often a prediction of some probability is right, {precision}"
+        captions["confusion.png"] = f"Confusion matrix: scored stage (row), predicted stage (column), {precision}"
+        captions["reliability.png"] = f"Reliability: share of correct predictions by predicted probability, {precision}"
     parity = run.parity_plot(run.parity_report, document["architecture"])
     if parity.exists() and any("agreement" in entry for entry in document["precisions"].values()):
         shutil.copyfile(parity, bundle / "parity.png")
         which = "night that it was trained on" if run.all_trained_on else "held-out night"
         captions["parity.png"] = (
-            f"A {which}: scored, predicted by Keras, predicted by the watch, and how far the watch is off"
+            f"A {which}: stages scored, predicted by Keras and predicted by the watch, and their difference"
         )
     return captions
 
 
 def epochs_of(counts: Sequence[Sequence[int]], names: Sequence[str]) -> tuple[np.ndarray, np.ndarray, Sequence[str]]:
-    """A confusion matrix as the epochs it counts: (scored class [n], predicted class [n], names)."""
+    """A confusion matrix expanded to the epochs it counts: (scored class [n], predicted class [n], names)."""
     matrix = np.asarray(counts)
     scored, predicted = np.indices(matrix.shape)
     return np.repeat(scored.ravel(), matrix.ravel()), np.repeat(predicted.ravel(), matrix.ravel()), names

@@ -1,4 +1,4 @@
-"""Runs a bundle's files by its contract alone, window by window, with their states."""
+"""Runs a bundle window by window, with its states, by its contract alone."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,22 +17,22 @@ from pipeline.quiet import native_stderr_silenced
 
 
 def open_call(bundle: Path, call: Call) -> Callable[..., dict[str, np.ndarray]]:
-    """What runs a call of a contract.
+    """Load a call's file as a function.
 
     Args:
         bundle: Folder of the bundle.
-        call: Of its contract.
+        call: One of its contract's calls.
 
     Returns:
-        A function that takes name=array for each input and gives {output: array}.
+        A function that takes name=array for each input and returns {output: array}.
 
     Raises:
         UserMistake: The file does not have the signature, inputs and outputs that the contract promises, or the
-            contract refuses it to this runtime.
+            contract rules out this runtime.
     """
     path = Path(bundle) / call.file
     if status := refusal(call.runtimes, OURS):
-        raise UserMistake(f"{path}: not for {OURS}: {status}")
+        raise UserMistake(f"{path}: cannot run in {OURS}: {status}")
     try:
         with native_stderr_silenced():
             interpreter = Interpreter(model_path=str(path), num_threads=1)  # one thread, as on a watch
@@ -44,16 +44,16 @@ def open_call(bundle: Path, call: Call) -> Callable[..., dict[str, np.ndarray]]:
         actual = {name: ([*map(int, d["shape"])], np.dtype(d["dtype"]).name) for name, d in details.items()}
         promised = {tensor.name: (tensor.shape, tensor.dtype) for tensor in getattr(call, side)}
         if actual != promised:
-            raise UserMistake(f"{path}: its {side} are {actual}, contract.json promises {promised}")
+            raise UserMistake(f"{path}: its {side} are {actual}, but contract.json promises {promised}")
     return signature
 
 
 class PlanRunner:
-    """Runs the calls of a plan of the contract, one after another, with their states.
+    """Runs the calls of one of the contract's plans in order, with their states.
 
     Attributes:
         plan: The contract's entry.
-        states: {name: array}, what is carried on.
+        states: {name: array}, carried from run to run.
     """
 
     def __init__(self, bundle: Path, plan: Calls):
@@ -63,17 +63,17 @@ class PlanRunner:
         self.reset()
 
     def reset(self) -> None:
-        """Before the night."""
+        """Return to the start of a night."""
         self.states = {name: state.initial_array() for name, state in self.plan.states.items()}
 
     def run(self, sources: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """Make the calls once.
 
         Args:
-            sources: {source: array}, of channels or sensors.
+            sources: {source: array} for channels or sensors.
 
         Returns:
-            {output: array} of all calls.
+            {output: array} for all calls.
         """
         tensors = sources | {f"state:{name}": x for name, x in self.states.items()}
         given: dict[str, np.ndarray] = {}
@@ -88,28 +88,28 @@ class PlanRunner:
 
 
 class MotionRunner(PlanRunner):
-    """Makes a channel out of raw motion, as a bundle's preprocessing does.
+    """Computes a channel from raw motion with a bundle's preprocessing.
 
     Attributes:
-        points: Grid points that one call takes.
+        points: Grid points per call.
     """
 
     def __init__(self, bundle: Path, plan: Preprocessing, stride: int):
-        """Load it.
+        """Load the files of a preprocessing.
 
         Args:
             bundle: Folder of the bundle.
             plan: The contract's preprocessing of the channel.
-            stride: Seconds, of the contract.
+            stride: The contract's stride in seconds.
         """
         super().__init__(bundle, plan)
         self.points = int(plan.hz * (plan.call_seconds or stride))
 
     def stride(self, motion: np.ndarray) -> dict[str, np.ndarray]:
-        """The calls of one stride.
+        """Make the calls of one stride.
 
         Args:
-            motion: [points of a stride, 3] in g on the contract's grid, its missing value where there is none.
+            motion: [points of a stride, 3] in g on the contract's grid, with its missing value in gaps.
 
         Returns:
             {output: [calls, ...]} in the order of time.
@@ -123,8 +123,8 @@ class Runner(PlanRunner):
     """Runs one precision of a bundle.
 
     Attributes:
-        contract: The bundle's.
-        probabilities: Name of the output that is the answer.
+        contract: The bundle's contract.
+        probabilities: Name of the output that holds the probabilities.
     """
 
     def __init__(self, bundle: Path, precision: str):
@@ -132,17 +132,17 @@ class Runner(PlanRunner):
 
         Args:
             bundle: Folder of the bundle.
-            precision: One of its contract.
+            precision: One of its contract's.
 
         Raises:
-            UserMistake: The bundle is not whole, or lacks the precision.
+            UserMistake: The bundle is incomplete or altered, or lacks the precision.
         """
         self.contract = read_bundle(bundle, [precision])
         self.probabilities = self.contract.precisions[precision].probabilities
         super().__init__(bundle, self.contract.precisions[precision])
 
     def step(self, window: dict[str, np.ndarray]) -> np.ndarray:
-        """One window.
+        """Predict one window.
 
         Args:
             window: {channel: [values_per_window] float32}.
@@ -153,11 +153,11 @@ class Runner(PlanRunner):
         return self.run({f"channel:{name}": x[None] for name, x in window.items()})[self.probabilities][0]
 
     def night(self, night: Night, options: Options) -> np.ndarray:
-        """A whole night, from its start.
+        """Predict a whole night from its start.
 
         Args:
-            night: With the contract's channels.
-            options: Of the run, or `contract.options()`.
+            night: Has the contract's channels.
+            options: The run's, or `contract.options()`.
 
         Returns:
             Probabilities [windows, 5] float32.

@@ -1,4 +1,4 @@
-"""The order in which a .tflite runs its operations, chosen so that what lives at the same time takes little memory."""
+"""Reorders the operations of a .tflite so that tensors alive at the same time take less memory."""
 
 from collections import Counter
 
@@ -9,15 +9,15 @@ from export.tflite import pack
 
 
 def scheduled(content: bytes) -> bytes:
-    """A .tflite whose operations, the same, run in an order that takes less memory, if one is found.
+    """A .tflite with the same operations in an order that needs less memory, if one is found.
 
-    The converter's order computes much long before it is used.
+    The converter's order computes many values long before they are used.
 
     Args:
         content: Bytes of a .tflite.
 
     Returns:
-        Its bytes, or those of the same graph in another order.
+        The same bytes, or those of the reordered graph.
     """
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     (operations,) = (graph.operators for graph in model.subgraphs)
@@ -27,18 +27,18 @@ def scheduled(content: bytes) -> bytes:
 
 
 def leanest_order(graph: Graph) -> list[int]:
-    """Steps of a graph, each time the one that is ready and least adds to the memory's peak, then to what stays."""
+    """Greedy order of a graph's steps: the next is the ready one with the lowest peak, then the least memory kept."""
     sizes = graph.tensor_bytes()
     needs = [set(inputs) for _, inputs, *_ in graph.steps]
     computed = [set(outputs) for *_, outputs, _ in graph.steps]
-    uses = Counter(i for tensors in (*needs, graph.outputs) for i in tensors)  # still to come; an output stays
-    waiting = set().union(*computed)  # tensors that are not computed yet
+    uses = Counter(i for tensors in (*needs, graph.outputs) for i in tensors)  # remaining; outputs are never freed
+    waiting = set().union(*computed)  # tensors not computed yet
     left, order = [*range(len(graph.steps))], list[int]()
     live = peak = sum(sizes[i] for i in graph.inputs)
-    variable = waiting | set(graph.inputs)  # constants lie elsewhere
+    variable = waiting | set(graph.inputs)  # constants are stored elsewhere
 
     def after(step):
-        """(peak, bytes that stay) once a step has run."""
+        """(peak, bytes still in use) after a step."""
         then = live + sum(sizes[i] for i in computed[step])
         return max(peak, then), then - sum(sizes[i] for i in needs[step] & variable if uses[i] == 1)
 

@@ -1,4 +1,4 @@
-"""A bundle's signature: contract.sig, Ed25519 over the bytes of contract.json, which has the digests of all files."""
+"""A bundle's signature: contract.sig, Ed25519 over the bytes of contract.json, which holds the digests of all files."""
 
 from pathlib import Path
 
@@ -25,17 +25,17 @@ def read_private_key(path: Path) -> Ed25519PrivateKey:
         path: A PEM file, not protected by a password.
 
     Raises:
-        UserMistake: It is no such key.
+        UserMistake: The file holds no such key.
     """
     content = _pem(path)
     try:
         key = load_pem_private_key(content, password=None)
     except TypeError:
-        raise UserMistake(f"{path}: protected by a password; expected a key without one") from None
+        raise UserMistake(f"{path}: protected by a password; use a key without one") from None
     except (ValueError, UnsupportedAlgorithm):
         raise UserMistake(f"{path}: not a private key in PEM format") from None
     if not isinstance(key, Ed25519PrivateKey):
-        raise UserMistake(f"{path}: a key of another kind; expected Ed25519")
+        raise UserMistake(f"{path}: not an Ed25519 key")
     return key
 
 
@@ -46,7 +46,7 @@ def read_public_key(path: Path) -> Ed25519PublicKey:
         path: A PEM file.
 
     Raises:
-        UserMistake: It is no such key.
+        UserMistake: The file holds no such key.
     """
     content = _pem(path)
     try:
@@ -55,7 +55,7 @@ def read_public_key(path: Path) -> Ed25519PublicKey:
         hint = "; this is a private key, keep it to yourself" if b"PRIVATE KEY" in content else ""
         raise UserMistake(f"{path}: not a public key in PEM format{hint}") from None
     if not isinstance(key, Ed25519PublicKey):
-        raise UserMistake(f"{path}: a key of another kind; expected Ed25519")
+        raise UserMistake(f"{path}: not an Ed25519 key")
     return key
 
 
@@ -67,17 +67,17 @@ def _pem(path):
 
 
 def sign_bundle(folder: Path, key: Ed25519PrivateKey) -> Path:
-    """Write contract.sig, 64 bytes, into a bundle, in place of an earlier one.
+    """Write contract.sig (64 bytes) into a bundle, replacing an earlier one.
 
     Args:
-        folder: The bundle, or a folder of contract.json and the files that it names.
-        key: To sign with.
+        folder: The bundle, or a folder with contract.json and the files that it names.
+        key: The key to sign with.
 
     Returns:
-        The path of contract.sig.
+        Path of contract.sig.
 
     Raises:
-        UserMistake: The bundle is not whole, or the folder cannot be written to.
+        UserMistake: The bundle is incomplete or altered, or the folder cannot be written to.
     """
     read_bundle(folder)
     path = Path(folder) / SIGNATURE
@@ -89,23 +89,23 @@ def sign_bundle(folder: Path, key: Ed25519PrivateKey) -> Path:
 
 
 def check_signature(folder: Path, key: Ed25519PublicKey) -> None:
-    """Whether contract.json is the one that the holder of the private key signed.
+    """Check that contract.json was signed with the private key that belongs to a public key.
 
     Args:
         folder: The bundle.
-        key: Its maker's, from elsewhere than from the bundle.
+        key: The publisher's key, obtained from outside the bundle.
 
     Raises:
-        WrongSignature: It is not signed, or not by this key, or was altered since.
+        WrongSignature: The contract is not signed, was signed with another key, or was altered since.
         UserMistake: There is no contract.json.
     """
     contract, path = Path(folder) / FILE, Path(folder) / SIGNATURE
     if not contract.is_file():
-        raise UserMistake(f"{contract}: missing: no bundle here")
+        raise UserMistake(f"{contract}: missing; not a bundle")
     if not path.is_file():
-        raise WrongSignature(f"{path}: missing: the bundle is not signed")
+        raise WrongSignature(f"{path}: missing; the bundle is not signed")
     try:
         key.verify(path.read_bytes(), contract.read_bytes())
     except InvalidSignature:
-        message = "not the signature of contract.json by this key: it was signed by another key, or altered since"
+        message = "does not match contract.json and this key: signed with another key, or altered since"
         raise WrongSignature(f"{path}: {message}") from None

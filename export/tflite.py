@@ -1,4 +1,4 @@
-"""Reading and writing the bytes of a .tflite: made lean, the contract embedded in it, its signature read back."""
+"""Reads and writes the bytes of a .tflite: reduces its size, embeds the contract, reads its signature."""
 
 import hashlib
 import json
@@ -10,23 +10,23 @@ from ai_edge_litert.interpreter import Interpreter
 
 from pipeline.quiet import native_stderr_silenced
 
-METADATA = "wristsleep_contract"  # name of the buffer inside a .tflite
+METADATA = "wristsleep_contract"  # name of the metadata buffer in a .tflite
 
 
 def sha256(path: Path) -> str:
-    """Digest of a file, in hexadecimal."""
+    """SHA-256 of a file, in hexadecimal."""
     return hashlib.sha256(Path(path).read_bytes()).hexdigest()
 
 
 def rewrite(content: bytes, contract: dict | None = None) -> bytes:
-    """A .tflite's bytes made lean and, if given, with the contract as a metadata buffer in place of an earlier one.
+    """Reduce the size of a .tflite and, if a contract is given, embed it as metadata, replacing an earlier one.
 
-    The converter's tensor names (paths), its empty buffer per tensor and its empty quantization tables are most of a
-    small file: names become short, empty or equal buffers one.
+    The converter's tensor names (paths), empty buffers and empty quantization tables make up most of a small file.
+    Names are shortened, and empty or equal buffers merged.
 
     Args:
         content: Bytes of a .tflite.
-        contract: What to embed, as JSON.
+        contract: JSON value to embed.
 
     Returns:
         The new bytes.
@@ -35,7 +35,7 @@ def rewrite(content: bytes, contract: dict | None = None) -> bytes:
     index_of, buffers = {b"": 0}, [model.buffers[0]]
 
     def buffer_of(data):
-        """Index of the one buffer with these bytes."""
+        """Index of the shared buffer with these bytes."""
         data = b"" if data is None else bytes(data)
         if data not in index_of:
             index_of[data] = len(buffers)
@@ -65,11 +65,11 @@ def strip_contract(content: bytes) -> bytes:
     """The bytes of a .tflite with no contract embedded."""
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     model.metadata = [entry for entry in model.metadata or [] if _name(entry) != METADATA]
-    return rewrite(pack(model, len(content)))  # leaves out the buffer that no one names any more
+    return rewrite(pack(model, len(content)))  # drops the buffer that nothing refers to any more
 
 
 def embedded_contract(path: Path) -> dict | None:
-    """The contract inside a .tflite, or None."""
+    """The contract embedded in a .tflite, or None."""
     model = schema.Model.GetRootAs(Path(path).read_bytes())
     for entry in map(model.Metadata, range(model.MetadataLength())):
         if entry.Name() == METADATA.encode():
@@ -78,10 +78,10 @@ def embedded_contract(path: Path) -> dict | None:
 
 
 def read_signature(path: Path) -> dict:
-    """The one signature of a .tflite.
+    """The only signature of a .tflite.
 
     Returns:
-        {"file", "signature", "inputs" and "outputs": [{"name", "shape", "dtype"}] in the order of the graph}.
+        {"file", "signature", "inputs" and "outputs": [{"name", "shape", "dtype"}] in graph order}.
     """
     with native_stderr_silenced():
         interpreter = Interpreter(model_path=str(path), num_threads=1)
@@ -98,13 +98,13 @@ def read_signature(path: Path) -> dict:
 
 
 def tensor_positions(content: bytes) -> dict[str, dict[str, int]]:
-    """Where the inputs and outputs of the one signature stand in the order of the graph, all that TFLite Micro knows.
+    """Positions of the signature's inputs and outputs in graph order, the only way to address them in TFLite Micro.
 
     Args:
         content: Bytes of a .tflite.
 
     Returns:
-        {"inputs" and "outputs": {name in the signature: position}}.
+        {"inputs" and "outputs": {name: position}}.
     """
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     (graph,), (signature,) = model.subgraphs, model.signatureDefs
@@ -120,7 +120,7 @@ def _name(entry):
 
 
 def pack(model: schema.ModelT, size: int) -> bytes:
-    """The bytes of a .tflite. size: about how many, to begin with."""
+    """Serialize a .tflite. size: estimated size in bytes."""
     builder = flatbuffers.Builder(size)
     builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
     return bytes(builder.Output())

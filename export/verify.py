@@ -1,4 +1,4 @@
-"""Is a bundle that somebody received whole, and do its files give what its golden night promises? No TensorFlow."""
+"""Verifies a received bundle: complete, unaltered, and true to its golden night. Without TensorFlow."""
 
 import tempfile
 from collections.abc import Sequence
@@ -21,22 +21,22 @@ from pipeline.errors import UserMistake
 from pipeline.files import as_json, reading
 
 SHAKING_HZ = 5
-SHAKING_COUNT = 100  # activity counts of 15 s, at least
+SHAKING_COUNT = 100  # least activity counts in 15 s of shaking
 
 
 def verify_bundle(folder: Path, precisions: Sequence[str] | None = None) -> dict[str, dict]:
-    """Check a bundle: digests, contract, what is embedded, README.md, stride, activity call, and the golden night.
+    """Check a bundle: digests, contract, embedded contracts, README.md, stride, activity call, and golden night.
 
     Args:
         folder: The bundle.
-        precisions: To replay the golden night in; by default all.
+        precisions: Precisions to replay the golden night in; by default all.
 
     Returns:
-        {precision: figures of `export.gates.compare`} over the golden night; {} of a bundle without report and golden
-        night, as `export.handover` writes them.
+        {precision: figures of `export.gates.compare`} for the golden night; {} for a bundle without report and golden
+        night, as written by `export.handover`.
 
     Raises:
-        UserMistake: The first thing that is wrong, but for figures past their gate.
+        UserMistake: The first problem found. A failed gate is not raised but shown in the figures.
     """
     folder = Path(folder)
     contract = read_bundle(folder)
@@ -49,10 +49,10 @@ def verify_bundle(folder: Path, precisions: Sequence[str] | None = None) -> dict
     check_contract(folder, contract)
     check_stride(folder, contract)
     if (folder / FILE).read_bytes() != as_json(contract.document()).encode():
-        raise UserMistake(f"{folder / FILE}: not as Wristsleep writes it: white space, or a field that is there twice")
+        raise UserMistake(f"{folder / FILE}: not as Wristsleep writes it: other white space, or a duplicate field")
     with reading(folder / LABELS):
         if (folder / LABELS).read_text().split() != list(STAGES):
-            raise UserMistake(f"{folder / LABELS}: expected {', '.join(STAGES)}, one a line")
+            raise UserMistake(f"{folder / LABELS}: expected {', '.join(STAGES)}, one per line")
     check_readme(folder, contract)
     if "activity" in contract.preprocessing:
         check_activity(folder, contract)
@@ -60,15 +60,15 @@ def verify_bundle(folder: Path, precisions: Sequence[str] | None = None) -> dict
 
 
 def is_lean(folder: Path) -> bool:
-    """Whether a bundle was written without report and golden night."""
+    """Whether a bundle has neither report nor golden night."""
     return not (folder / GOLDEN).exists() and not (folder / REPORT).exists()
 
 
 def check_other_files(folder: Path, contract: Contract) -> None:
-    """Every file of a bundle must be the one that the contract has the digest of.
+    """Check that every file of a bundle has its digest in the contract.
 
     Raises:
-        UserMistake: One is missing, altered, or not in the contract.
+        UserMistake: A file is missing, altered, or not in the contract.
     """
     digests = contract.other_files
     if not digests:
@@ -78,15 +78,15 @@ def check_other_files(folder: Path, contract: Contract) -> None:
         if not file.is_file():
             raise UserMistake(f"{file}: missing, though contract.json names it")
         if name not in digests:
-            raise UserMistake(f"{file}: contract.json does not name it")
+            raise UserMistake(f"{file}: not listed in contract.json; remove it, or get the bundle again")
         if sha256(file) != digests[name]:
-            raise UserMistake(f"{file}: altered: its SHA-256 is not the one in contract.json")
+            raise UserMistake(f"{file}: altered; its SHA-256 is not the one in contract.json")
 
 
 def check_contract(folder: Path, contract: Contract) -> None:
-    """The contract must be the one that this program makes of the bundle's .tflite files.
+    """Check that the contract is the one that this program would write for the bundle's .tflite files.
 
-    What is taken from the contract itself, as no file tells it: architecture, training data, times, channels, weights.
+    Architecture, training data, times, channels and weights are taken from the contract, as no file holds them.
 
     Raises:
         UserMistake: A field differs; names it.
@@ -94,7 +94,7 @@ def check_contract(folder: Path, contract: Contract) -> None:
     for name, plan in contract.precisions.items():
         if plan.calls[-1].file != stager_path(Path(), contract.architecture, name).name:
             raise UserMistake(
-                f"{folder / FILE}: architecture: {contract.architecture!r}, but its files are not named so"
+                f"{folder / FILE}: architecture: {contract.architecture!r}, but its files have other names"
             )
     points = {name: point.model_dump() for name, point in contract.operating_points.items()}
     channels = [channel.name for channel in contract.channels]
@@ -114,12 +114,15 @@ def check_contract(folder: Path, contract: Contract) -> None:
 
 
 def difference(found: Any, expected: Any, place: str = "") -> str:
-    """Where a JSON value first lacks something of another, or has it otherwise; "" where nowhere. place: its own."""
+    """The first field of a JSON value that is missing or differs from what is expected; "" if none does.
+
+    place: path of the value in the document.
+    """
     if isinstance(found, dict) and isinstance(expected, dict):
         for name, value in expected.items():
             inner = f"{place}.{name}".lstrip(".")
             if name not in found:
-                return f"{inner}: missing; the bundle's files have it"
+                return f"{inner}: missing, but the bundle's files have it"
             if wrong := difference(found[name], value, inner):
                 return wrong
         return ""
@@ -127,26 +130,26 @@ def difference(found: Any, expected: Any, place: str = "") -> str:
         places = (difference(*pair, f"{place}.{i}") for i, pair in enumerate(zip(found, expected, strict=True)))
         return next(filter(None, places), "")
     short, wanted = (repr(value)[:80] for value in (found, expected))
-    return "" if found == expected else f"{place}: {short}, but by the bundle's files it is {wanted}"
+    return "" if found == expected else f"{place}: {short}, but the bundle's files give {wanted}"
 
 
 def check_stride(folder: Path, contract: Contract) -> None:
-    """The stride must be the one that sensing was made for: its context counts minutes, also where nothing is sensed.
+    """Check that the stride is the one sensing was built for: its context counts minutes, even without samples.
 
     Raises:
-        UserMistake: It is another.
+        UserMistake: It is not.
     """
     runner = Runner(folder, next(iter(contract.precisions)))
     runner.step({c.name: np.full(c.values_per_window, c.missing, np.float32) for c in contract.channels})
     stride = float(runner.states["context"].max()) * MINUTE_S if "context" in runner.states else 0
     if not np.isclose(stride, contract.seconds.stride):
         raise UserMistake(
-            f"{folder / FILE}: seconds.stride: {contract.seconds.stride}, but {SENSING} was made for {stride:g}"
+            f"{folder / FILE}: seconds.stride: {contract.seconds.stride}, but {SENSING} was built for {stride:g}"
         )
 
 
 def check_readme(folder: Path, contract: Contract) -> None:
-    """README.md and the schema must be what this program writes from the contract: what README.md says will be done.
+    """Check that README.md, whose instructions people follow, and the schema are what this program would write.
 
     Raises:
         UserMistake: One of them is missing or differs.
@@ -162,14 +165,14 @@ def check_readme(folder: Path, contract: Contract) -> None:
 
 
 def check_activity(folder: Path, contract: Contract) -> None:
-    """What the activity call must count: nothing at rest, something when shaken, and -1 where there is no sample.
+    """Check what the activity call counts: 0 at rest, more when shaken, and -1 without samples.
 
     Args:
         folder: The bundle.
-        contract: Its contract, with preprocessing of that name.
+        contract: Its contract, which has the preprocessing "activity".
 
     Raises:
-        UserMistake: It counts otherwise, or takes no motion or gives no counts.
+        UserMistake: The call counts something else, takes no motion, or returns no counts.
     """
     plan, stride = contract.preprocessing["activity"], contract.seconds.stride
     runner = MotionRunner(folder, plan, stride)
@@ -184,11 +187,11 @@ def check_activity(folder: Path, contract: Contract) -> None:
     shaken[:, 2] = np.sin(2 * np.pi * SHAKING_HZ * np.arange(points) / plan.hz)
     values = contract.options().values_per_stride("activity")
     for name, motion, expected in (
-        ("no sample", nothing, lambda count: count == -1),
+        ("no samples", nothing, lambda count: count == -1),
         ("a wrist at rest", rest, lambda count: count == 0),
-        ("a wrist shaken", shaken, lambda count: count > SHAKING_COUNT),
+        ("a shaken wrist", shaken, lambda count: count > SHAKING_COUNT),
     ):
         runner.reset()
         count = runner.stride(motion)[counts[0]].ravel()
         if len(count) != values or not expected(count).all():
-            raise UserMistake(f"{Path(folder) / ACTIVITY}: counts {count.tolist()} of {name}")
+            raise UserMistake(f"{Path(folder) / ACTIVITY}: wrong activity counts {count.tolist()} for {name}")

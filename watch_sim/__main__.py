@@ -33,13 +33,13 @@ run_argument = click.argument("run", metavar="RUN", type=NamedPath())
 @click.group(cls=Commands)
 def main() -> None:
     """The watch simulator: runs the exported files on streamed sensor data."""
-    warnings.simplefilter("ignore", SimulatedWarning)  # commands say so themselves
+    warnings.simplefilter("ignore", SimulatedWarning)  # commands print their own warning
 
 
 @main.command()
 @run_argument
 @option("dataset_dir", type=Folders(), default=None, help="Recordings to compare on. [those of the run]")
-@option("nights", type=CommaList(), default=None, help="Subjects, by comma. [those the run was not trained on]")
+@option("nights", type=CommaList(), default=None, help="Subjects, comma-separated. [those not used for training]")
 @models_option("architectures", "all of the run")
 @models_option("precisions", "all in the bundles")
 @option(
@@ -53,7 +53,7 @@ def parity(
     precisions: tuple[str, ...] | None,
     report: Path | None,
 ) -> None:
-    """Check that the watch predicts what the full model predicts. Exit code 0 only if every gate holds."""
+    """Check that the watch predicts what the full model predicts. Exit code 0 only if every gate passes."""
     if architectures is not None:
         one_of("--architectures", architectures, ARCHITECTURES)
     if precisions is not None:
@@ -77,18 +77,18 @@ def parity(
 
 @main.command()
 @click.argument("places", metavar="MODEL NIGHTS", nargs=-1, type=NamedPath())
-@option("nights", "chosen", type=CommaList(), default=None, help="Subjects of a data set, by comma. [all]")
+@option("nights", "chosen", type=CommaList(), default=None, help="Subjects of a data set, comma-separated. [all]")
 @models_option("architectures", "gru, or the first that has a bundle")
 @models_option("precisions", "int8", ("int8",))
-@option("operating_point", default=None, help="Of the contract's, such as rem. [none]")
+@option("operating_point", default=None, help="One of the contract's, such as rem. [none]")
 @option(
     "out",
     type=OutputFile(),
     default=None,
-    help="CSV of all nights. [RUN/predictions/<architecture>.<precision>.csv; of a bundle <nights>_stages.csv]",
+    help="CSV of all nights. [RUN/predictions/<architecture>.<precision>.csv; for a bundle <nights>_stages.csv]",
 )
-@option("bundle", type=Path, default=None, help="The same as MODEL.")
-@option("dataset_dir", type=Folders(), default=None, help="The same as NIGHTS; or several sets, by comma.")
+@option("bundle", type=Path, default=None, help="Same as MODEL.")
+@option("dataset_dir", type=Folders(), default=None, help="Same as NIGHTS, or several data sets, comma-separated.")
 @parallel
 def predict(
     places: tuple[Path, ...],
@@ -100,9 +100,9 @@ def predict(
     bundle: Path | None,
     dataset_dir: Data | None,
 ) -> None:
-    """Predict the stages of nights: a CSV with a row per window, plots and sleep statistics, for each model.
+    """Predict the stages of nights: for each model a CSV with a row per window, plots and sleep statistics.
 
-    MODEL is a run folder, or a bundle as folder or zip. NIGHTS is the folder of a data set (or of an import), any file
+    MODEL is a run folder or a bundle (folder or zip). NIGHTS is the folder of a data set (or of an import), any file
     of one recording in it, or a CSV with the columns time, heart_rate and activity. Labels are not read.
     """
     from watch_sim.predict import predict as predict_nights
@@ -110,8 +110,8 @@ def predict(
     one_of("--precisions", precisions, PRECISIONS)
     named = [place for place in (bundle, *places, dataset_dir) if place is not None]
     if len(named) != 2:
-        there = f": {', '.join(map(str, named))}" if named else ""
-        raise UserMistake(f"expected two places, MODEL and NIGHTS, not {len(named)}{there}")
+        found = f": {', '.join(map(str, named))}" if named else ""
+        raise UserMistake(f"expected two arguments, MODEL and NIGHTS, not {len(named)}{found}")
     with progress_bar() as bar:
         task = bar.add_task("nights", total=None)
         written = predict_nights(
@@ -130,14 +130,17 @@ def predict(
 @click.argument("run", metavar="RUN|BUNDLE", type=NamedPath())
 @option("dataset_dir", type=Folders(), default=None, help="Recordings to play. [those of the run]")
 @option("host", default="127.0.0.1", show_default=True, help="Address to listen on.")
-@option("port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="0: any that is free.")
+@option("port", type=click.IntRange(0, 65535), default=8000, show_default=True, help="Port; 0: any free one.")
 @option("workers", type=click.IntRange(1, 64), default=1, show_default=True, help="Processes that share the port.")
-@option("token_file", type=NamedPath(), default=None, help="Bearer tokens that are let in, one a line.")
-@option("no_auth", is_flag=True, help="Let everybody in who reaches the address, other machines included.")
+@option("token_file", type=NamedPath(), default=None, help="Accepted bearer tokens, one per line.")
+@option("no_auth", is_flag=True, help="Allow everyone who can reach the address, including other machines.")
 @option(
-    "allow_origin", "origins", multiple=True, help="A site whose pages may ask, as https://example.org; repeatable."
+    "allow_origin",
+    "origins",
+    multiple=True,
+    help="A site whose pages may send requests, such as https://example.org; repeatable.",
 )
-@option("rate", default="200/second", show_default=True, help="Requests of one address, of each process.")
+@option("rate", default="200/second", show_default=True, help="Limit of requests per address and process.")
 def serve(
     run: Path,
     dataset_dir: Data | None,
@@ -149,9 +152,9 @@ def serve(
     origins: tuple[str, ...],
     rate: str,
 ) -> None:
-    """Serve a page that plays nights in the browser through the exported files, and an API for programs.
+    """Serve a page that plays nights in the browser with the exported files, and an API for programs.
 
-    docs/service.md says how to run it for others.
+    For running it for others see docs/service.md.
     """
     from watch_sim.service.server import serve
     from watch_sim.service.settings import Settings, check_origin, check_rate, read_bearers

@@ -1,4 +1,4 @@
-"""Warns where heart rate comes too seldom, or is lost for too long, for the model's figures to hold."""
+"""Warns if heart rate is too infrequent, or missing for too long, for the model's figures to apply."""
 
 import numpy as np
 
@@ -9,21 +9,21 @@ from pipeline.degrade import HOLE_S
 from pipeline.options import Options
 from pipeline.recordings import Recording
 
-LEAST_FALL = 0.02  # of κ that is worth a warning
-NEAR = 0.8  # a cadence of 50 s still counts as one of 60 s
-LEAST_LOST = 0.1  # share of the night without heart rate that is worth a warning
+LEAST_FALL = 0.02  # smallest drop of κ worth a warning
+NEAR = 0.8  # a cadence of 50 s still counts as 60 s
+LEAST_LOST = 0.1  # smallest share of the night without heart rate worth a warning
 
 
 def heart_rate_cadence(recording: Recording, options: Options) -> tuple[float, float]:
-    """How often heart rate comes, and for how much of the night.
+    """The cadence of heart rate, and the share of the night that it covers.
 
     Args:
-        recording: With heart rate.
-        options: Of the run.
+        recording: Must have heart rate.
+        options: Options of the run.
 
     Returns:
-        (seconds between samples, median over the time of the night, so that a burst of many samples counts for as long
-        as it lasts; share of the night that is not in a gap of more than HOLE_S).
+        (seconds between samples, as a median weighted by time, so that a short burst of samples counts little; share
+        of the night outside gaps of more than HOLE_S).
     """
     start, end = extent(recording, options)
     t = recording.samples["heart_rate"][0]
@@ -39,12 +39,15 @@ def heart_rate_cadence(recording: Recording, options: Options) -> tuple[float, f
 
 
 def cadence_notes(recording: Recording, options: Options, cadence: Cadence) -> list[str]:
-    """What the model's own stress test says of a night's heart rate and movement: a warning or two, or none.
+    """Warnings about a night's heart rate, with figures from the model's stress test.
 
     Args:
         recording: The night.
-        options: Of the run.
-        cadence: Of the model's bundle; where it has nothing, the warning gives no figure.
+        options: Options of the run.
+        cadence: From the model's bundle; if it is empty, the warnings give no figures.
+
+    Returns:
+        Up to two warnings.
     """
     if "heart_rate" not in options.channels or "heart_rate" not in recording.samples:
         return []
@@ -55,25 +58,27 @@ def cadence_notes(recording: Recording, options: Options, cadence: Cadence) -> l
         if cell and usual.kappa - cell.kappa >= LEAST_FALL:
             at_most = " or less" if seconds * NEAR > cell.seconds else ""
             notes.append(
-                f"warning: heart rate every {seconds:.0f} s (median): κ of five stages is known to fall from "
+                f"warning: heart rate every {seconds:.0f} s (median): in stress tests, five-stage κ fell from "
                 f"{usual.kappa:.2f} ({_words(usual)}) to {cell.kappa:.2f}{at_most} ({_words(cell)})"
             )
     elif seconds > EPOCH_S:
         notes.append(
-            f"warning: heart rate every {seconds:.0f} s (median), less than once an epoch: expect less than the "
-            f"model's figures; how much less was not measured for this bundle"
+            f"warning: heart rate every {seconds:.0f} s (median), less than once per epoch: expect lower accuracy than "
+            f"the model's figures; the effect was not measured for this bundle"
         )
     if 1 - share >= LEAST_LOST:
         worse = [entry for entry in cadence.lost if entry.share >= NEAR * (1 - share)] or cadence.lost[-1:]
-        known = (
-            f": κ of five stages is known to fall to {worse[0].kappa:.2f} with {worse[0].share:.0%}" if worse else ""
+        fall = (
+            f": in stress tests, five-stage κ fell to {worse[0].kappa:.2f} with {worse[0].share:.0%} missing"
+            if worse
+            else ""
         )
-        notes.append(f"warning: no heart rate for {1 - share:.0%} of the night{known}")
+        notes.append(f"warning: no heart rate for {1 - share:.0%} of the night{fall}")
     return notes
 
 
 def _cell(cadence: Cadence, seconds: float, recording: Recording) -> Cell | None:
-    """The cell of a night: of its movement, and of the next rarer heart rate."""
+    """The table's cell for a night: its kind of movement data, and the next lower cadence of heart rate."""
     movements = [cell.movement for cell in cadence.cells]
     movement = "none"
     if recording.samples.keys() & {"motion", "activity"}:

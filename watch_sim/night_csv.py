@@ -1,4 +1,4 @@
-"""Reads a night of one's own, as the page does: CSV with the columns time and heart_rate, activity or both."""
+"""Reads a night from a CSV, as the page does: columns time and heart_rate, activity or both."""
 
 import csv
 import re
@@ -15,8 +15,8 @@ from pipeline.recordings import Recording
 SENSORS = "heart_rate", "activity"
 COLUMNS = ("time", *SENSORS)
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
-LEAST_UNIX_MS = 1e11  # Unix s from the year 5138 on, ms from 1973 on
-IMPORT = "other columns, separators and units are read by python -m pipeline import csv"
+LEAST_UNIX_MS = 1e11  # as Unix s the year 5138, as ms 1973
+IMPORT = "for other columns, separators and units use python -m pipeline import csv"
 SHOWN = 40  # characters of a field in a message
 
 
@@ -25,14 +25,14 @@ def read_night_csv(path: Path) -> Recording:
 
     Args:
         path: Columns `time` (s from the start of the night, Unix time or ISO 8601), `heart_rate` (bpm) and `activity`
-            (counts of 15 s, at the end of the bin), in any order; an empty field is not sensed.
+            (counts per 15 s, timed at the end of the bin), in any order; an empty field is not sensed.
 
     Returns:
-        The recording; its subject is the file's name. Times count from 0, or from the first line where they are ISO
-        8601 or Unix times.
+        The recording, with the file's name as subject. Times count from 0, or for ISO 8601 and Unix times from the
+        first line.
 
     Raises:
-        UserMistake: Names file, line and field.
+        UserMistake: The file is invalid; names file, line and field.
     """
     path = Path(path)
     try:
@@ -62,7 +62,7 @@ def read_night_csv(path: Path) -> Recording:
             raise _wrong(path, line, "time", fields["time"], f"milliseconds? expected seconds; {IMPORT}")
         t = time - first
         if t < last:
-            raise _wrong(path, line, "time", fields["time"], "earlier than the line before, or than 0")
+            raise _wrong(path, line, "time", fields["time"], "negative, or earlier than the line before")
         if t > LONGEST_NIGHT_S:
             late = f"more than {LONGEST_NIGHT_S // HOUR_S} hours after the first"
             late += "" if iso else f"; milliseconds? expected seconds; {IMPORT}"
@@ -76,19 +76,19 @@ def read_night_csv(path: Path) -> Recording:
     arrays = {sensor: (np.array(t), np.array(values)) for sensor, (t, values) in samples.items() if t}
     limits = {sensor: (CHANNELS[sensor].low, CHANNELS[sensor].high) for sensor in arrays}
     if not any(((low <= arrays[s][1]) & (arrays[s][1] <= high)).any() for s, (low, high) in limits.items()):
-        raise UserMistake(f"{path}: holds no valid value of {' or '.join(SENSORS)}")
+        raise UserMistake(f"{path}: no valid value of {' or '.join(SENSORS)}")
     return Recording(path.stem, arrays)
 
 
 def _check_names(path, names):
     if len(names) == 1 and (other := next((mark for mark in ";\t" if mark in names[0]), "")):
-        raise UserMistake(f"{path}: line 1: fields are separated by {other!r}; expected commas; {IMPORT}")
+        raise UserMistake(f"{path}: line 1: fields separated by {other!r}; expected commas; {IMPORT}")
     for name in names:
         if name not in COLUMNS:
             expected = ", ".join(COLUMNS)
-            raise UserMistake(f"{path}: line 1: column {name[:SHOWN]!r} is unknown; expected {expected}; {IMPORT}")
+            raise UserMistake(f"{path}: line 1: unknown column {name[:SHOWN]!r}; expected {expected}; {IMPORT}")
     if len({*names}) < len(names):
-        raise UserMistake(f"{path}: line 1: a column is named twice")
+        raise UserMistake(f"{path}: line 1: duplicate column name")
     if "time" not in names or len(names) == 1:
         missing = " or ".join(SENSORS) if "time" in names else "time"
         raise UserMistake(f"{path}: line 1: {missing} is missing; expected {', '.join(COLUMNS)}")
@@ -101,7 +101,7 @@ def _time(path, line, text):
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise _wrong(path, line, "time", text, "neither seconds nor like 2026-01-31T23:10:00") from None
+        raise _wrong(path, line, "time", text, "expected seconds or a time like 2026-01-31T23:10:00") from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp(), True
 
 

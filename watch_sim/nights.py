@@ -1,4 +1,4 @@
-"""Nights to predict, wherever they are: a data set's, a single recording of one, or a CSV of one's own."""
+"""Finds the nights to predict: those of a data set, a single recording of one, or a CSV."""
 
 import zipfile
 from collections.abc import Sequence
@@ -19,8 +19,8 @@ class NightPlace(NamedTuple):
 
     Attributes:
         path: Folder of the data set, or a CSV.
-        subject: Id of the recording in the data set; "" of a CSV.
-        among_sets: `<set>.<id>`, where there are several; else "".
+        subject: Id of the recording in the data set; "" for a CSV.
+        among_sets: `<set>.<id>` if there are several data sets, else "".
     """
 
     path: Path
@@ -29,15 +29,15 @@ class NightPlace(NamedTuple):
 
     @property
     def name(self) -> str:
-        """What the night is called."""
+        """Name of the night."""
         return self.among_sets or self.subject or self.path.stem
 
     def read(self, options: Options) -> Recording:
         """The recording, without labels.
 
         Raises:
-            UnusableNight: A recording of a data set cannot be used.
-            UserMistake: A CSV cannot.
+            UnusableNight: The recording of a data set cannot be used.
+            UserMistake: The CSV cannot be used.
         """
         if not self.subject:
             return read_night_csv(self.path)
@@ -45,7 +45,7 @@ class NightPlace(NamedTuple):
         return replace(recording, subject=self.name)
 
     def files(self) -> list[Path]:
-        """The files that it may be read from."""
+        """The files that the night may be read from."""
         return [*paths(self.path, self.subject).values()] if self.subject else [self.path]
 
 
@@ -53,11 +53,11 @@ def find_nights(path: Data, chosen: Sequence[str] | None = None) -> list[NightPl
     """The nights at a path.
 
     Args:
-        path: Folder of a data set (an import's is one) or several sets, any file of a recording in one, or a CSV.
+        path: Folder of a data set (such as an import) or several sets, any file of a recording in one, or a CSV.
         chosen: Subjects of the data set; None for all.
 
     Raises:
-        UserMistake: There is none; says how to import what is there instead, if that is known.
+        UserMistake: There is no night; suggests an import if the path holds a known export.
     """
     if isinstance(path, DataSets):
         names = subjects(path) if chosen is None else one_of("--nights", chosen, subjects(path))
@@ -68,16 +68,18 @@ def find_nights(path: Data, chosen: Sequence[str] | None = None) -> list[NightPl
     if path.is_dir():
         return [NightPlace(path, subject) for subject in _subjects(path, chosen)]
     if chosen is not None:
-        raise UserMistake(f"--nights {','.join(chosen)}: only with a data set, and {path} is a file")
+        raise UserMistake(f"--nights {','.join(chosen)}: needs a data set, but {path} is a file")
     folder = path.resolve().parent
     for layout in (*LAYOUTS.values(), LABELS):
         if folder.name == layout.folder and path.name.endswith(layout.suffix):
             (subject,) = one_of(str(path), [path.name.removesuffix(layout.suffix)], subjects(folder.parent))
             return [NightPlace(folder.parent, subject)]
     if path.suffix.lower() != ".csv" and (hint := import_hint(path)):
-        raise UserMistake(f"{path}: an export; make a data set of it first: {hint}")
+        raise UserMistake(f"{path}: an export; convert it to a data set first: {hint}")
     if zipfile.is_zipfile(path) or path.suffix.lower() == ".zip":
-        raise UserMistake(f"{path}: a ZIP file that is damaged, or holds nothing that python -m pipeline import knows")
+        raise UserMistake(
+            f"{path}: a damaged ZIP file, or one without an export that python -m pipeline import can read"
+        )
     return [NightPlace(path, "")]
 
 
@@ -86,6 +88,6 @@ def _subjects(folder, chosen):
         names = subjects(folder)
     except UserMistake as mistake:
         if hint := import_hint(folder):
-            raise UserMistake(f"{folder}: holds no recordings; make a data set of it first: {hint}") from None
+            raise UserMistake(f"{folder}: no recordings; convert it to a data set first: {hint}") from None
         raise mistake from None
     return names if chosen is None else one_of("--nights", chosen, names)

@@ -1,8 +1,8 @@
-"""Parity, four rungs: does the watch predict what the full model predicts, window by window?
+"""Parity: checks, window by window and on four rungs, that the watch predicts what the full model predicts.
 
-1. online alignment = offline alignment, and the stage is unknown in the same windows; 2. step form = sequence form in
-Keras; 3. the .tflite on the pipeline's windows = Keras; 4. sensor events through the watch = files through the pipeline
-and the full model. Probabilities are compared on every window, unknown or not.
+1. Online alignment = offline alignment, with the stage unknown in the same windows. 2. Step form = sequence form, in
+Keras. 3. The .tflite on the pipeline's windows = Keras. 4. Sensor events through the watch = files through the pipeline
+and the full model. Probabilities are compared in every window, unknown or not.
 """
 
 from collections.abc import Callable, Sequence
@@ -28,18 +28,18 @@ from pipeline.recordings import read_recording
 from watch_sim.stream import stream
 from watch_sim.watch import Epoch, Watch
 
-STEP_GATE = 1e-5  # rung 2: largest difference of a probability
+STEP_GATE = 1e-5  # rung 2: largest allowed difference of a probability
 
 Model = tuple[str, str]  # architecture, precision
-Nights = list[np.ndarray]  # probabilities [windows, 5] of each night
+Nights = list[np.ndarray]  # probabilities [windows, 5] per night
 
 
 class ParityCheck(NamedTuple):
-    """Outcome of a parity check.
+    """Result of a parity check.
 
     Attributes:
-        report: As parity.json has it.
-        nights: The nights that were compared.
+        report: Contents of parity.json.
+        nights: The nights compared.
         reference: {architecture: probabilities of the full model}.
         live: {(architecture, precision): probabilities of the watch}.
     """
@@ -51,31 +51,31 @@ class ParityCheck(NamedTuple):
 
 
 class Online:
-    """An aligner that is fed as a watch is, to see its windows."""
+    """An aligner fed like a watch, to inspect its windows."""
 
     def __init__(self, *args, **settings):
         self.aligner = Aligner(*args, **settings)
 
     def feed(self, sensor, t, values):
-        """Take samples; the windows that they close."""
+        """Take samples; returns the windows that they close."""
         self.aligner.feed(sensor, t, values)
         return self.aligner.before(np.max(t))
 
     def advance(self, t):
-        """Close every window that ends by t (s)."""
+        """Close every window that ends by t (s); returns them."""
         return self.aligner.advance(t)
 
 
 def check_alignment(closed: list[tuple[np.ndarray, dict]], night: Night, options: Options) -> dict | None:
-    """Rung 1 on one night.
+    """Rung 1 on one night: the windows.
 
     Args:
-        closed: (ends, {channel: [n, values_per_window]}) that each call of an Online aligner returned.
-        night: As the pipeline aligned it.
-        options: Of the run.
+        closed: (ends, {channel: [n, values_per_window]}) as returned by each call of an Online aligner.
+        night: The night as the pipeline aligned it.
+        options: Options of the run.
 
     Returns:
-        None, or {"night", "window", "channel"} where the two first differ.
+        {"night", "window", "channel"} of the first difference, or None.
     """
     for name in closed[0][1]:
         online, offline = np.concatenate([windows[name] for _, windows in closed]), night.values(name, options)
@@ -91,13 +91,13 @@ def check_unknown(epochs: Sequence[Epoch], night: Night, options: Options, chann
     """Rung 1 on one night: is the stage unknown in the same windows?
 
     Args:
-        epochs: Of the watch.
-        night: As the pipeline aligned it.
-        options: Of the run.
-        channels: Of the run.
+        epochs: The watch's epochs.
+        night: The night as the pipeline aligned it.
+        options: Options of the run.
+        channels: Channels of the run.
 
     Returns:
-        None, or {"night", "window", "unknown": {"watch", "pipeline"}} where the two first differ.
+        {"night", "window", "unknown": {"watch", "pipeline"}} of the first difference, or None.
     """
     live = np.array([epoch.stage == UNKNOWN for epoch in epochs], bool)
     offline = unknown_windows(night, options, channels)
@@ -110,13 +110,13 @@ def check_unknown(epochs: Sequence[Epoch], night: Night, options: Options, chann
 
 
 def check_step(network, features: Nights, reference: Nights, nights: Sequence[Night]) -> dict:
-    """Rung 2 of one architecture.
+    """Rung 2 for one architecture.
 
     Args:
-        network: With the trained weights.
-        features: [windows, F] of each night.
+        network: The trained network.
+        features: [windows, F] per night.
         reference: Probabilities of the sequence form.
-        nights: To name the first difference by.
+        nights: The nights, to locate the first difference.
 
     Returns:
         {"passed", "max_abs_dp", "first_divergence"}.
@@ -126,7 +126,7 @@ def check_step(network, features: Nights, reference: Nights, nights: Sequence[Ni
     for p, q, night in zip(reference, stepped, nights, strict=True):
         apart = np.abs(q[: len(p)] - p).max(1)
         worst = max(worst, float(apart.max()))
-        different = np.flatnonzero(~(apart <= STEP_GATE))  # what is not a number differs, too
+        different = np.flatnonzero(~(apart <= STEP_GATE))  # so that NaN counts as different
         if first is None and len(different):
             first = divergence(night, different[0], apart)
     return {"passed": first is None, "max_abs_dp": worst, "first_divergence": first}
@@ -143,15 +143,15 @@ def check(
     """Check all four rungs of a run.
 
     Args:
-        run: With its bundles.
+        run: The run, with its bundles.
         dataset_dir: Recordings to compare on; by default those of the run.
-        subjects: Whose nights; by default all that the run was not trained on.
+        subjects: Subjects to compare on; by default all that the run was not trained on.
         architectures: By default all of the run.
         precisions: By default all in the bundles.
-        progress: Called with what is under way: once for each architecture, then for each file and night.
+        progress: Called with a status message for each architecture, then for each file and night.
 
     Returns:
-        The report, and what is needed to draw it.
+        The report and the data for its plots.
 
     Raises:
         UserMistake: A model, a night or a file of the run is missing or damaged.
@@ -189,11 +189,11 @@ def check(
 def run_files(
     run: TrainedRun, dataset_dir: Data, nights: Sequence[Night], models: Sequence[Model], progress: Callable
 ) -> tuple[dict[Model, Nights], dict[Model, Nights], dict | None]:
-    """Run the exported files in both ways, on the pipeline's windows (rung 3) and on sensor events (rung 4).
+    """Run the exported files both on the pipeline's windows (rung 3) and on sensor events (rung 4).
 
     Returns:
-        Probabilities of both, and where the events' windows or unknown stages first differ from the pipeline's (rung
-        1), or None.
+        (probabilities of rung 3, of rung 4, first difference between windows or unknown stages of the two (rung 1) or
+        None).
     """
     direct, live = {model: [] for model in models}, {model: [] for model in models}
     difference = None
@@ -201,7 +201,7 @@ def run_files(
         recording = read_recording(dataset_dir, night.subject, run.options.negative_times)
         start = extent(recording, run.options)[0]
         counts = "activity" in recording.samples
-        # the events are aligned once for all watches, whose own aligners would do just the same
+        # the events are aligned once for all watches, as their own aligners would give the same windows
         online = Online(run.options, run.channels, start, count_motion=not counts)
         closed = list(stream(recording, run.options, online))
         difference = difference or check_alignment(closed, night, run.options)
@@ -217,7 +217,7 @@ def run_files(
 
 
 def model_row(bundle: Path, model: Model, rung_3: dict, rung_4: dict, golden: dict) -> dict:
-    """The report's entry of one file: figures of rung 4, with those of rung 3 and of the golden night."""
+    """The report's entry for one file: figures of rung 4, with those of rung 3 and of the golden night."""
     architecture, precision = model
     size = stager_path(bundle, architecture, precision).stat().st_size
     row = {"architecture": architecture, "precision": precision, "bytes": size, **rung_4}

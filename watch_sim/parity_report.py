@@ -1,4 +1,4 @@
-"""The parity report of a run: table, plots and JSON, and what becomes of files whose gate fails."""
+"""A run's parity report: table, plots and JSON; moves files that fail their gate to `rejected`."""
 
 from pathlib import Path
 
@@ -17,20 +17,20 @@ from pipeline.run_folder import MODELS_PLOT
 from scoring.plots import plot_models, plot_parity
 from watch_sim.parity import ParityCheck, check
 
-TABLE_WIDTH = 160  # characters, wherever it is printed
+TABLE_WIDTH = 160  # characters, regardless of the terminal
 
 
 def check_training(run: TrainedRun, **settings) -> bool:
-    """The check that ends a training.
+    """The check at the end of a training.
 
-    Writes parity.json, a plot per architecture and the bundles' reports; files whose gate fails go to `rejected`.
+    Writes parity.json, a plot per architecture and the bundles' reports; files that fail their gate go to `rejected`.
 
     Args:
-        run: With its bundles.
-        settings: As `watch_sim.parity.check` takes them.
+        run: The run, with its bundles.
+        settings: Passed to `watch_sim.parity.check`.
 
     Returns:
-        Whether all gates hold.
+        Whether all gates pass.
     """
     parity = check(run, **settings)
     report = parity.report
@@ -40,7 +40,7 @@ def check_training(run: TrainedRun, **settings) -> bool:
         failed = [m["precision"] for m in report["models"] if m["architecture"] == architecture and not m["passed"]]
         if failed:
             reject_precisions(run.bundle(architecture), failed, run.rejected(architecture))
-    for model in report["models"]:  # a bundle that lost a file has a shorter contract in the others
+    for model in report["models"]:  # after a rejection, the contract embedded in the remaining files is shorter
         architecture, precision = model["architecture"], model["precision"]
         folder = run.bundles / architecture if model["passed"] else run.rejected(architecture)
         model["bytes"] = stager_path(folder, architecture, precision).stat().st_size
@@ -54,7 +54,7 @@ def check_training(run: TrainedRun, **settings) -> bool:
 
 
 def draw_models(run: TrainedRun, report: dict) -> None:
-    """Draw size and time of each handed-over file against its agreement on the held-out nights, if there are any."""
+    """Plot κ on the held-out nights, if any, against size and time per step of each accepted file."""
     rows = []
     for model in report["models"]:
         if model["passed"] and not run.all_trained_on:
@@ -66,15 +66,15 @@ def draw_models(run: TrainedRun, report: dict) -> None:
 
 
 def check_again(run: TrainedRun, report_path: Path | None = None, **settings) -> bool:
-    """A later check: its report and plots stand beside those of the training and of other checks, and replace none.
+    """A later check, whose report and plots do not replace those of the training or of other checks.
 
     Args:
-        run: With its bundles.
-        report_path: Where to write instead.
-        settings: As `watch_sim.parity.check` takes them.
+        run: The run, with its bundles.
+        report_path: Where to write the report instead.
+        settings: Passed to `watch_sim.parity.check`.
 
     Returns:
-        Whether all gates hold.
+        Whether all gates pass.
     """
     parity = check(run, **settings)
     add_measurements(run, parity)
@@ -87,7 +87,7 @@ def check_again(run: TrainedRun, report_path: Path | None = None, **settings) ->
 
 
 def add_measurements(run: TrainedRun, parity: ParityCheck) -> None:
-    """Add to each model of a report how good it is on these nights, and the digests of its files."""
+    """Add each model's scores on these nights, and the digests of its files, to the report."""
     for model in parity.report["models"]:
         architecture, precision = model["architecture"], model["precision"]
         bundle = run.bundle(architecture)
@@ -96,7 +96,7 @@ def add_measurements(run: TrainedRun, parity: ParityCheck) -> None:
 
 
 def draw_nights(report_path: Path, run: TrainedRun, parity: ParityCheck) -> None:
-    """Draw the first night of each architecture beside a report."""
+    """Plot the first night for each architecture next to a report."""
     for architecture, reference in parity.reference.items():
         live = {precision: nights[0] for (name, precision), nights in parity.live.items() if name == architecture}
         path = run.parity_plot(report_path, architecture)
@@ -116,11 +116,11 @@ def print_report(report: dict) -> None:
         click.echo(f"{name}: {'pass' if rung['passed'] else 'FAIL at ' + str(rung['first_divergence'])} ({size})")
     if report.get("simulated"):
         click.echo(f"simulated: {SIMULATED}")
-    click.echo("all gates hold" if report["passed"] else "a gate FAILED")
+    click.echo("all gates passed" if report["passed"] else "a gate FAILED")
 
 
 def models_table(report: dict) -> Table:
-    """A row per model: figures of rung 4 and the verdict."""
+    """Table with a row per model: figures of rung 4 and the verdict."""
     table = Table("architecture", "precision", title=f"watch against full model, {len(report['nights'])} night(s)")
     figures = ("file KB", "p99 |Δp|", "max |Δp|", "same stage", "|Δκ|", "drift |Δp|, first to last hour")
     for name in (*figures, "first divergence"):

@@ -1,4 +1,4 @@
-"""Stages of nights, streamed through the watch: a table, a plot and sleep statistics. No TensorFlow needed."""
+"""Predicts nights by streaming them through the watch: tables, plots and sleep statistics. Without TensorFlow."""
 
 import warnings
 from collections.abc import Callable, Sequence
@@ -32,7 +32,7 @@ from watch_sim.nights import NightPlace, find_nights
 from watch_sim.stream import stream
 from watch_sim.watch import Epoch, Watch
 
-PRINTED = ("TST", "SE", "SOL", "WASO", "N1", "N2", "N3", "REM", "REM latency")  # of the sleep statistics
+PRINTED = ("TST", "SE", "SOL", "WASO", "N1", "N2", "N3", "REM", "REM latency")  # sleep statistics to print
 
 
 def stage_recording(
@@ -43,12 +43,12 @@ def stage_recording(
     Args:
         bundle: Folder of one model.
         precision: One of the bundle's.
-        recording: Its labels are not looked at, but for the end of the night.
-        options: Of the run.
+        recording: The night; its labels are used only to find its end.
+        options: Options of the run.
         operating_point: One of the contract's, or None.
 
     Returns:
-        The watch, with what it dropped and its findings, and the epochs of all windows.
+        The watch, which holds dropped samples and findings, and the epochs of all windows.
     """
     start = extent(recording, options)[0]
     counts = "activity" in recording.samples
@@ -57,7 +57,7 @@ def stage_recording(
 
 
 def epochs_table(subject: str, epochs: Sequence[Epoch]) -> pd.DataFrame:
-    """A row per epoch with scoring.predictions.COLUMNS: scored_stage is empty, unknown epochs keep their numbers."""
+    """A row per epoch with scoring.predictions.COLUMNS; scored_stage is empty, unknown epochs keep probabilities."""
     probabilities = np.array([epoch.probabilities for epoch in epochs], np.float64).reshape(-1, len(STAGES))
     times = np.array([epoch.time for epoch in epochs])
     unknown = np.array([epoch.coverage.unknown for epoch in epochs], bool)
@@ -67,14 +67,14 @@ def epochs_table(subject: str, epochs: Sequence[Epoch]) -> pd.DataFrame:
 def predict_night(
     bundle: Path, precision: str, recording: Recording, options: Options, operating_point: str | None = None
 ) -> pd.DataFrame:
-    """The `epochs_table` of a recording; arguments as `stage_recording` has them."""
+    """The `epochs_table` of a recording; arguments as in `stage_recording`."""
     _, epochs = stage_recording(bundle, precision, recording, options, operating_point)
     return epochs_table(recording.subject, epochs)
 
 
 def table_for_people(subject: str, epochs: Sequence[Epoch]) -> pd.DataFrame:
-    """The `epochs_table` without the numbers of unknown epochs, and with <sensor>_coverage (share of the last ten
-    minutes) and <sensor>_seconds_since (empty if never sensed) of each sensor.
+    """The `epochs_table` without the probabilities of unknown epochs, and for each sensor with <sensor>_coverage
+    (share of the last ten minutes) and <sensor>_seconds_since (empty if never sensed).
     """
     table = epochs_table(subject, epochs)
     table.loc[table.predicted_stage == UNKNOWN, [*PROBABILITY_COLUMNS]] = np.nan
@@ -86,7 +86,7 @@ def table_for_people(subject: str, epochs: Sequence[Epoch]) -> pd.DataFrame:
 
 
 def input_notes(watch: Watch, epochs: Sequence[Epoch]) -> list[str]:
-    """What seems wrong with a night's input or is missing from it: units, dropped samples, sensors, stages."""
+    """Notes on a night's input: suspicious units, dropped samples, missing sensors, unknown stages."""
     lines = [*watch.findings]
     for sensor, dropped in watch.dropped.items():
         reasons = [f"{count} {reason.replace('_', ' ')}" for reason, count in dropped.items() if count]
@@ -96,7 +96,7 @@ def input_notes(watch: Watch, epochs: Sequence[Epoch]) -> list[str]:
         return lines
     never = [name for name, entry in epochs[-1].coverage.sensors.items() if entry.seconds_since is None]
     if never:
-        lines.append(f"missing all night, though the model takes it: {', '.join(never)}")
+        lines.append(f"missing all night, though the model uses it: {', '.join(never)}")
     unknown = sum(epoch.coverage.unknown for epoch in epochs)
     if unknown == len(epochs):
         lines.append("warning: the stage is unknown all night: too little was sensed")
@@ -106,13 +106,13 @@ def input_notes(watch: Watch, epochs: Sequence[Epoch]) -> list[str]:
 
 
 class StagedNight(NamedTuple):
-    """What models made of one night.
+    """One night's predictions.
 
     Attributes:
-        subject: Whose night it is.
-        tables: The `table_for_people` of each model, with the device's own stages as a column where they are there;
-            empty of a night that cannot be used.
-        notes: What is to be said of the night.
+        subject: The subject.
+        tables: The `table_for_people` of each model, with device stages as a column if there are any; empty if the
+            night cannot be used.
+        notes: Messages about the night.
     """
 
     subject: str
@@ -126,9 +126,9 @@ def stage_night(
     """Stage one night with several models, in this process or a worker's.
 
     Args:
-        place: Of the night.
-        models: (folder of the bundle, precision) of each.
-        options: Of the run.
+        place: Where the night is.
+        models: (folder of the bundle, precision) of each model.
+        options: Options of the run.
         operating_point: One of the contracts', or None.
 
     Raises:
@@ -140,7 +140,7 @@ def stage_night(
         return StagedNight(place.name, [], [*map(str, unusable.findings)])
     notes = [*map(str, recording.findings)]
     tables = []
-    with warnings.catch_warnings(action="ignore", category=SimulatedWarning):  # the command says so itself
+    with warnings.catch_warnings(action="ignore", category=SimulatedWarning):  # the command prints its own warning
         for bundle, precision in models:
             watch, epochs = stage_recording(bundle, precision, recording, options, operating_point)
             if epochs:
@@ -172,31 +172,31 @@ def predict(
 ) -> list[Path]:
     """Stage nights with one or more models.
 
-    Writes of each model a CSV with a row per window, and beside it a plot per night, the sleep statistics of all, and
-    how far a device's own stages agree, if there are any; a window without a stage counts neither as sleep nor as wake.
-    What is wrong with the input or missing from it goes to standard error.
+    Writes for each model a CSV with a row per window and, next to it, a plot per night, the sleep statistics of all
+    nights, and the agreement with device stages, if any; a window without a stage counts as neither sleep nor wake.
+    Problems with the input are printed to standard error.
 
     Args:
-        model: A run folder, or a bundle as folder or zip.
-        nights: As `watch_sim.nights.find_nights` takes it.
-        architectures: Of the run; by default the first that has a bundle.
-        precisions: Of the bundles.
+        model: A run folder, or a bundle (folder or zip).
+        nights: As in `watch_sim.nights.find_nights`.
+        architectures: The run's to use; by default the first that has a bundle.
+        precisions: The bundles' to use.
         operating_point: One of the contracts', or None.
-        out: The CSV; with several models their names are added to its own. By default in RUN/predictions of a run, and
-            <nights>_stages.csv beside the nights with a bundle.
+        out: The CSV; with several models their names are added to its name. By default in the run's folder
+            `predictions`, or for a bundle <nights>_stages.csv next to the nights.
         chosen: Subjects of the data set; None for all.
-        progress: Called with the night that is done, how many are, and of how many.
+        progress: Called with (the finished night, number of finished nights, number of nights).
 
     Returns:
         The paths written.
 
     Raises:
-        UserMistake: The model is not whole, or no night can be used; nothing was written.
+        UserMistake: The model is incomplete, or no night can be used; nothing was written.
     """
     with opened_bundles(model) as (bundles, run):
         architectures = one_of("--architectures", architectures or [next(iter(bundles))], bundles)
         models = [(architecture, precision) for architecture in architectures for precision in precisions]
-        watches = [Watch(bundles[a], p, operating_point=operating_point) for a, p in models]  # mistakes are found now
+        watches = [Watch(bundles[a], p, operating_point=operating_point) for a, p in models]  # finds mistakes early
         options = run.options if run else watches[0].options
         places = find_nights(nights, chosen)
         if run and out is None:
@@ -207,7 +207,7 @@ def predict(
             files = [file.with_name(".".join([file.stem, *names]) + file.suffix) for names in parts]
         for file in files:
             if file.resolve() in [read.resolve() for place in places for read in place.files()]:
-                raise UserMistake(f"--out {file}: is the night itself; name another file")
+                raise UserMistake(f"--out {file}: would overwrite the input; name another file")
         if any(watch.simulated for watch in watches):
             click.echo(f"{model}: {SIMULATED}")
         tables: list[dict[str, pd.DataFrame]] = [{} for _ in models]
@@ -229,7 +229,7 @@ def predict(
 
 
 def default_output(nights: Data, places: Sequence[NightPlace]) -> Path:
-    """Where the stages of nights go that a bundle predicts: beside the data set, or the CSV."""
+    """Default output of a bundle's predictions: next to the data set or CSV."""
     if isinstance(nights, DataSets):
         return places[0].path.with_name(f"{nights.name}_stages.csv")
     resolved = Path(nights).resolve()
@@ -240,7 +240,7 @@ def default_output(nights: Data, places: Sequence[NightPlace]) -> Path:
 
 
 def write_nights(path: Path, nights: dict[str, pd.DataFrame], stride: int) -> list[Path]:
-    """Write the predictions {subject: table} of one model, with plots and sleep statistics; returns the paths."""
+    """Write one model's predictions {subject: table} with plots and sleep statistics; returns the paths."""
     plots = {subject: path.with_name(f"{path.stem}_{subject}.png") for subject in nights}
     for _ in in_parallel(
         plot_night, ((f"night {s}", t, stride, plots[s], None, t.get(COLUMN)) for s, t in nights.items())

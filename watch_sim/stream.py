@@ -1,4 +1,4 @@
-"""A recording as the sensor events that a watch would get."""
+"""A recording as the sensor events that a watch would receive."""
 
 from collections.abc import Iterator
 from itertools import pairwise
@@ -11,18 +11,18 @@ from pipeline.constants import GRACE_S
 from pipeline.options import Options
 from pipeline.recordings import Recording
 
-BATCHES = 3  # of motion in a stride
+BATCHES = 3  # of motion per stride
 
 
 def events(recording: Recording, options: Options) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Samples in time order, up to the end of the night.
 
-    Motion comes in batches, as watches deliver it; each lies before or past a window's grace, as its samples do. All
-    else comes sample by sample.
+    Motion comes in batches, as watches deliver it, none of which spans the end of a window's grace period. All other
+    sensors come sample by sample.
 
     Args:
-        recording: Its samples.
-        options: Of the run.
+        recording: The recording.
+        options: Options of the run.
 
     Yields:
         (sensor, t [n] s, values [n] or [n, 3]).
@@ -39,7 +39,7 @@ def events(recording: Recording, options: Options) -> Iterator[tuple[str, np.nda
 
 
 def stream(recording: Recording, options: Options, watch: Any) -> Iterator[Any]:
-    """Run a Watch, or anything with `feed` and `advance`, over a recording; yields what each call returns."""
+    """Run a Watch, or anything else with `feed` and `advance`, over a recording; yields what each call returns."""
     for sensor, t, values in events(recording, options):
         yield watch.feed(sensor, t, values)
     yield watch.advance(extent(recording, options)[1])

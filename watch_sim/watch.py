@@ -1,4 +1,4 @@
-"""The watch: online alignment, and the exported files run window by window with their state."""
+"""The watch: aligns samples online and runs the exported files window by window with their states."""
 
 import warnings
 from collections.abc import Mapping
@@ -23,11 +23,11 @@ class Epoch(NamedTuple):
     """The stage of one window.
 
     Attributes:
-        time: Seconds, when the stride that the stage stands for begins.
-        stage: Name of the likeliest stage, one of STAGES; UNKNOWN where too little was sensed.
-        probabilities: [5] float32, in the order of STAGES, weighed if the watch has an operating point. Where the stage
-            is unknown they are what the model makes of next to nothing: not to be shown.
-        coverage: How much of each sensor the window rests on.
+        time: Start of the stage's stride, in seconds.
+        stage: Name of the likeliest stage, one of STAGES, or UNKNOWN if too little was sensed.
+        probabilities: [5] float32, in the order of STAGES, weighted if the watch has an operating point. If the stage
+            is unknown they are based on almost no data: do not show them.
+        coverage: How much was sensed recently, by sensor.
     """
 
     time: float
@@ -37,12 +37,12 @@ class Epoch(NamedTuple):
 
 
 class Watch:
-    """Takes sensor events in time order and gives the sleep stage of each window as it closes.
+    """Takes sensor events in time order and predicts the sleep stage of each window as it closes.
 
     Attributes:
         runner: Runs the bundle's files; holds the contract and the states.
         weights: [5] of the operating point, or None.
-        options: Of the contract, as they shape a window.
+        options: The contract's options that shape a window.
         aligner: Turns events into windows.
         tracker: Tracks coverage from window to window.
     """
@@ -60,9 +60,9 @@ class Watch:
         Args:
             bundle: Folder of one model.
             precision: One of the bundle's.
-            start: Seconds, when the first window begins.
-            counts: True where activity counts are fed rather than derived from motion.
-            operating_point: One of the contract's, to weigh the probabilities; None leaves them as they are.
+            start: Start of the first window, in seconds.
+            counts: True if activity counts are fed rather than derived from motion.
+            operating_point: One of the contract's, to weight the probabilities; None leaves them as they are.
 
         Raises:
             UserMistake: A file of the bundle is missing, damaged or altered, or the bundle has no such precision or
@@ -78,7 +78,7 @@ class Watch:
         self.begin(start, counts, operating_point)
 
     def begin(self, start: float = 0.0, counts: bool = False, operating_point: str | None = None) -> None:
-        """Begin another night with the files that are loaded; arguments and errors as those of the constructor."""
+        """Begin another night with the loaded files; arguments and errors as in the constructor."""
         self.weights = None
         if operating_point is not None:
             points = self.runner.contract.operating_points
@@ -90,48 +90,48 @@ class Watch:
 
     @property
     def simulated(self) -> bool:
-        """Whether the model was trained on simulated nights: its stages then say nothing about people."""
+        """Whether the model was trained on simulated nights; its stages then say nothing about people."""
         return self.runner.contract.training_data.simulated
 
     @property
     def dropped(self) -> dict[str, dict[str, int]]:
-        """{sensor: {reason: samples}}: what was fed and not taken, and why."""
+        """{sensor: {reason: number of samples}} of samples that were not used."""
         return self.aligner.dropped
 
     @property
     def findings(self) -> list[str]:
-        """What seems wrong with the sensors' units, as sentences: of heart rate, then of motion."""
+        """Sentences about units that seem wrong, for heart rate and then motion."""
         findings = self.aligner.guard.findings
         return [findings[sensor] for sensor in SENSORS if sensor in findings]
 
     def feed(self, sensor: str, t: ArrayLike, value: ArrayLike) -> list[Epoch]:
         """Take one sample, or several of one sensor.
 
-        What is not taken is counted in `dropped`: values out of range or not finite, samples of windows that are
-        closed, repeated ones, motion in a wrong unit.
+        Samples that are not used are counted in `dropped`: values out of range or not finite, samples for closed
+        windows, repeated samples, motion in the wrong unit.
 
         Args:
             sensor: "heart_rate" (bpm), "motion" (x, y, z in g), "steps" or "activity" (counts of a bin).
-            t: Seconds, a number or [n]; of a bin, its end.
-            value: A number or [n]; of motion [3] or [n, 3].
+            t: Seconds, a number or [n]; for a bin, its end.
+            value: A number or [n]; for motion [3] or [n, 3].
 
         Returns:
             The epochs that these samples close, usually none or one.
 
         Raises:
-            KeyError: No such sensor.
+            KeyError: There is no such sensor.
             ValueError: A time is more than a night after the start; nothing was fed.
         """
         self.aligner.feed(sensor, t, value)
         times = np.ravel(np.asarray(t, np.float64))
-        newest = np.max(times[np.isfinite(times)], initial=-np.inf)  # a time that is no number closes nothing
+        newest = np.max(times[np.isfinite(times)], initial=-np.inf)  # a time that is not finite closes no window
         return self.stage_windows(*self.aligner.before(newest))
 
     def advance(self, t: float) -> list[Epoch]:
         """Close every window that ends by a time, with or without samples.
 
         Args:
-            t: Seconds that the clock shows.
+            t: The clock's time in seconds.
 
         Returns:
             The epochs of these windows.
@@ -163,21 +163,21 @@ class Watch:
         return epochs
 
     def save(self, path: Path) -> None:
-        """Write everything that is under way to a file, whole or not at all, for `restore`."""
+        """Write the state of the night to a file, atomically, for `restore`."""
         write_whole(path, lambda file: np.savez(file, **self.state()))
 
     def state(self) -> dict[str, np.ndarray]:
-        """Everything that is under way, as arrays, for `resume`; none of them is to be written to."""
+        """The state of the night as arrays, for `resume`; do not modify them."""
         arrays = {f"aligner.{name}": x for name, x in self.aligner.state().items()}
         arrays |= {f"coverage.{name}": x for name, x in self.tracker.state().items()}
         arrays |= {f"state.{name}": x for name, x in self.runner.states.items()} | {"model": self._digests()}
         return arrays | {"weights": np.array([] if self.weights is None else self.weights)}
 
     def restore(self, path: Path) -> None:
-        """Go on as if the watch that wrote the file had never stopped.
+        """Continue from a file written by `save`, as if the watch had never stopped.
 
         Raises:
-            UserMistake: The file is missing, damaged or of another model; the watch stays as it is.
+            UserMistake: The file is missing, damaged or from another model; the watch is left unchanged.
         """
         try:
             with np.load(path, allow_pickle=False) as saved:
@@ -186,23 +186,23 @@ class Watch:
             raise UserMistake(f"{path}: not a saved state of this model ({error})") from None
 
     def resume(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Go on from what `state` gave, as `restore` does.
+        """Continue from arrays returned by `state`, as `restore` does from a file.
 
         Raises:
-            Exception: Of some kind, where the arrays are not such a state; the watch stays as it is.
+            Exception: Any kind, if the arrays are not such a state; the watch is left unchanged.
         """
         if not np.array_equal(arrays["model"], self._digests()):
-            raise ValueError("of another model")
+            raise ValueError("from another model")
         states = {name: arrays[f"state.{name}"] for name in self.runner.states}
         if not np.array_equal(arrays["weights"], [] if self.weights is None else self.weights):
-            raise ValueError("of another operating point")
+            raise ValueError("from another operating point")
 
         for name, x in self.state().items():
-            found = arrays.get(name, x)  # a watch that counts has more of them
+            found = arrays.get(name, x)  # a watch that counts activity has more arrays
             if (found.dtype.kind, found.ndim) != (x.dtype.kind, x.ndim):
-                raise ValueError(f"{name} is of another type")
+                raise ValueError(f"{name} has another type")
         if any(states[name].shape != x.shape for name, x in self.runner.states.items()):
-            raise ValueError("states of another shape")
+            raise ValueError("states have another shape")
 
         def part(mark):
             return {k.removeprefix(mark): x for k, x in arrays.items() if k.startswith(mark)}

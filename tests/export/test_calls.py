@@ -79,7 +79,7 @@ def test_initial_values(initial, shape, expected):
     [("float32", [1, 2, 3]), ("float32", [[1], [1, 2]]), ("float32", ["a"]), ("float32", [None, {}]), ("int8", 300)],
 )
 def test_initial_values_that_do_not_fit(dtype, initial):
-    with pytest.raises(ValidationError, match=f"no {dtype} numbers of shape") as caught:
+    with pytest.raises(ValidationError, match=f"expected {dtype} numbers of shape") as caught:
         state(dtype=dtype, initial=initial)
     assert caught.value.errors()[0]["loc"] == ("initial",)
 

@@ -195,7 +195,7 @@ WRONG = [  # alteration, message
      "channels.0.values_per_window: 29, but heart_rate has 30"),
     (lambda d: d["channels"][1].update(seconds_per_value=1), "channels.1.seconds_per_value: 1, but activity has 15"),
     (lambda d: d["channels"][1].update(value="mean"), "channels.1.value: 'mean', but activity has 'sum'"),
-    (lambda d: d["channels"].append(d["channels"][0]), "channels: one is there twice"),
+    (lambda d: d["channels"].append(d["channels"][0]), "channels: duplicate name"),
     # sensors' constants, and where the nights come from
     (lambda d: d["sensors"].pop("steps"), "sensors: ['heart_rate', 'motion', 'activity'], expected ['heart_rate',"),
     (lambda d: d["sensors"]["motion"].update(range=[-8, 8]), "sensors.motion.range: [-8, 8], expected [-16, 16]"),
@@ -233,7 +233,7 @@ WRONG = [  # alteration, message
     (of_output(network, "cell_out", to="state:other"), "calls.1.outputs.cell_out: to 'state:other': no such state"),
     (of_output(sensing, "features", to="state:hidden"), "calls.0.outputs.features: does not fit 'state:hidden'"),
     (lambda d: plan(d)["states"].pop("cell"), "calls.1.inputs.cell: from 'state:cell': no such source"),
-    (lambda d: plan(d)["states"]["cell"].update(initial=[1, 2, 3]), "states.cell.initial: no float32 numbers of shape"),
+    (lambda d: plan(d)["states"]["cell"].update(initial=[1, 2, 3]), "cell.initial: expected float32 numbers of shape"),
     (lambda d: activity(d)["states"].pop("history"),
      "preprocessing.activity.calls.0.inputs.history: from 'state:history'"),
     # preprocessing
@@ -279,7 +279,7 @@ def test_what_is_wrong_is_named(document, alter, message, tmp_path):
     assert "\n" not in caught.value.message
 
 
-@pytest.mark.parametrize(("text", "message"), [(None, "no bundle here"), ("{", "JSON"), ("[]", "valid dictionary")])
+@pytest.mark.parametrize(("text", "message"), [(None, "not a bundle"), ("{", "JSON"), ("[]", "valid dictionary")])
 def test_what_is_no_contract_at_all(tmp_path, text, message):
     if text:
         (tmp_path / FILE).write_text(text)

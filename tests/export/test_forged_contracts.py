@@ -80,10 +80,10 @@ def test_the_bundle_itself_passes_through_the_forger(document, forger, tmp_path)
 @pytest.mark.parametrize(
     ("place", "value", "message"),
     [
-        (("seconds", "stride"), 15, "seconds.stride: 15, but sensing.tflite was made for 30"),
-        (("how", "unknown"), "Never.", "how.unknown: 'Never.', but by the bundle's files it is"),
-        (("precisions", "int8", "tolerance", "same_stage"), 0.5, "tolerance.same_stage: 0.5, but by"),
-        (("architecture",), "lstm", "architecture: 'lstm', but its files are not named so"),
+        (("seconds", "stride"), 15, "seconds.stride: 15, but sensing.tflite was built for 30"),
+        (("how", "unknown"), "Never.", "how.unknown: 'Never.', but the bundle's files give"),
+        (("precisions", "int8", "tolerance", "same_stage"), 0.5, "tolerance.same_stage: 0.5, but the"),
+        (("architecture",), "lstm", "architecture: 'lstm', but its files have other names"),
     ],
 )
 def test_what_only_the_files_contradict(document, forger, tmp_path, place, value, message):
@@ -114,7 +114,7 @@ def test_constants_of_the_format_are_refused_by_whatever_reads_a_contract(docume
 def test_a_contract_that_is_not_the_embedded_one_is_refused_by_the_watch(document, tmp_path):
     shutil.copytree(BUNDLE, tmp_path / "b")
     (tmp_path / "b" / FILE).write_text(json.dumps(edited(document, ("seconds", "stride"), 15)))
-    with pytest.raises(UserMistake, match=r"activity\.tflite: the contract embedded in it is not contract\.json"):
+    with pytest.raises(UserMistake, match=r"activity\.tflite: the contract embedded in it differs from contract\.json"):
         Watch(tmp_path / "b")
 
 
@@ -140,5 +140,5 @@ def test_a_contract_with_other_white_space_and_a_file_too_many(tmp_path):
             verify_bundle(tmp_path / "b")
     (tmp_path / "b" / FILE).write_text(text)
     (tmp_path / "b" / "setup.sh").write_text("")
-    with pytest.raises(UserMistake, match=r"setup\.sh: contract\.json does not name it"):
+    with pytest.raises(UserMistake, match=r"setup\.sh: not listed in contract\.json"):
         verify_bundle(tmp_path / "b")

@@ -91,7 +91,7 @@ def test_a_library_goes_beside_the_models(bundle, tmp_path, platform, monkeypatc
 def test_a_library_that_is_not_there(bundle, tmp_path, monkeypatch, mistake):
     monkeypatch.setattr(handover, "LIBRARIES", tmp_path / "apps")
     line = mistake(command(bundle, "--for", "ios", "--out", tmp_path / "app"))
-    assert f"{tmp_path / 'apps' / 'swift'}: not available" in line
+    assert f"{tmp_path / 'apps' / 'swift'}: missing from this checkout" in line
     assert not (tmp_path / "app").exists() and not list(tmp_path.glob(".*"))
 
 
@@ -122,14 +122,14 @@ def test_any_is_a_small_bundle_of_its_own(bundle, tmp_path):
     assert "golden.json" not in (folder / "README.md").read_text()
     assert (folder / "labels.txt").read_text().split() == [*STAGES]
     again, lines = hand_over(folder, "python", out=tmp_path / "again")
-    assert lines[1] == f"accuracy as {folder / 'MODEL_CARD.md'} has it"
+    assert lines[1] == f"accuracy see {folder / 'MODEL_CARD.md'}"
     assert Contract.read(again).precisions.keys() == {"int8"}
 
 
 def test_the_small_bundle_passes_verify(tmp_path):
     folder, _ = hand_over(ROOT / "bundles" / "gru-int8", "any", out=tmp_path / "app")
     done = command("verify", folder)
-    assert (done.exit_code, done.stdout) == (0, "whole; it has no golden night to replay\n")
+    assert (done.exit_code, done.stdout) == (0, "complete and unaltered; it has no golden night to replay\n")
 
 
 def test_a_zip_will_do(bundle, tmp_path):
@@ -161,8 +161,8 @@ def test_an_earlier_hand_over_is_replaced_but_nothing_else(tmp_path, monkeypatch
     [
         (["--for", "windows"], "--for: windows; choose from android, ios, web, python, micro, any"),
         (["--for", "python", "--precision", "float16"], "precision: float16; choose from int8, float32"),
-        (["--for", "python", "--precisions", "int8,float32"], "--precisions int8,float32: one, with --for"),
-        (["--for", "python", "--architectures", "gru,lstm"], "--architectures gru,lstm: one, with --for"),
+        (["--for", "python", "--precisions", "int8,float32"], "--precisions int8,float32: --for takes only one"),
+        (["--for", "python", "--architectures", "gru,lstm"], "--architectures gru,lstm: --for takes only one"),
     ],
 )
 def test_mistakes_are_one_clear_line(bundle, tmp_path, options, message, mistake):

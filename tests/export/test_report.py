@@ -179,8 +179,8 @@ class TestBundle:
         write_json(run / "splits.json", splits)
         text, card = self.come_from(run, UNKNOWN)
         assert "Nights of unknown origin" in text.split("##")[0]
-        assert "6 nights of unknown origin: the data set carries no mark" in card
-        assert "Whoever hands this model on must say so here." in card
+        assert "6 nights of unknown origin: the data set has no origin.json" in card
+        assert "Add this here before you pass the model on." in card
         assert "Licence:" not in card
         for name in ("Walch", "sleep-accel", "SIMULATED", "ODC-By"):
             assert name not in text + card
@@ -202,7 +202,7 @@ class TestBundle:
         write_json(run / "parity.json", parity)
         document, text, _ = self.write(run)
         assert document["precisions"]["float32"]["figures"] is None
-        assert "- float32: no figures, the file was built anew" in text
+        assert "- float32: no figures, the file was rebuilt" in text
 
     def test_not_measured_at_all(self, run):
         """Pictures of an earlier report go, the costs stay."""
@@ -220,7 +220,7 @@ class TestBundle:
         write_json(run / "bundles/gru/contract.json", contract)
         document, text, _ = self.write(run)
         assert "int8" in document["rejected"]
-        assert "- int8: rejected, its parity gate failed." in text
+        assert "- int8: rejected, as it failed its parity gate." in text
 
     def test_unscored_nights(self, run):
         parity = read_json(run / "parity.json")
@@ -250,7 +250,7 @@ class TestBundle:
         assert document["held_out"] == {"nights": []}
         assert all(of["figures"] is None and of["agreement"] for of in document["precisions"].values())
         assert "**No night was held out.**" in text
-        assert f"nights {', '.join(nights)}, which it was trained on" in text
+        assert f"training nights {', '.join(nights)}" in text
         assert "## Classes" not in text
         assert "**No night was held out**" in card
         assert any(line.startswith("| float32 |") and "0.432" in line for line in card.splitlines())

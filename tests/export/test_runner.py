@@ -49,7 +49,7 @@ def test_a_step_hangs_on_the_windows_before_it_until_reset(gru, night):
 def test_a_file_that_breaks_a_promise_is_named(gru, side):
     call = read_bundle(gru).precisions["float32"].calls[1]
     getattr(call, side)[0].shape = [1, 7]
-    with pytest.raises(UserMistake, match=rf"gru\.float32\.tflite: its {side} are .*, contract\.json promises"):
+    with pytest.raises(UserMistake, match=rf"gru\.float32\.tflite: its {side} are .*, but contract\.json promises"):
         open_call(gru, call)
 
 

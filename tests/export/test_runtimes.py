@@ -64,4 +64,4 @@ def test_a_file_that_is_refused_to_our_runtime_does_not_run(quick_run, tmp_path)
     assert network["sha256"] == sha256(bundle / network["file"])
     with pytest.raises(UserMistake) as caught:
         Runner(bundle, "float32")
-    assert caught.value.message == f"{bundle / network['file']}: not for {OURS}: refused: wrong stages"
+    assert caught.value.message == f"{bundle / network['file']}: cannot run in {OURS}: refused: wrong stages"

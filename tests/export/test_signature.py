@@ -60,7 +60,7 @@ def refused(done):
 
 
 def test_a_signed_bundle_as_folder_and_zip(signed, keys):
-    expected = f"signed by {keys[1]}\nwhole; it has no golden night to replay\n"
+    expected = f"signed by {keys[1]}\ncomplete and unaltered; it has no golden night to replay\n"
     for path in (signed, write_zip(signed)):
         done = command("verify", path, "--public-key", keys[1])
         assert (done.exit_code, done.stdout) == (0, expected), done.output
@@ -78,18 +78,20 @@ def test_openssl_takes_the_signature(signed, keys):
 
 def test_no_signature_another_key_another_contract(signed, keys, tmp_path):
     (tmp_path / "other.pem").write_bytes(public_pem(Ed25519PrivateKey.generate()))
-    assert "contract.sig: not the signature" in refused(
+    assert "contract.sig: does not match contract.json" in refused(
         command("verify", signed, "--public-key", tmp_path / "other.pem")
     )
     whole = (signed / "contract.json").read_text()
     for altered in (whole + " ", whole.replace('"nights": 25', '"nights": 26')):
         (signed / "contract.json").write_text(altered)
-        assert "contract.sig: not the signature" in refused(command("verify", signed, "--public-key", keys[1]))
+        assert "contract.sig: does not match contract.json" in refused(
+            command("verify", signed, "--public-key", keys[1])
+        )
     (signed / "contract.json").write_text(whole)
     (signed / SIGNATURE).write_bytes(b"short")
-    assert "contract.sig: not the signature" in refused(command("verify", signed, "--public-key", keys[1]))
+    assert "contract.sig: does not match contract.json" in refused(command("verify", signed, "--public-key", keys[1]))
     (signed / SIGNATURE).unlink()
-    assert "contract.sig: missing: the bundle is not signed" in refused(
+    assert "contract.sig: missing; the bundle is not signed" in refused(
         command("verify", signed, "--public-key", keys[1])
     )
 
@@ -106,7 +108,7 @@ def test_what_is_no_key(bundle, keys, tmp_path, mistake):
         (b"", "x.pem: not a private key"),
         (public_pem(key), "x.pem: not a private key"),
         (private_pem(key, b"secret"), "x.pem: protected by a password"),
-        (private_pem(elliptic), "x.pem: a key of another kind; expected Ed25519"),
+        (private_pem(elliptic), "x.pem: not an Ed25519 key"),
     ):
         path.write_bytes(content)
         assert message in mistake(command("sign", bundle, "--key", path))
@@ -114,7 +116,7 @@ def test_what_is_no_key(bundle, keys, tmp_path, mistake):
     for content, message in (
         (b"\xff", "x.pem: not a public key"),
         (private_pem(key), "x.pem: not a public key in PEM format; this is a private key"),
-        (public_pem(elliptic), "x.pem: a key of another kind; expected Ed25519"),
+        (public_pem(elliptic), "x.pem: not an Ed25519 key"),
     ):
         path.write_bytes(content)
         assert message in mistake(command("verify", bundle, "--public-key", path))
@@ -122,8 +124,8 @@ def test_what_is_no_key(bundle, keys, tmp_path, mistake):
         assert f"{absent}: cannot be read" in mistake(command("sign", bundle, "--key", absent))
         assert f"{absent}: cannot be read" in mistake(command("verify", bundle, "--public-key", absent))
     assert not (bundle / SIGNATURE).exists()
-    assert "no bundle here" in mistake(command("verify", tmp_path, "--public-key", keys[1]))
-    assert "no bundle here" in mistake(command("sign", tmp_path, "--key", keys[0]))
+    assert "not a bundle" in mistake(command("verify", tmp_path, "--public-key", keys[1]))
+    assert "not a bundle" in mistake(command("sign", tmp_path, "--key", keys[0]))
 
 
 def test_only_a_whole_bundle_is_signed(bundle, keys, mistake):
@@ -138,4 +140,4 @@ def test_what_an_app_ships_is_signed(bundle, keys, tmp_path, mistake):
         assert (tmp_path / place / SIGNATURE).stat().st_size == 64
     assert command("verify", tmp_path / "any", "--public-key", keys[1]).exit_code == 0
     line = mistake(command(bundle, "--for", "micro", "--out", tmp_path / "micro", "--sign", keys[0]))
-    assert "--sign: not with --for micro" in line and not (tmp_path / "micro").exists()
+    assert "--sign: cannot be used with --for micro" in line and not (tmp_path / "micro").exists()

@@ -87,11 +87,11 @@ def state(contract):
         (lambda c: c["precisions"]["float32"].update(probabilities="features"), "no output 'features' of shape"),
         (lambda c: c["preprocessing"]["activity"]["states"].pop("history"), "'state:history': no such source"),
         (lambda c: first_call(c).update(file="a" * 999), "expected a name in the bundle"),
-        (lambda c: state(c).update(initial=[1, 2, 3]), "no float32 numbers of shape"),
-        (lambda c: state(c).update(initial=[[1], [1, 2]]), "no float32 numbers of shape"),
-        (lambda c: state(c).update(initial=["a"]), "no float32 numbers of shape"),
+        (lambda c: state(c).update(initial=[1, 2, 3]), "expected float32 numbers of shape"),
+        (lambda c: state(c).update(initial=[[1], [1, 2]]), "expected float32 numbers of shape"),
+        (lambda c: state(c).update(initial=["a"]), "expected float32 numbers of shape"),
         (lambda c: state(c).update(dtype="int8"), "float32, but 'state:context' is int8"),
-        (lambda c: c.update(delay_windows=1), "the contract embedded in it is not contract.json"),
+        (lambda c: c.update(delay_windows=1), "the contract embedded in it differs from contract.json"),
     ],
 )
 def test_a_contract_that_is_none(bundle, alter, message, mistake):
@@ -108,7 +108,7 @@ def test_a_contract_that_is_none(bundle, alter, message, mistake):
         (lambda g: g["windows"][7].pop("heart_rate"), "window 7, heart_rate: expected 30 numbers"),
         (lambda g: g["windows"][7]["activity"].append(1), "window 7, activity: expected 2 numbers"),
         (lambda g: g["windows"][7].update({PROBABILITIES: [0.2] * 4 + [float("nan")]}), "window 7, " + PROBABILITIES),
-        (lambda g: g["windows"][7].update(stage="N4"), "window 7, stage: 'N4' is none of Wake, N1"),
+        (lambda g: g["windows"][7].update(stage="N4"), "window 7, stage: 'N4'; expected Wake, N1"),
     ],
 )
 def test_a_golden_night_that_is_none(bundle, alter, message, mistake):
@@ -176,7 +176,7 @@ def test_a_later_parity_check_of_other_nights_leaves_the_reports_alone(quick_run
 def test_where_bundles_may_go(quick_run, tmp_path, mistake):
     (tmp_path / "file").write_text("")
     asked = [str(quick_run.folder), "--precisions", "float32"]
-    assert "name an --out too" in mistake(CliRunner().invoke(main, asked))
+    assert "needs --out" in mistake(CliRunner().invoke(main, asked))
     assert "no folder can be made there" in mistake(CliRunner().invoke(main, [*asked, "--out", str(tmp_path / "file")]))
 
 

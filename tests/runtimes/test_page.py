@@ -136,7 +136,7 @@ class TestOpening:
 
     def test_an_address_of_a_night_that_is_not_there(self, open_call, held_out):
         page = open_call("?night=nobody&model=cnn.int4&speed=3&at=x")
-        assert page.inner_text("#problem") == "This data set has no night nobody; another is shown."
+        assert page.inner_text("#problem") == "This data set has no night nobody; showing another one."
         assert page.input_value("#night") == held_out
         assert page.inner_text("#hypnogram-of").startswith("GRU, 8-bit, ")
 
@@ -374,8 +374,8 @@ class TestExport:
         assert page.input_value("#start") == ""
         page.fill("#zone", "")
         page.click("#export button[value=csv]")
-        assert page.inner_text("#start-error") == "Say when the night began: the recording does not."
-        assert page.inner_text("#zone-error") == "Name a time zone, such as Europe/Berlin."
+        assert page.inner_text("#start-error") == "Enter when the night began; the recording does not say."
+        assert page.inner_text("#zone-error") == "Enter a time zone, such as Europe/Berlin."
         page.fill("#zone", "Europe/Nowhere")
         page.fill("#start", "2026-01-31T23:10:00")
         assert page.is_hidden("#start-error")

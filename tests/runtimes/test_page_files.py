@@ -14,22 +14,22 @@ from watch_sim.predict import predict_night
 
 pytestmark = pytest.mark.runtimes
 
-NAMES = "expected a line of names such as time,heart_rate,x,y,z,activity,steps"
+NAMES = "expected column names such as time,heart_rate,x,y,z,activity,steps"
 BAD_CSV = [  # text, what is said of it
     ("", f"the file is empty; {NAMES}"),
-    ("time,mood\n0,60\n", f"line 1: no column of a sensor among “time, mood”; {NAMES}"),
-    ("time,x,y\n0,1,1\n", f"line 1: no column of a sensor among “time, x, y”; {NAMES}"),
-    ("heart_rate\n60\n", f"line 1: no column of times among “heart_rate”; {NAMES}"),
+    ("time,mood\n0,60\n", f"line 1: no sensor column among “time, mood”; {NAMES}"),
+    ("time,x,y\n0,1,1\n", f"line 1: no sensor column among “time, x, y”; {NAMES}"),
+    ("heart_rate\n60\n", f"line 1: no time column among “heart_rate”; {NAMES}"),
     ("time,heart_rate\n0,sixty\n1,sixty\n", "line 2, heart_rate: “sixty” is not a number"),
     ("time,heart_rate\n,60\n,61\n", "line 2, time: “”; expected Unix seconds or milliseconds, seconds from the start"),
     ("time,heart_rate\n2026-02-30T23:10:00,60\n", "line 2, time: “2026-02-30T23:10:00”; expected"),
     ("time,heart_rate\n31.1.2026,60\n", "line 2, time: “31.1.2026”; expected"),
     (
         "time,heart_rate\n0,60\n2026-01-31T23:10:00,60\n",
-        "line 3, time: “2026-01-31T23:10:00”; numbers and dates are mixed",
+        "line 3, time: “2026-01-31T23:10:00”; the file mixes numbers and dates",
     ),
-    ("time,heart_rate\n0,\n", "no value below the line of names"),
-    ("time,heart_rate\n0,60\n20,61\n", "ends after 20 s; a window of 30 s is the least"),
+    ("time,heart_rate\n0,\n", "no value below the column names"),
+    ("time,heart_rate\n0,60\n20,61\n", "ends after 20 s; expected at least 30 s"),
     (
         "time,x,y,z\n0,0,0,.01\n60,0,0,.02\n",
         "acceleration has a median magnitude of 0.0150, expected about 1 g (gravity seems",
@@ -113,8 +113,8 @@ class TestCsv:
         shown(page, "own.csv")
         assert page.locator("#note li").all_inner_texts()[:3] == [
             "Ignored columns: mood.",
-            "Left out 1 unreadable values, the first in line 12, heart_rate: “?” is not a number.",
-            "5 values are out of range and not counted.",
+            "Left out 1 unreadable values; the first is in line 12, heart_rate: “?” is not a number.",
+            "5 values are out of range and ignored.",
         ]
         assert page.get_attribute("#place", "max") == "3"
 
@@ -163,7 +163,7 @@ class TestCsv:
     def test_seldom_heart_rate_is_told(self, page):
         drop(page, ("\n".join(["time,hr", *(f"{t},60" for t in range(0, 7200, 300))]), "fitbit_seldom.csv"))
         shown(page, "fitbit_seldom.csv")  # a name alone makes no export
-        assert "Heart rate comes only every 5 min: expect less accurate stages" in page.inner_text("#note")
+        assert "Heart rate comes only every 5 min; stages are less accurate" in page.inner_text("#note")
         assert "Missing all night: activity." in page.inner_text("#note")
 
 
@@ -197,9 +197,9 @@ class TestOtherFiles:
     def test_a_broken_file_of_the_published_layout(self, page):
         for text, name, message in (
             ("", "7_heartrate.txt", "7_heartrate.txt: empty; expected lines of a time and 1 value"),
-            ("0 1 2\n", "7_acceleration.txt", "7_acceleration.txt: no lines of a time and 3 values"),
+            ("0 1 2\n", "7_acceleration.txt", "7_acceleration.txt: expected lines of a time and 3 values"),
             ("0,1\n60,2\n120,3\n", "7_counts.txt", "7_counts.txt: a count every 60 s, expected one every 15 s"),
-            ("0 1\n30 1\n", "7_labeled_sleep.txt", "7_labeled_sleep.txt: no value within a night"),
+            ("0 1\n30 1\n", "7_labeled_sleep.txt", "7_labeled_sleep.txt: no sensor values within a night"),
         ):
             drop(page, (text, name))
             page.locator("#problem", has_text=message).wait_for(timeout=5000)

@@ -61,7 +61,7 @@ class TestForEveryone:
         for wanted in (
             'combobox "Recording"', 'group "Model"', 'group "Compare with"', 'combobox "Architecture"',
             'button "Choose files …"', 'button "Try a sample"', 'button "Replay live"',
-            'slider "Place in the night"', 'combobox "Speed"', 'checkbox "Scored stages"',
+            'slider "Position in the night"', 'combobox "Speed"', 'checkbox "Scored stages"',
             'img "Heart rate"', 'img /Hypnogram of GRU, 8-bit/', 'combobox "Time zone"', "status:",
             'button "EDF+"', 'heading "Stage', 'table',
         ):  # fmt: skip

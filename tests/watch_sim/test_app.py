@@ -290,7 +290,7 @@ class TestCommand:
         command = [sys.executable, "-u", "-m", "watch_sim", "serve", quick_run.folder, "--port", "0"]
         with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as server:
             address = re.search(r"http://127.0.0.1:\d+/", server.stdout.readline()).group()
-            assert server.stdout.readline().startswith("live tokens hold until it ends")
+            assert server.stdout.readline().startswith("WRISTSLEEP_TOKEN_KEY is not set: live tokens")
             with urllib.request.urlopen(address) as page:
                 assert page.read().startswith(b"<!doctype html>")
                 assert "default-src 'self'" in page.headers["Content-Security-Policy"]
@@ -327,7 +327,7 @@ class TestCommand:
 
     @pytest.mark.parametrize("host", ["", " "])
     def test_an_empty_host(self, bundle, mistake, host):
-        assert "--host: is empty" in mistake(self.command(bundle, "--host", host))
+        assert "--host: empty" in mistake(self.command(bundle, "--host", host))
 
     def test_others_are_let_in_by_a_token_or_aloud(self, bundle, mistake, tmp_path):
         assert "--token_file FILE, or --no_auth" in mistake(self.command(bundle, "--host", "0.0.0.0", "--port", 0))
@@ -338,7 +338,7 @@ class TestCommand:
 
     @pytest.mark.parametrize(
         ("content", "reason"),
-        [(None, "cannot be read"), ("# none\n\n", "holds no token"), ("x" * 17 + "\nshort", "line 2")],
+        [(None, "cannot be read"), ("# none\n\n", "no token; expected"), ("x" * 17 + "\nshort", "line 2")],
     )
     def test_token_files_that_are_none(self, bundle, mistake, tmp_path, content, reason):
         file = tmp_path / "tokens"

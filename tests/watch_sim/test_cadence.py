@@ -47,7 +47,7 @@ def test_the_figure_is_of_the_next_rarer_cadence_and_of_the_nights_movement(seco
     assert len(lines) == (kappa is not None)
     if kappa:
         assert lines[0].startswith(
-            f"warning: heart rate every {seconds} s (median): κ of five stages is known to fall "
+            f"warning: heart rate every {seconds} s (median): in stress tests, five-stage κ fell "
         )
         assert "from 0.50 (heart rate every 5 s, movement: counts only)" in lines[0]
         assert f"to {kappa:.2f} (heart rate" in lines[0]
@@ -68,7 +68,8 @@ def test_gaps_are_lost_time_rather_than_a_cadence():
     seconds, share = heart_rate_cadence(with_gap, OPTIONS)
     assert seconds == 5 and share == pytest.approx(0.75, abs=0.01)
     (line,) = notes(with_gap)
-    assert line == "warning: no heart rate for 25% of the night: κ of five stages is known to fall to 0.41 with 30%"
+    fall = "in stress tests, five-stage κ fell to 0.41 with 30% missing"
+    assert line == f"warning: no heart rate for 25% of the night: {fall}"
     assert notes(with_gap, Cadence()) == ["warning: no heart rate for 25% of the night"]
     late = night(t[t > 14400])
     assert heart_rate_cadence(late, OPTIONS)[1] == pytest.approx(0.5, abs=0.01)

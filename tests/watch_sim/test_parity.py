@@ -191,7 +191,7 @@ def test_the_command_as_a_user_calls_it(quick_run, run_python, tmp_path):
     options = ("--architectures", "gru", "--precisions", ",".join(precisions), "--nights", "1004", "--json", report)
     done = run_python("-m", "watch_sim", "parity", quick_run.folder, *options)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-2:] == ["all gates hold", str(report)]
+    assert done.stdout.splitlines()[-2:] == ["all gates passed", str(report)]
     assert done.stdout.count("gru") == len(precisions)
     assert not done.stderr.strip()
     content = json.loads(report.read_text())

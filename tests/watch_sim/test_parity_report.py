@@ -96,7 +96,7 @@ def test_a_passing_report_as_it_is_printed(capsys):
     assert text.splitlines()[-3:] == [
         "online = offline alignment: pass (960 windows, 12 of them unknown)",
         "step = sequence form in Keras: pass (max |Δp| 2.0e-06)",
-        "all gates hold",
+        "all gates passed",
     ]
 
 

@@ -32,7 +32,7 @@ class TestPlain:
         assert answer["epochs"] == [{"time": 0, "stage": answer["stage"], "probabilities": answer["probabilities"]}]
         assert answer["missing"] == ["activity"]
         assert answer["unused"] == ["motion_x", "motion_y", "motion_z", "steps"]
-        assert "counts cannot be made of motion by rows" in answer["findings"][0]
+        assert "cannot be counted from rows of motion" in answer["findings"][0]
         assert (answer["model_type"], answer["precision"], answer["seconds"]) == ("GRU", "int8", 30)
 
     def test_a_night_is_its_windows(self, reference):
@@ -60,7 +60,7 @@ class TestPlain:
     def test_nothing_sensed_has_no_stage(self, reference):
         answer = reference.post("/predict", json={"model_type": "gru", "heart_rate": [0] * 30}).json()
         assert (answer["stage"], answer["probabilities"]) == ("Unknown", None)
-        assert answer["findings"] == ["heart_rate: 30 of 30 values outside 20 to 250: not sensed"]
+        assert answer["findings"] == ["heart_rate: 30 of 30 values outside 20 to 250 are missing"]
 
     @pytest.mark.parametrize(
         ("change", "field"),

@@ -172,7 +172,7 @@ def test_repairs_are_listed_as_in_every_report(run, night_of, tmp_path):
     repaired, missing = done.stderr.strip().splitlines()
     assert repaired.startswith("heart_rate/1002_heartrate.txt: ")
     assert repaired.endswith("repeats another line; row dropped")
-    assert missing == "night 1002: missing all night, though the model takes it: activity"
+    assert missing == "night 1002: missing all night, though the model uses it: activity"
 
 
 @pytest.fixture
@@ -190,7 +190,7 @@ def test_a_night_without_a_stage_is_warned_of(run, on_a_table, tmp_path):
     done = command(run, "--dataset_dir", on_a_table, "--precision", "float32", "--out", tmp_path / "out.csv")
     assert done.exit_code == 0, done.output
     missing, line = done.stderr.strip().splitlines()
-    assert missing == "night 7: missing all night, though the model takes it: heart_rate"
+    assert missing == "night 7: missing all night, though the model uses it: heart_rate"
     assert line == "night 7: warning: the stage is unknown all night: too little was sensed"
     table = pd.read_csv(tmp_path / "out.csv")
     check(table, run, on_a_table, "7")
@@ -223,7 +223,7 @@ def test_tensorflow_is_not_needed(run, night_of, run_python, tmp_path):
     done = run_python("-c", f"{code} + ['--precision', 'float32', '--out', {str(tmp_path / 'out.csv')!r}])")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out.csv").exists()
-    assert done.stderr.strip() == "night 1001: missing all night, though the model takes it: activity"
+    assert done.stderr.strip() == "night 1001: missing all night, though the model uses it: activity"
 
 
 MISTAKES = {

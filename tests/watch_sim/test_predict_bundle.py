@@ -156,21 +156,21 @@ def test_an_export_gets_the_command_that_imports_it(tmp_path, mistake, file, sou
         with zipfile.ZipFile(place, "w") as archive:
             archive.write(path, file)
     message = mistake(command(BUNDLES / "counts", place))
-    assert f"make a data set of it first: python -m pipeline import {source} {place} NIGHTS" in message
+    assert f"convert it to a data set first: python -m pipeline import {source} {place} NIGHTS" in message
     assert message.endswith("--zone Europe/Berlin") == (source == "fitbit")
 
 
 MISTAKES = {
     "no bundle": (["--bundle", "/nowhere", "night.csv"], "/nowhere: no such run folder or bundle"),
-    "no night": (["--bundle", BUNDLES / "counts"], "expected two places, MODEL and NIGHTS, not 1"),
+    "no night": (["--bundle", BUNDLES / "counts"], "expected two arguments, MODEL and NIGHTS, not 1"),
     "no such night": ([BUNDLES / "counts", "none.csv"], "none.csv: no such file or folder"),
     "no such precision": (["--bundle", BUNDLES / "counts", "n.csv", "--precision", "float16"], "choose from int8"),
     "an architecture": (["--bundle", BUNDLES / "counts", "n.csv", "--architectures", "rnn"], "choose from gru"),
-    "nothing": ([], "expected two places, MODEL and NIGHTS, not 0"),
+    "nothing": ([], "expected two arguments, MODEL and NIGHTS, not 0"),
     "three places": (["run", "a.csv", "--dataset_dir", "b"], "not 3: run, a.csv, b"),
     "the night first": (["night.csv", BUNDLES / "counts"], "night.csv: no such run folder or bundle"),
-    "no model": ([__file__, "night.csv"], "neither a run folder nor a bundle, as folder or zip"),
-    "nights of a file": ([BUNDLES / "counts", __file__, "--nights", "1"], "--nights 1: only with a data set"),
+    "no model": ([__file__, "night.csv"], "neither a run folder nor a bundle (folder or zip)"),
+    "nights of a file": ([BUNDLES / "counts", __file__, "--nights", "1"], "--nights 1: needs a data set"),
 }
 
 
@@ -181,7 +181,7 @@ def test_mistakes_are_one_clear_line(options, message, mistake):
 
 def test_a_zip_with_nothing_to_import(tmp_path, mistake):
     (tmp_path / "a.zip").write_text("x")
-    assert "a.zip: a ZIP file that is damaged, or holds nothing" in mistake(
+    assert "a.zip: a damaged ZIP file, or one without an export" in mistake(
         command(BUNDLES / "counts", tmp_path / "a.zip")
     )
 
@@ -193,7 +193,7 @@ def test_a_night_shorter_than_a_stride(tmp_path, mistake):
 
 def test_the_night_itself_is_not_written_over(night, mistake):
     before = night.read_bytes()
-    assert "is the night itself" in mistake(command("--bundle", BUNDLES / "counts", night, "--out", night))
+    assert "would overwrite the input" in mistake(command("--bundle", BUNDLES / "counts", night, "--out", night))
     assert night.read_bytes() == before
 
 

@@ -1,7 +1,7 @@
 // The choices in the page's address, so that a reload keeps them and a link shares them.
 
-/** What the address asks for: {night, model, compare, speed, at: windows, scored: whether to lay it over}. */
-export function asked() {
+/** The choices in the address: {night, model, other, speed, at: windows, scored: whether scored stages are shown}. */
+export function readChoices() {
   const given = new URLSearchParams(location.search), at = given.get("at");
   const model = (name) => {
     const [architecture = "", precision = "", point = ""] = (given.get(name) ?? "").split(".");
@@ -13,8 +13,8 @@ export function asked() {
   };
 }
 
-/** Keep choices: as `asked` gives them; null, "" and defaults are left out. */
-export function keep({ night, model, other, speed, at, scored }) {
+/** Write choices, as from `readChoices`, to the address; null, "" and defaults are left out. */
+export function writeChoices({ night, model, other, speed, at, scored }) {
   const text = ({ architecture, precision, point }) => [architecture, precision, point].filter(Boolean).join(".");
   const entries = { night, model: text(model), compare: text(other), speed, at, scored: scored ? null : "0" };
   const query = new URLSearchParams(Object.entries(entries).filter(([, value]) => value !== null && value !== ""));

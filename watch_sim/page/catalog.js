@@ -1,10 +1,10 @@
-// What the service tells once: the run's models, and the constants that the page shares with it.
+// Loaded once from the service: the run's models, and the constants that the page shares with it.
 
 import * as service from "./service.js";
 
-export let catalog; // as GET /api/bundles gives it, and gravity: [low, high] in g of acceleration with its right unit
+export let catalog; // the answer of GET /api/bundles, and gravity: expected [low, high] of acceleration in g
 export let STAGES = []; // names, in the order of the probabilities
-export let UNKNOWN; // stands in place of a stage where too little was sensed
+export let UNKNOWN; // replaces a stage if too little was sensed
 
 export async function loadCatalog() {
   catalog = await service.bundles();

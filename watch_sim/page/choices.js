@@ -1,10 +1,10 @@
-// What can be chosen: nights, and for the model and the one compared with it architecture, precision, operating point.
+// The choices: night, and architecture, precision and operating point of the model and the one compared with it.
 
 import { architectureName, modelName, PARTS, pointName, precisionName } from "./names.js";
 import { element, fill } from "./panel.js";
 
 const USUAL = "int8";
-const EVEN = 1.01; // weights that differ by less change nothing
+const EVEN = 1.01; // weights whose ratio is smaller have no effect
 const nights = document.getElementById("night");
 let bundles = [];
 
@@ -20,7 +20,7 @@ export function chosen(which) {
   return { architecture, precision, point, weights, bytes: bundle(which)?.precisions[precision], name };
 }
 
-/** Fill the lists. open(which) is called where another file is chosen, weigh(which) for another operating point. */
+/** Fill the lists. Calls open(which) when another file is chosen, weigh(which) for another operating point. */
 export function prepare(models, offered, open, weigh) {
   bundles = models;
   const entry = ({ id, labels }) => [id, labels ? id : `${id}, not scored`];
@@ -40,7 +40,7 @@ export function prepare(models, offered, open, weigh) {
   }
 }
 
-/** Choose a model by its names; those that there are not stay as they are. */
+/** Choose a model by its names; names that do not exist change nothing. */
 export function choose(which, { architecture, precision, point }) {
   if (set(choice(which, "architecture"), architecture)) fillRest(which);
   set(choice(which, "precision"), precision);
@@ -53,7 +53,7 @@ function set(select, value) {
   return found;
 }
 
-/** Precisions and operating points of the chosen architecture; the chosen precision stays if it has it. */
+/** Fill in precisions and operating points of the chosen architecture; keeps the chosen precision if it exists. */
 function fillRest(which) {
   const { precisions = {}, operating_points: points = {} } = bundle(which) ?? {};
   const precision = [choice(which, "precision").value, USUAL].find((name) => name in precisions);
@@ -66,7 +66,7 @@ function fillRest(which) {
   if (!useful.length) choice(which, "point").closest("label").hidden = true;
 }
 
-/** Name κ of a night beside it; null takes those of all nights away. */
+/** Add κ to a night's label; null removes it from all labels. */
 export function label(id, kappa) {
   for (const option of nights.querySelectorAll("optgroup option")) {
     if (kappa === null) option.textContent = option.textContent.replace(/, Cohen's κ .*/, "");
@@ -74,7 +74,7 @@ export function label(id, kappa) {
   }
 }
 
-/** Offer the user's own nights, by their names, and choose the first. */
+/** Add the user's own nights to the list, by name, and choose the first. */
 export function addOwn(names) {
   for (const name of names) {
     const value = `own:${name}`;
@@ -84,5 +84,5 @@ export function addOwn(names) {
   nights.value = `own:${names[0]}`;
 }
 
-/** Choose a night of the service; false where there is none of this name. */
+/** Choose a night of the service; false if there is none of this name. */
 export const chooseNight = (id) => Boolean(set(nights, id));

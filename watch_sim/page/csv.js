@@ -1,8 +1,8 @@
-// Reads a CSV of any app, as `python -m pipeline import csv` does: the first line names the columns.
+// Reads CSV files from any app, like `python -m pipeline import csv`: the first line names the columns.
 
 import { eachLine, median, Series } from "./series.js";
 
-const NAMES = { // meaning: names of a column without case, units and punctuation
+const NAMES = { // meaning: column names in lower case, without units and punctuation
   time: ["time", "timestamp", "t", "datetime", "unix", "unixtime", "unixtimestamp", "date", "secondselapsed", "elapsed",
     "elapsedtime", "seconds", "startdate"],
   heart_rate: ["heartrate", "bpm", "hr", "pulse", "heartratebpm", "heartratevalue"],
@@ -13,19 +13,19 @@ const NAMES = { // meaning: names of a column without case, units and punctuatio
   steps: ["steps", "stepcount", "step"],
 };
 const SENSORS = { heart_rate: ["heart_rate"], motion: ["x", "y", "z"], activity: ["activity"], steps: ["steps"] };
-const EXPECTED = "expected a line of names such as time,heart_rate,x,y,z,activity,steps";
-const TIMES = "expected Unix seconds or milliseconds, seconds from the start, or like 2026-01-31T23:10:00";
-const UNIX = [[1e17, 1e9], [1e14, 1e6], [1e11, 1e3], [1e8, 1]]; // least value, and how many a second
+const EXPECTED = "expected column names such as time,heart_rate,x,y,z,activity,steps";
+const TIMES = "expected Unix seconds or milliseconds, seconds from the start, or a time like 2026-01-31T23:10:00";
+const UNIX = [[1e17, 1e9], [1e14, 1e6], [1e11, 1e3], [1e8, 1]]; // least value, units per second
 const ISO = /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d(?:\.\d+)?))?\s*(Z|[+-]\d\d:?\d\d)?)?$/;
-const ABSENT = /^(nan|na|null|none)?$/i; // of a value
-const UNITS = [["g", 1], ["m/s²", 9.80665], ["1/64 g", 64], ["milli-g", 1000]]; // and how many are a g
+const ABSENT = /^(nan|na|null|none)?$/i; // a missing value
+const UNITS = [["g", 1], ["m/s²", 9.80665], ["1/64 g", 64], ["milli-g", 1000]]; // unit, units per g
 
 /**
  * A file -> {name, kind, samples: {sensor: Series}, offsets: [[t, s ahead of UTC]], notes}.
  *
- * kind: "unix" (times are Unix s), "local" (wall-clock s since 1970) or "start" (s from any start). offsets: where the
- * one written beside the times changes. gravity: g, between which the median magnitude of acceleration lies.
- * Throws an Error that names line and field.
+ * kind: "unix" (times are Unix s), "local" (wall-clock s since 1970) or "start" (s from any start). offsets: the UTC
+ * offsets written with the times, where they change. gravity: expected [low, high] of the median magnitude of
+ * acceleration in g. Throws an Error that names line and field.
  */
 export async function readCsv(file, gravity) {
   const samples = {}, offsets = [], unreadable = { n: 0, first: null };
@@ -50,13 +50,13 @@ export async function readCsv(file, gravity) {
     if (!time) return leaveOut(`line ${i}, time: “${written.slice(0, 40)}”; ${TIMES}`);
     numeric ??= !time.iso;
     if (numeric === time.iso) {
-      throw new Error(`line ${i}, time: “${written.slice(0, 40)}”; numbers and dates are mixed`);
+      throw new Error(`line ${i}, time: “${written.slice(0, 40)}”; the file mixes numbers and dates`);
     }
     if (time.offset !== undefined && time.offset !== offsets.at(-1)?.[1]) offsets.push([time.t, time.offset]);
     for (const [sensor, meanings] of Object.entries(SENSORS)) {
       if (!meanings.every((meaning) => meaning in columns.found)) continue;
       const texts = meanings.map((meaning) => text(fields, meaning));
-      if (texts.some((each) => ABSENT.test(each))) continue; // not sensed
+      if (texts.some((value) => ABSENT.test(value))) continue; // not sensed
       const values = texts.map(number);
       if (values.every(Number.isFinite)) (samples[sensor] ??= new Series(values.length)).push(time.t, ...values);
       else leaveOut(`line ${i}, ${sensor}: “${texts.join(" ").slice(0, 40)}” is not a number`);
@@ -64,9 +64,9 @@ export async function readCsv(file, gravity) {
   });
   if (!columns) throw new Error(`the file is empty; ${EXPECTED}`);
   if (unreadable.n > lines / 2) throw new Error(unreadable.first);
-  if (!Object.keys(samples).length) throw new Error(unreadable.first ?? "no value below the line of names");
+  if (!Object.keys(samples).length) throw new Error(unreadable.first ?? "no value below the column names");
   const notes = columns.ignored.length ? [`Ignored columns: ${columns.ignored.join(", ")}.`] : [];
-  if (unreadable.n) notes.push(`Left out ${unreadable.n} unreadable values, the first in ${unreadable.first}.`);
+  if (unreadable.n) notes.push(`Left out ${unreadable.n} unreadable values; the first is in ${unreadable.first}.`);
   const longest = Object.values(samples).reduce((a, b) => (a.length >= b.length ? a : b));
   const middle = Math.abs(longest.t[longest.length >> 1]);
   const scale = numeric ? UNIX.find(([least]) => middle >= least)?.[1] : 1;
@@ -76,7 +76,7 @@ export async function readCsv(file, gravity) {
   return { name: file.name, kind, samples, offsets, notes };
 }
 
-/** {found: {meaning: number of its column}, ignored: names}. */
+/** {found: {meaning: index of its column}, ignored: names}. */
 function columnsOf(names) {
   const plain = names.map((name) => name.toLowerCase().replace(/[([].*?[)\]]/g, "").replace(/[^a-z0-9]/g, ""));
   const found = {};
@@ -86,8 +86,8 @@ function columnsOf(names) {
   }
   const usable = Object.values(SENSORS).filter((meanings) => meanings.every((meaning) => meaning in found)).flat();
   if (!("time" in found) || !usable.length) {
-    const lacking = "time" in found ? "of a sensor" : "of times";
-    throw new Error(`line 1: no column ${lacking} among “${names.join(", ").slice(0, 80)}”; ${EXPECTED}`);
+    const lacking = "time" in found ? "sensor" : "time";
+    throw new Error(`line 1: no ${lacking} column among “${names.join(", ").slice(0, 80)}”; ${EXPECTED}`);
   }
   const used = ["time", ...usable].map((meaning) => found[meaning]);
   return { found, ignored: names.filter((name, i) => name && !used.includes(i)) };
@@ -98,7 +98,7 @@ function unquoted(field) {
   return text[0] === '"' ? text.replace(/^"(.*)"$/, "$1").trim() : text;
 }
 
-/** {t in s or as the number stands, iso, offset in s where one is written}; null where a text is no time. */
+/** {t in s, or the number as written; iso; offset in s if one is written}; null if the text is not a time. */
 function timeOf(text, number) {
   const parts = ISO.exec(text);
   if (!parts) {
@@ -107,7 +107,7 @@ function timeOf(text, number) {
   }
   const [, year, month, day, hour = "0", minute = "0", second = "0", zone] = parts;
   const date = new Date(Date.UTC(year, month - 1, day, hour, minute));
-  if (date.getUTCDate() !== Number(day) || hour > 23 || minute > 59 || second >= 60) return null; // not of the calendar
+  if (date.getUTCDate() !== Number(day) || hour > 23 || minute > 59 || second >= 60) return null; // not a calendar date
   const local = date.getTime() / 1000 + Number(second);
   if (!zone) return { t: local, iso: true };
   const [, sign, hours, minutes] = /^([+-])(\d\d):?(\d\d)$/.exec(zone) ?? [null, "+", 0, 0];
@@ -115,7 +115,7 @@ function timeOf(text, number) {
   return { t: local - offset, iso: true, offset };
 }
 
-/** Acceleration in g, its unit told by gravity; without gravity it is left out. */
+/** Convert acceleration to g, with the unit inferred from gravity; without gravity it is left out. */
 function inG(samples, [low, high], notes) {
   const { motion } = samples, magnitude = (_, i) => Math.hypot(...motion.v.subarray(3 * i, 3 * i + 3));
   const middle = median(Float64Array.from({ length: motion.length }, magnitude));
@@ -126,7 +126,7 @@ function inG(samples, [low, high], notes) {
     return;
   }
   delete samples.motion;
-  const why = middle < low ? "gravity seems to have been removed" : "its unit is not clear";
+  const why = middle < low ? "gravity seems to have been removed" : "unknown unit";
   const found = `acceleration has a median magnitude of ${middle.toPrecision(3)}, expected about 1 g (${why})`;
   if (!Object.keys(samples).length) throw new Error(found);
   notes.push(`Left out: ${found}.`);

@@ -1,4 +1,4 @@
-// Where the user's own files come in: dropped, chosen, or the sample.
+// The user's own files: dropped, chosen, or the sample.
 
 import { catalog } from "./catalog.js";
 import { readNights } from "./files.js";
@@ -6,7 +6,7 @@ import { readNights } from "./files.js";
 const $ = (id) => document.getElementById(id);
 const SAMPLE = "sample_night.csv";
 
-/** open(nights) is called with what was read, in during(work), which shows errors. */
+/** Calls open(nights) with the nights read, within during(work), which shows errors. */
 export function prepareDrop(open, during) {
   const read = (files) => catalog && during(async () => open(await readNights(await files, catalog)));
   $("open").addEventListener("click", () => $("file").click());
@@ -29,15 +29,15 @@ export function prepareDrop(open, during) {
   });
 }
 
-/** The night to try the page with. */
+/** The sample night. */
 export async function readSample() {
   const response = await fetch(SAMPLE);
   if (!response.ok) throw new Error(`${SAMPLE}: ${response.statusText}`);
   const [night] = await readNights([new File([await response.blob()], SAMPLE)], catalog);
-  return { ...night, name: "Sample", notes: ["A simulated night, to try the page with.", ...night.notes] };
+  return { ...night, name: "Sample", notes: ["A simulated night for trying the page.", ...night.notes] };
 }
 
-/** The files of dropped entries, those in folders among them. */
+/** The files of dropped entries, including those in folders. */
 async function filesIn(entries) {
   const out = [];
   for (const entry of entries) {
@@ -49,7 +49,7 @@ async function filesIn(entries) {
 
 async function entriesOf(reader) {
   const out = [];
-  for (;;) { // a reader gives some at a time
+  for (;;) { // a reader returns entries in batches
     const some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject));
     if (!some.length) return out;
     out.push(...some);

@@ -7,13 +7,13 @@ import * as service from "./service.js";
 const $ = (id) => document.getElementById(id);
 const ENDINGS = { healthkit: "healthkit.json", health_connect: "health-connect.json", edf: "edf", csv: "csv" };
 const KINDS = { healthkit: "HealthKit samples", health_connect: "a Health Connect session", edf: "EDF+", csv: "CSV" };
-const ASKS = {
-  start: "Say when the night began: the recording does not.", zone: "Name a time zone, such as Europe/Berlin.",
+const PROMPTS = {
+  start: "Enter when the night began; the recording does not say.", zone: "Enter a time zone, such as Europe/Berlin.",
 };
 
 /**
- * Prepare the form. predictNight: async () => {night, name: of the model, file: its name for a file's name, epochs} of
- * the whole night. fail(error) shows what belongs to no field.
+ * Prepare the form. predictNight: async () => {night, name: of the model, file: its name in file names, epochs} for
+ * the whole night. fail(error) shows errors that belong to no field.
  */
 export function prepare(predictNight, fail) {
   $("zones").append(...Intl.supportedValuesOf("timeZone").map((value) => element("option", { value })));
@@ -22,7 +22,7 @@ export function prepare(predictNight, fail) {
     event.preventDefault();
     const kind = event.submitter.value;
     $("exported").textContent = "";
-    for (const id of ["zone", "start"]) showError(id, $(id).value.trim() ? "" : ASKS[id]);
+    for (const id of ["zone", "start"]) showError(id, $(id).value.trim() ? "" : PROMPTS[id]);
     if ($("export").querySelector("[aria-invalid=true]")) return;
     const start = $("start").value, zone = $("zone").value.trim();
     try {
@@ -39,23 +39,23 @@ export function prepare(predictNight, fail) {
       const what = `${KINDS[kind]}, ${epochs.length} epochs of ${name}, ${hours} h from ${from}`;
       $("exported").textContent = `Wrote ${file}: ${what}.`;
     } catch (error) {
-      const fields = Object.entries(error.fields ?? {}).filter(([field]) => field in ASKS);
+      const fields = Object.entries(error.fields ?? {}).filter(([field]) => field in PROMPTS);
       for (const [field, message] of fields) showError(field, message);
       if (!fields.length) fail(error);
     }
   });
 }
 
-/** Take the start from a night's clock; where it has none, the user is asked. */
+/** Fill in the start from a night's clock; without one, the user must enter it. */
 export function setClock(clock) {
-  const here = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const browserZone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   $("start").value = clock ? new Date(Math.floor(clock.seconds) * 1000).toISOString().slice(0, 19) : "";
-  $("zone").value = clock?.zone || here;
+  $("zone").value = clock?.zone || browserZone;
   $("exported").textContent = "";
   for (const id of ["start", "zone"]) showError(id, "");
 }
 
-/** Show what is wrong with a field beside it; "" for nothing. */
+/** Show an error next to its field; "" hides it. */
 function showError(id, message) {
   $(`${id}-error`).textContent = message;
   $(`${id}-error`).hidden = !message;

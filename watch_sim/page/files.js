@@ -1,4 +1,4 @@
-// The user's own nights, from the files that `python -m watch_sim predict` takes.
+// The user's own nights, from the kinds of files that `python -m watch_sim predict` takes.
 
 import { readCsv } from "./csv.js";
 import { fromSamples } from "./nights.js";
@@ -8,19 +8,19 @@ import { longestStretch } from "./series.js";
 
 const MOST_BYTES = 1e9;
 const GAP_S = 7200, HALF_DAY_S = 43_200, DAY_S = 86_400, EVENING_S = 64_800; // EVENING_S: 18:00
-const LEAST_S = 1800; // of a night among several
+const LEAST_S = 1800; // shortest of several nights
 const TABLE = /\.(csv|tsv|txt)$/i;
-const EXPORTS = [ // what tells an export, by its name or its first and last bytes, and how it is imported
+const EXPORTS = [ // pattern in an export's name or its first and last bytes, description, name for the import command
   [/apple_health_export|<HealthData|^export\.(zip|xml)$/i, "an Apple Health export", "apple-health"],
   [/Takeout|Fitbit|^(heart_rate|steps|sleep)-\d{4}-\d\d-\d\d.*\.json$/i, "a Fitbit export", "fitbit"],
   [/^.{8}\.FIT|\.fit\b/i, "a Garmin file", "garmin"],
 ];
 
-/** Nights of files that belong together. Throws an Error with one clear sentence. */
+/** The nights in files that belong together. Throws an Error with a one-sentence message. */
 export async function readNights(files, catalog) {
   for (const file of files) await refuseExport(file);
   const usable = files.filter(({ name }) => !name.startsWith("."));
-  if (!usable.length) throw new Error("there is no file to read");
+  if (!usable.length) throw new Error("no file to read");
   const subjects = Map.groupBy(usable.filter(({ name }) => published(name)), ({ name }) => published(name).subject);
   const out = [];
   for (const [subject, own] of subjects) {
@@ -38,7 +38,7 @@ export async function readNights(files, catalog) {
   return dated.length ? [...out, ...named(dated[0].name, () => dateNights(dated, catalog))] : out;
 }
 
-/** Throws where a file is an export that only the import command can read. */
+/** Throws if a file is an export that only the import command can read. */
 async function refuseExport(file) {
   if (file.size > MOST_BYTES) throw new Error(`${file.name}: larger than ${MOST_BYTES / 1e9} GB`);
   const head = await file.slice(0, 4096).text(), tail = /^PK/.test(head) ? await file.slice(-65_536).text() : "";
@@ -66,13 +66,13 @@ const namedAsync = (name, work) => work().catch((error) => {
 
 const stem = (name) => name.replace(/\.[^.]*$/, "");
 
-/** The night of a file whose times count from its start, or from when the device was switched on. */
+/** The night in a file whose times count from its start, or from the device's boot. */
 function fromStart({ name, samples, notes }, catalog) {
   const times = timesOf(samples), longest = catalog.longest_night_seconds, span = times.at(-1) - times[0];
   const whole = { name, subject: stem(name), samples, clock: null, notes };
   if (times[0] >= 0 && times.at(-1) <= longest) return fromSamples(whole, catalog);
-  if (span / 1000 > longest) throw new Error(`times run over ${Math.round(span / DAY_S)} days; expected a night`);
-  const perSecond = span > longest ? 1000 : 1; // a night in s would last days
+  if (span / 1000 > longest) throw new Error(`times span ${Math.round(span / DAY_S)} days; expected one night`);
+  const perSecond = span > longest ? 1000 : 1; // in s the night would last days
   const [first, last] = longestStretch(times.map((t) => t / perSecond), GAP_S);
   const told = perSecond > 1 ? [...notes, "Times are taken as milliseconds from the start."] : notes;
   return fromSamples({ ...whole, samples: cutTo(samples, (t) => t / perSecond, first, last), notes: told }, catalog);
@@ -82,7 +82,7 @@ function fromStart({ name, samples, notes }, catalog) {
 function dateNights(tables, catalog) {
   const samples = {}, notes = tables.flatMap((table) => table.notes);
   if (new Set(tables.map(({ kind }) => kind)).size > 1) {
-    throw new Error("some files have Unix times or offsets, some local times; drop files of one form together");
+    throw new Error("some files have Unix times or offsets, others local times; drop files of one kind together");
   }
   for (const table of tables) {
     for (const [sensor, series] of Object.entries(table.samples)) {
@@ -108,7 +108,7 @@ function dateNights(tables, catalog) {
   return nights;
 }
 
-/** Ascending times of all samples but steps, whose bins are long. */
+/** Sorted times of all samples except steps, whose bins are long. */
 function timesOf(samples) {
   const of = Object.entries(samples).filter(([sensor]) => sensor !== "steps" || Object.keys(samples).length === 1);
   const all = new Float64Array(of.reduce((n, [, { length }]) => n + length, 0));
@@ -129,7 +129,7 @@ function cutTo(samples, change, first, last) {
   return out;
 }
 
-/** A function of t that gives {seconds: of the wall clock since 1970, zone: an offset, a zone's name, or ""}. */
+/** A function of t that returns {seconds: wall-clock s since 1970, zone: an offset, a zone's name, or ""}. */
 function wallClock(kind, offsets) {
   if (kind === "local") return (t) => ({ seconds: t, zone: "" });
   if (offsets.length) {
@@ -146,7 +146,7 @@ function wallClock(kind, offsets) {
   };
 }
 
-/** The day since 1970 of the evening of a wall-clock time; null between 12:00 and 18:00. */
+/** Days from 1970 to the evening that a wall-clock time belongs to; null between 12:00 and 18:00. */
 function evening(seconds) {
   const since = seconds - EVENING_S;
   return ((since % DAY_S) + DAY_S) % DAY_S <= EVENING_S ? Math.floor(since / DAY_S) : null;

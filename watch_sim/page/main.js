@@ -1,6 +1,6 @@
 // The page: opens nights, and plays them through the models.
 
-import { asked, keep } from "./address.js";
+import { readChoices, writeChoices } from "./address.js";
 import { catalog, loadCatalog } from "./catalog.js";
 import * as choices from "./choices.js";
 import { prepareDrop, readSample } from "./drop.js";
@@ -14,15 +14,15 @@ import { epochsOf, load, loaded, slots, weigh } from "./slots.js";
 import * as surveys from "./survey.js";
 
 const $ = (id) => document.getElementById(id);
-const FRAME_MS = 12, CATCH_UP_MS = 30; // that the models may take of a frame, while it plays and while it does not
-const LONGEST_FRAME_S = 0.25; // a page in the background does not jump ahead
+const FRAME_MS = 12, CATCH_UP_MS = 30; // for the models per frame, while playing and while not
+const LONGEST_FRAME_S = 0.25; // so that a page in the background does not jump ahead
 const wide = matchMedia("(min-width: 861px)");
 
-/** What is shown: the night, its windows played with what has passed of the next, and the one under the pointer. */
+/** What is shown: the night, the position in windows (with a fraction), and the window under the pointer. */
 const view = { night: null, position: 0, playing: false, pointed: null };
-const own = new Map(); // name -> night of the user's
-let offered = []; // nights of the service
-let surveyed = ""; // the model whose κ the nights are labelled with
+const own = new Map(); // name -> the user's night
+let offered = []; // the service's nights
+let surveyed = ""; // the model whose κ is in the nights' labels
 let opening = 0, awake = false, loading = 0, lastFrame = 0; // lastFrame: ms of performance.now
 
 function fail(error) {
@@ -31,7 +31,7 @@ function fail(error) {
   $("problem").hidden = false;
 }
 
-/** Do work that the page waits for. */
+/** Do work while the page shows that it is busy; shows errors. */
 async function during(work) {
   loading++;
   showBusy();
@@ -52,18 +52,18 @@ function showBusy() {
 // nights and models
 
 async function begin() {
-  loadLitert().catch(() => {}); // meanwhile; a model that cannot be loaded says why
-  const address = asked(), [data] = await Promise.all([service.nights(), loadCatalog()]);
+  loadLitert().catch(() => {}); // in parallel; loading a model reports the error
+  const address = readChoices(), [data] = await Promise.all([service.nights(), loadCatalog()]);
   offered = data.nights;
   $("run").textContent = [catalog.run, data.dataset_dir.split(/[\\/]/).pop()].filter(Boolean).join(" · ");
   choices.prepare(catalog.bundles, offered, (which) => during(() => openTrack(which)), (which) => weighed(which));
   for (const which of Object.keys(slots)) choices.choose(which, address[which]);
   if ([...$("speed").options].some(({ value }) => value === address.speed)) $("speed").value = address.speed;
   $("overlay").checked = address.scored;
-  if (!offered.length) return openOwn([await readSample()]); // a bundle alone is served
+  if (!offered.length) return openOwn([await readSample()]); // a bundle without nights
   if (!choices.chooseNight(address.night)) {
     choices.chooseNight(await medianNight());
-    if (address.night) address.missing = `This data set has no night ${address.night}; another is shown.`;
+    if (address.night) address.missing = `This data set has no night ${address.night}; showing another one.`;
   }
   await openNight($("night").value, address.at);
   if (address.missing) fail(new Error(address.missing));
@@ -74,7 +74,7 @@ function medianNight() {
   return surveys.medianNight(offered, Object.keys(PARTS), choices.chosen("model"), choices.label, progress);
 }
 
-/** Label every night with its κ by the chosen model, while nothing else is to be done. */
+/** Label every night with its κ for the chosen model, while the page is idle. */
 function survey() {
   const model = choices.chosen("model");
   if (model.name === surveyed) return;
@@ -84,14 +84,14 @@ function survey() {
   surveys.survey(offered, model, idle, choices.label);
 }
 
-/** Show a night by its name in the list; at: windows of it, by default all. */
+/** Show a night by its name in the list, up to window `at`, by default the whole night. */
 async function openNight(name, at = null) {
   const request = ++opening;
   const night = own.get(name) ?? (await surveys.load(name));
   if (request === opening) await showNight(night, at);
 }
 
-/** Show the user's own nights: the first, while all are offered. */
+/** Add the user's own nights to the list, and show the first. */
 async function openOwn(nights) {
   for (const night of nights) own.set(`own:${night.name}`, night);
   choices.addOwn(nights.map(({ name }) => name));
@@ -107,7 +107,7 @@ async function showNight(night, at = null) {
   await Promise.all(Object.keys(slots).map(openTrack));
 }
 
-/** Load the chosen model, and have it predict the night up to the place that is played. */
+/** Load the chosen model, and predict the night up to the current position. */
 async function openTrack(which) {
   const choice = choices.chosen(which), { architecture, precision } = choice, { night } = view;
   $("problem").hidden = true;
@@ -123,7 +123,7 @@ async function openTrack(which) {
   ready();
 }
 
-/** A banner that names the models that are trained on simulated nights. */
+/** Show a banner naming the models that were trained on simulated nights. */
 function showSimulated() {
   const simulated = Object.keys(slots).filter((which) => slots[which].track?.stager.simulated);
   const names = [...new Set(simulated.map((which) => choices.chosen(which).name))].join("; ");
@@ -165,7 +165,7 @@ function wake() {
   requestAnimationFrame(frame);
 }
 
-/** One frame: the models run on for a moment, then everything is drawn. */
+/** One frame: run the models for a moment, then draw everything. */
 async function frame() {
   const now = performance.now(), passed = Math.min((now - lastFrame) / 1000, LONGEST_FRAME_S);
   lastFrame = now;
@@ -184,7 +184,7 @@ async function frame() {
     }
   }
   const reached = Math.min(...loaded().map(({ track }) => track.windows.length));
-  if (advances && view.playing && view.position === from && view.night === played) { // nobody has moved it meanwhile
+  if (advances && view.playing && view.position === from && view.night === played) { // the user has not moved it meanwhile
     view.position = reached < Math.floor(target) ? Math.max(from, reached) : target;
     if (view.position >= played.windows) setPlaying(false);
   }
@@ -197,7 +197,7 @@ async function frame() {
   show.settled(view).catch(fail);
 }
 
-/** Windows that pass in so many seconds of playing. */
+/** Number of windows played in `passed` seconds. */
 function ahead(passed) {
   const speed = Number($("speed").value);
   return Number.isFinite(speed) ? (passed * speed) / view.night.stride : view.night.windows;
@@ -205,14 +205,14 @@ function ahead(passed) {
 
 function keepChoices() {
   const { night } = view, place = Math.floor(view.position), speed = $("speed").value;
-  keep({
+  writeChoices({
     night: night.own ? null : night.name, model: choices.chosen("model"), other: choices.chosen("other"),
     speed: speed === $("speed").querySelector("[selected]").value ? null : speed,
     at: place < night.windows ? place : null, scored: $("overlay").checked,
   });
 }
 
-// what the user does
+// user input
 
 function moveTo(window) {
   view.position = window;

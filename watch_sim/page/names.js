@@ -1,4 +1,4 @@
-// What people read in place of the names that files and the service use.
+// Display names for the names used by files and the service.
 
 const ARCHITECTURES = { gru: "GRU", lstm: "LSTM", rnn: "RNN", transformer: "Transformer" };
 const PRECISIONS = {
@@ -7,7 +7,7 @@ const PRECISIONS = {
 const POINTS = { rem: "more REM", balanced: "balanced stages" };
 
 export const SENSORS = { heart_rate: "heart rate", motion: "raw motion", steps: "steps", activity: "activity" };
-/** What the run used a night for. */
+/** How the run used a night. */
 export const PARTS = {
   validation: "Held out", null: "Not in the run", inner_validation: "Used for model selection", train: "Trained on",
 };
@@ -22,5 +22,5 @@ export function modelName({ architecture, precision, point }) {
   return names.filter(Boolean).join(", ");
 }
 
-/** A word as it begins a sentence. */
+/** A word with a capital first letter. */
 export const capital = (text) => text[0].toUpperCase() + text.slice(1);

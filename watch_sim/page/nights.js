@@ -1,21 +1,21 @@
-// Nights to play, window by window: those of the service, as its aligner gives them, and the user's, sample by sample.
+// Nights to play: the service's, by aligned windows, and the user's own, by samples.
 
 import { UNKNOWN } from "./catalog.js";
 import { SENSORS } from "./names.js";
 import { percent } from "./numbers.js";
 import { median } from "./series.js";
 
-const GAPS_S = { heart: 120, movement: 120 }; // a longer time without a value is shown as not sensed
-const MISSING = 0.1; // share of a night without values that is worth a warning
-const SELDOM_S = 30; // from one heart rate to the next; agreement has fallen by then (docs/results.md, by cadence)
+const GAPS_S = { heart: 120, movement: 120 }; // a longer gap is shown as not sensed
+const MISSING = 0.1; // smallest share of a night without values worth a warning
+const SELDOM_S = 30; // between heart rates; beyond this, κ is clearly lower (docs/results.md, by cadence)
 const BIN_S = 15;
 
 /**
- * A night has name, subject, part (what the run used it for, null: nothing), start (s), stride (s), windows (their
- * number), stages (scored, or null), heart and movement ([t, value] in order of time, movementOf names them), absent
- * ({heart, movement}: [from, to] of what was not sensed), clock ({seconds of the wall clock since 1970 at t=0, zone},
- * or null) and notes; and open(stager), which gives an async function of k, asked for in order: window k as
- * {probabilities, unknown (too little was sensed to give a stage), coverage: {sensor: {share, secondsSince}}}.
+ * A night has name, subject, part (how the run used it; null: not at all), start (s), stride (s), windows (their
+ * number), stages (scored, or null), heart and movement ([t, value] in order of time; movementOf names the unit), absent
+ * ({heart, movement}: [from, to] of gaps), clock ({seconds: wall-clock s since 1970 at t=0, zone}, or null) and notes.
+ * open(stager) returns an async function of k, to be called in order, that predicts window k: {probabilities, unknown
+ * (whether too little was sensed), coverage: {sensor: {share, secondsSince}}}.
  */
 export function fromService(night, { seconds, channels }) {
   const stride = seconds.stride, n = night.ends.length;
@@ -35,25 +35,25 @@ export function fromService(night, { seconds, channels }) {
   });
 }
 
-/** A night of {sensor: Series}, times from its start. labels: Map of t to the index of a scored stage, or null. */
+/** A night from {sensor: Series}, with times from its start. labels: Map from t to a scored stage's index, or null. */
 export function fromSamples({ name, subject, samples, labels = null, clock, notes }, catalog) {
-  const stride = catalog.seconds.stride, grace = catalog.grace_seconds; // s that a bin of a window may end after it
+  const stride = catalog.seconds.stride, grace = catalog.grace_seconds; // s by which a bin may end after its window
   const end = Math.max(...Object.values(samples).map(({ t, length }) => t[length - 1]));
-  const scored = labels?.size ? Math.max(...labels.keys()) : null; // s, when the last scored epoch begins
+  const scored = labels?.size ? Math.max(...labels.keys()) : null; // s, start of the last scored epoch
   const windows = scored === null ? Math.floor((end + grace) / stride) : Math.ceil((scored + stride) / stride);
-  if (windows < 1) throw new Error(`ends after ${end.toFixed(0)} s; a window of ${stride} s is the least`);
+  if (windows < 1) throw new Error(`ends after ${end.toFixed(0)} s; expected at least ${stride} s`);
   const stageAt = (t) => catalog.stages[labels.get(t)]?.name ?? null;
   const stages = labels && Array.from({ length: windows }, (_, k) => stageAt(k * stride));
   const ignored = outOfRange(samples, catalog.sensors), rows = (sensor) => samples[sensor]?.pairs() ?? [];
   const movement = "activity" in samples ? [rows("activity"), "activity counts"]
     : "motion" in samples ? [changes(samples.motion), "change of acceleration"]
-      : [rows("steps"), "steps" in samples ? "steps" : "no sensor of movement"];
+      : [rows("steps"), "steps" in samples ? "steps" : "no movement sensor"];
   const taken = catalog.channels.map((channel) => channel.name);
   const wanted = ["heart_rate", ...(["activity", "motion"].some((sensor) => sensor in samples) ? [] : ["activity"])];
   return completed({
     name, subject, part: null, own: true, start: 0, stride, windows, heart: rows("heart_rate"), movement: movement[0],
     movementOf: movement[1], stages: stages?.some(Boolean) ? stages : null, clock, unknown: 0,
-    notes: ignored ? [...notes, `${ignored} values are out of range and not counted.`] : notes,
+    notes: ignored ? [...notes, `${ignored} values are out of range and ignored.`] : notes,
     missing: wanted.filter((sensor) => !(sensor in samples) && (sensor !== "heart_rate" || taken.includes(sensor))),
     open: (stager) => {
       const cursors = Object.entries(samples).map(([sensor, series]) => ({ sensor, series, at: 0 }));
@@ -72,7 +72,7 @@ export function fromSamples({ name, subject, samples, labels = null, clock, note
   });
 }
 
-/** A night with what was not sensed, and with warnings of it. */
+/** A night with its gaps and warnings added. */
 function completed({ missing, ...night }) {
   const end = night.start + night.windows * night.stride, absent = {};
   for (const kind of ["heart", "movement"]) absent[kind] = gaps(night[kind], night.start, end, GAPS_S[kind]);
@@ -82,12 +82,12 @@ function completed({ missing, ...night }) {
   if (missing.length) notes.push(`Missing all night: ${missing.map((sensor) => SENSORS[sensor]).join(", ")}.`);
   if (every > SELDOM_S) {
     const often = every < 120 ? `${Math.round(every)} s` : `${Math.round(every / 60)} min`;
-    notes.push(`Heart rate comes only every ${often}: expect less accurate stages than with one every 5 to 15 s.`);
+    notes.push(`Heart rate comes only every ${often}; stages are less accurate than with one every 5 to 15 s.`);
   } else if (night.heart.length && lost > MISSING) notes.push(`No heart rate for ${percent(lost)} of the night.`);
   return { ...night, absent, notes };
 }
 
-/** [from, to] of the times without a value that are longer than `least` s. */
+/** [from, to] of gaps longer than `least` s. */
 function gaps(series, start, end, least) {
   const out = [];
   let last = start;
@@ -98,7 +98,7 @@ function gaps(series, start, end, least) {
   return out;
 }
 
-/** How many values are out of range. */
+/** Number of values out of range. */
 function outOfRange(samples, sensors) {
   let n = 0;
   for (const [sensor, { v, width, length }] of Object.entries(samples)) {
@@ -108,7 +108,7 @@ function outOfRange(samples, sensors) {
   return n;
 }
 
-/** [t, value] of the values that are new in each window; a bin's t is its end. */
+/** [t, value] of the new values of each window; a bin's t is its end. */
 function newest(night, channel, stride) {
   if (!channel) return [];
   const { seconds_per_value: every, missing, value } = channel, n = stride / every, out = [];
@@ -121,7 +121,7 @@ function newest(night, channel, stride) {
   return out;
 }
 
-/** Movement to draw: counts, or else how much acceleration changes from row to row, or steps. */
+/** Movement to draw: counts, else the change of acceleration from row to row, else steps. */
 function movement(rows) {
   if (rows("activity").length) return { movement: rows("activity"), movementOf: "activity counts" };
   const z = rows("motion_z");
@@ -129,7 +129,7 @@ function movement(rows) {
     const change = z.slice(1).map(([t, x], i) => [t, Math.abs(x - z[i][1])]);
     return { movement: change, movementOf: "change of acceleration (z), g" };
   }
-  return { movement: rows("steps"), movementOf: rows("steps").length ? "steps" : "no sensor of movement" };
+  return { movement: rows("steps"), movementOf: rows("steps").length ? "steps" : "no movement sensor" };
 }
 
 /** [end of a bin, mean change from sample to sample] of raw motion, in bins of BIN_S. */

@@ -2,7 +2,7 @@
 
 import { STAGES } from "./catalog.js";
 
-/** {n, same (share), kappa} of two lists of stages, over the windows with a stage in both; null where there is none. */
+/** {n, same (share), kappa} of two lists of stages, over the windows with a stage in both; null if there are none. */
 export function agreement(one, other) {
   const both = one.map((stage, i) => [stage, other[i]]).filter((pair) => pair.every((stage) => STAGES.includes(stage)));
   const n = both.length;
@@ -13,7 +13,7 @@ export function agreement(one, other) {
   return { n, same, kappa: same === 1 ? 1 : (same - chance) / (1 - chance) };
 }
 
-/** Runs of equal stages: [{stage, first, last}], last being one past the run. */
+/** Runs of equal stages: [{stage, first, last}], where last is one past the run. */
 export function runs(stages) {
   const out = [];
   stages.forEach((stage, i) => {
@@ -30,7 +30,7 @@ export function clockText(seconds) {
   return `${seconds < 0 ? "−" : ""}${h}:${two(m)}${s ? `:${two(s)}` : ""}`;
 }
 
-/** The time t (s) of a night as its clock shows it, 23:10; without a clock, since its start. */
+/** Time t (s) of a night as clock time, such as 23:10; without a clock, as time since the start. */
 export function timeText({ clock }, t) {
   return clock ? new Date((clock.seconds + t) * 1000).toISOString().slice(11, 19).replace(/:00$/, "") : clockText(t);
 }

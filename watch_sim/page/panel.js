@@ -1,4 +1,4 @@
-// The texts and tables beside the drawings.
+// The texts and tables next to the charts.
 
 import { catalog, STAGES } from "./catalog.js";
 import { capital, SENSORS } from "./names.js";
@@ -11,7 +11,7 @@ const TERMS = {
   Wake: "Wake", N1: "N1", N2: "N2", N3: "N3", REM: "REM", "REM latency": "REM latency",
 };
 
-const SPEAK_MS = 3000; // between two stages that a screen reader announces
+const SPEAK_MS = 3000; // between two announcements to screen readers
 let lastSpoken = 0, spoken = "";
 
 /** Have a screen reader announce a text. */
@@ -20,7 +20,7 @@ export function tell(text) {
   lastSpoken = performance.now();
 }
 
-/** Announce a stage when it changes, but not too often; atOnce: however recent the last one is. time: as text. */
+/** Announce a stage when it changes, but not too often; atOnce: regardless of the last announcement. time: as text. */
 export function speak(stage, time, atOnce) {
   const text = `${stage} at ${time}`;
   const again = spoken.startsWith(`${stage} `) || performance.now() - lastSpoken < SPEAK_MS;
@@ -46,7 +46,7 @@ export function fill(select, options) {
   select.replaceChildren(...options.map(option));
 }
 
-/** The stage of an epoch (undefined: none yet), when its window ended, its probabilities, and what it rests on. */
+/** Show an epoch (undefined: none yet): its stage, the end of its window, its probabilities and coverage. */
 export function showNow(epoch, time) {
   $("stage").textContent = epoch?.stage ?? "–";
   $("stage").dataset.stage = epoch?.stage ?? "";
@@ -65,7 +65,7 @@ export function showNow(epoch, time) {
   showCoverage(epoch?.coverage ?? {});
 }
 
-/** Of each sensor: its share of the last minutes, and how long ago its newest value is. */
+/** Show for each sensor its share of the last minutes, and the age of its newest value. */
 function showCoverage(coverage) {
   const minutes = catalog.unknown.coverage_seconds / 60;
   const rows = Object.entries(coverage).map(([sensor, { share, secondsSince: since }]) => element(
@@ -81,7 +81,7 @@ function showCoverage(coverage) {
 /** Seconds as 12 s or, from two minutes on, 12 min. */
 const agoText = (seconds) => (seconds < 120 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`);
 
-/** Agreement between each two of {name: stages}. soFar: whether the night goes on. */
+/** Show the agreement between each two of {name: stages}. soFar: whether the night is still playing. */
 export function showAgreement(stages, soFar) {
   const names = Object.keys(stages), rows = [];
   names.forEach((one, i) => names.slice(i + 1).forEach((other) => {
@@ -100,7 +100,7 @@ export function showAgreement(stages, soFar) {
   $("agreement").querySelector("tbody").replaceChildren(...rows);
 }
 
-/** The table of the night so far, a row for each run of windows over which all of {name: stages} stay the same. */
+/** Show the night so far as a table, with a row for each run of windows in which all of {name: stages} stay the same. */
 export function showRuns(stages, night) {
   const { start, stride } = night;
   const names = Object.keys(stages), n = Math.min(...names.map((name) => stages[name].length));
@@ -114,15 +114,15 @@ export function showRuns(stages, night) {
   $("runs").replaceChildren(element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows.map(cells)));
 }
 
-/** A name that breaks between its parts only. */
+/** A name with line breaks allowed only between its parts. */
 const unbroken = (name) => name.split(/(?<=,) /).flatMap((part) => [element("span", { class: "part" }, part), " "]);
 
 let latest = 0; // number of the latest request
-/** The sleep statistics of each of {name: stages (null: unscored)}, as the service computes them. */
+/** Show the sleep statistics of each of {name: stages (null: not scored)}, computed by the service. */
 export async function showStatistics(stages) {
   const request = ++latest, names = Object.keys(stages);
   const results = await Promise.all(names.map((name) => service.statistics(stages[name])));
-  if (request !== latest) return; // newer ones are on their way
+  if (request !== latest) return; // a newer request is in progress
   const head = [element("td"), ...names.map((name) => element("th", { scope: "col" }, ...unbroken(name)))];
   const rows = results[0].map(({ name, unit }, i) => element(
     "tr", {}, element("th", { scope: "row", title: name }, TERMS[name]),
@@ -131,8 +131,8 @@ export async function showStatistics(stages) {
   $("statistics").replaceChildren(element("thead", {}, element("tr", {}, ...head)), element("tbody", {}, ...rows));
 }
 
-/** Empties the statistics, and drops those on their way. */
-export function noStatistics(text = "Nothing is predicted yet.") {
+/** Clear the statistics, and ignore pending requests. */
+export function noStatistics(text = "No predictions yet.") {
   latest++;
   $("statistics").replaceChildren(
     element("tbody", {}, element("tr", {}, element("td", {}, text))),

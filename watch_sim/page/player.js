@@ -1,26 +1,26 @@
-// Runs models over a night: a Track for each model, as far ahead as is needed.
+// Runs models over a night, as far ahead as needed, with a Track for each model.
 
 import { SleepStager } from "/sleep-stager/sleep-stager.js";
 import { STAGES, UNKNOWN } from "./catalog.js";
 import { loadLitert } from "./litert/ready.js";
 
-/** What a model makes of a night so far, window by window. The library that apps use runs it. */
+/** A model's predictions for a night so far, computed by the same library that apps use. */
 export class Track {
-  /** windows: of the whole night, where they are predicted already. */
+  /** windows: predictions for the whole night, if there are any already. */
   static async open(night, architecture, precision, windows = []) {
     const base = `/bundles/${architecture}/`, litert = await loadLitert();
     return new Track(night, await SleepStager.create({ litert, base, precision, start: night.start }), windows);
   }
 
   constructor(night, stager, windows = []) {
-    Object.assign(this, { night, stager, windows: [...windows], closed: false }); // windows: as night.open gives them
+    Object.assign(this, { night, stager, windows: [...windows], closed: false }); // windows: as predicted by night.open
     this.predict = night.open(stager);
     this.busy = Promise.resolve();
   }
 
   /**
-   * {stage, probabilities, coverage} of window k, weighed by an operating point unless weights is null. Where the stage
-   * is unknown there are no probabilities (null).
+   * {stage, probabilities, coverage} of window k, weighted by an operating point unless weights is null. If the stage
+   * is unknown, probabilities is null.
    */
   epoch(k, weights) {
     const { probabilities: p, unknown, coverage } = this.windows[k];
@@ -29,7 +29,7 @@ export class Track {
     return { stage: STAGES[probabilities.indexOf(Math.max(...probabilities))], probabilities, coverage };
   }
 
-  /** Run on until `n` windows are predicted, or until the time `until` (of performance.now). One call at a time. */
+  /** Predict until there are `n` windows, or until the time `until` (of performance.now). One call at a time. */
   upTo(n, until = Infinity) {
     const run = async () => {
       while (!this.closed && this.windows.length < Math.min(n, this.night.windows) && performance.now() < until) {
@@ -49,7 +49,7 @@ export class Track {
     }
   }
 
-  /** Free the model once the window under way is done. */
+  /** Free the model once the current window is done. */
   close() {
     this.closed = true;
     this.busy.then(() => this.stager.delete());

@@ -1,15 +1,15 @@
-// Drawings of a night so far, on one axis of time: hypnogram, probabilities, heart rate and movement.
+// Charts of a night so far, on one time axis: hypnogram, probabilities, heart rate and movement.
 
 import { STAGES, UNKNOWN } from "./catalog.js";
 import { runs, timeText } from "./numbers.js";
 
-const ROWS = ["Wake", "REM", "N1", "N2", "N3"]; // of a hypnogram, from the top
-const LAYERS = ["N3", "N2", "N1", "REM", "Wake"]; // of probabilities, from the bottom
+const ROWS = ["Wake", "REM", "N1", "N2", "N3"]; // of the hypnogram, from the top
+const LAYERS = ["N3", "N2", "N1", "REM", "Wake"]; // of the probabilities, from the bottom
 const LEFT = 44, RIGHT = 8, AXIS = 17; // px
 const HOUR = 3600, GAP = 120; // s: a heart rate line does not cross a longer gap
 
 let colours = {};
-/** A colour of the style sheet, by name, as it is in the present theme. */
+/** A colour of the style sheet, by name, in the current theme. */
 function colour(name) {
   if (!colours[name]) {
     const probe = document.body.appendChild(document.createElement("span"));
@@ -21,7 +21,7 @@ function colour(name) {
 }
 addEventListener("theme", () => (colours = {}));
 
-/** A canvas made ready at the screen's resolution: {ctx, width, height} in CSS px. */
+/** Clear a canvas and set it to the screen's resolution: {ctx, width, height} in CSS px. */
 function cleared(canvas) {
   const { clientWidth: width, clientHeight: height } = canvas, dpr = devicePixelRatio || 1;
   if (canvas.width !== Math.round(width * dpr) || canvas.height !== Math.round(height * dpr)) {
@@ -48,10 +48,10 @@ function line(ctx, x0, y0, x1, y1, name = "line") {
   ctx.stroke();
 }
 
-/** Upright lines, at round times of the night's clock, with these times below `bottom` if there is room. */
+/** Vertical lines at round clock times, with the times below `bottom` if there is room. */
 function nightAxis(ctx, x, night, bottom) {
   const { clientWidth: width, clientHeight: height } = ctx.canvas, to = night.start + night.windows * night.stride;
-  const most = width / 52, ahead = night.clock?.seconds ?? 0; // lines that there is room for; s of the clock at t=0
+  const most = width / 52, ahead = night.clock?.seconds ?? 0; // lines that fit; clock time in s at t=0
   const steps = [600, 1800, HOUR, 2 * HOUR, 4 * HOUR];
   const step = steps.find((seconds) => (to - night.start) / seconds <= most) ?? 6 * HOUR;
   for (let t = Math.ceil((night.start + ahead) / step) * step - ahead; t <= to; t += step) {
@@ -75,7 +75,7 @@ function firstAt(series, at) {
   return low;
 }
 
-/** Low and high end of a night's heart rate, in tens. */
+/** Range of a night's heart rate, rounded to tens. */
 export function heartRange(night) {
   const sorted = night.heart.map(([, bpm]) => bpm).sort((a, b) => a - b);
   if (!sorted.length) return [50, 90];
@@ -83,7 +83,7 @@ export function heartRange(night) {
   return [10 * Math.floor((at(0.001) - 2) / 10), 10 * Math.ceil((at(0.999) + 2) / 10)];
 }
 
-/** Heart rate up to marks.now, between the ends of a range in bpm; grey where there is none. */
+/** Heart rate up to marks.now, within a range in bpm; gaps are grey. */
 export function drawHeart(canvas, night, [low, high], marks) {
   const { ctx, width, height: bottom } = cleared(canvas), { x } = scale(canvas, night);
   const y = (bpm) => 6 + (1 - (bpm - low) / (high - low)) * (bottom - 12);
@@ -111,7 +111,7 @@ export function drawHeart(canvas, night, [low, high], marks) {
   drawMarks(ctx, x, night, marks, bottom);
 }
 
-/** Movement up to marks.now, its largest value as tall as the canvas; grey where there is none. */
+/** Movement up to marks.now, scaled to its largest value; gaps are grey. */
 export function drawMovement(canvas, night, highest, marks) {
   const { ctx, width, height } = cleared(canvas), { x } = scale(canvas, night), bottom = height - AXIS;
   nightAxis(ctx, x, night, bottom);
@@ -119,7 +119,7 @@ export function drawMovement(canvas, night, highest, marks) {
   ctx.fillStyle = colour("move");
   const wide = Math.max(x(night.start + 30) - x(night.start), 1);
   for (const [t, value] of upTo(night.movement, marks.now)) {
-    const tall = Math.sqrt(Math.min(value / highest, 1)) * (bottom - 4); // small movements count, too
+    const tall = Math.sqrt(Math.min(value / highest, 1)) * (bottom - 4); // so that small movements are visible
     if (tall >= 0.5) ctx.fillRect(x(t) - wide, bottom - tall, wide, tall);
   }
   line(ctx, LEFT, bottom, width - RIGHT, bottom);
@@ -128,7 +128,7 @@ export function drawMovement(canvas, night, highest, marks) {
 
 const upTo = (series, now) => series.slice(0, firstAt(series, now + 1e-6));
 
-/** Grey bands where a sensor gave nothing. */
+/** Grey bands in a sensor's gaps. */
 function drawAbsent(ctx, x, absent, now, bottom) {
   ctx.fillStyle = colour("absent");
   for (const [from, to] of absent) {
@@ -136,7 +136,7 @@ function drawAbsent(ctx, x, absent, now, bottom) {
   }
 }
 
-/** Where a whole night lies in a canvas: x of t, and t of x. */
+/** The time axis of a canvas: t to x, and x to t. */
 function scale(canvas, night) {
   const span = night.windows * night.stride, wide = canvas.clientWidth - LEFT - RIGHT;
   return {
@@ -152,7 +152,7 @@ export function windowAt(canvas, night, clientX) {
   return k >= 0 && k < night.windows ? k : null;
 }
 
-/** Grey bands, with their name where there is room for it, where the stage is unknown. */
+/** Grey bands where the stage is unknown, labelled if there is room. */
 function drawUnknown(ctx, at, stages, bottom) {
   for (const { stage, first, last } of runs(stages)) {
     if (stage !== UNKNOWN) continue;
@@ -163,7 +163,7 @@ function drawUnknown(ctx, at, stages, bottom) {
   }
 }
 
-/** Stage probabilities as layers, deep sleep at the bottom; none where the stage is unknown. epochs: those to show. */
+/** Stage probabilities of epochs as layers, deep sleep at the bottom; none where the stage is unknown. */
 export function drawProbabilities(canvas, night, epochs, marks) {
   const { ctx, width, height: bottom } = cleared(canvas), { x } = scale(canvas, night);
   nightAxis(ctx, x, night, bottom);
@@ -195,8 +195,8 @@ export function drawProbabilities(canvas, night, epochs, marks) {
 }
 
 /**
- * A hypnogram: Wake on top, REM below it and set off, N1 to N3 downwards; what is scored as broad bands behind. Unknown
- * stages are a gap in it, in grey.
+ * A hypnogram: Wake on top, then REM, highlighted, then N1 to N3; scored stages are broad bands behind. Unknown stages
+ * are grey gaps.
  */
 export function drawHypnogram(canvas, night, stages, scored, marks) {
   const { ctx, width, height } = cleared(canvas), { x } = scale(canvas, night);
@@ -240,7 +240,7 @@ export function drawHypnogram(canvas, night, stages, scored, marks) {
   drawMarks(ctx, x, night, marks, bottom);
 }
 
-/** Upright lines: where the night is, and the window under the pointer. marks: {now: s, pointed: window or null}. */
+/** Vertical lines at the current time and the window under the pointer. marks: {now: s, pointed: window or null}. */
 function drawMarks(ctx, x, night, { now, pointed }, bottom) {
   if (now < night.start + night.windows * night.stride) line(ctx, x(now), 0, x(now), bottom, "accent");
   if (pointed !== null) {

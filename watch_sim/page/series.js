@@ -1,6 +1,6 @@
-// Samples of one sensor, and the lines of a file that they are read from.
+// Samples of one sensor, and reading files line by line.
 
-/** Times in s and values, `width` a time (three of motion); grows as a file is read. */
+/** Times in s and values, `width` values per time (three for motion); grows as a file is read. */
 export class Series {
   constructor(width = 1) {
     Object.assign(this, { width, length: 0, t: new Float64Array(1024), v: new Float64Array(1024 * width) });
@@ -18,12 +18,12 @@ export class Series {
     this.v.set(values, this.width * this.length++);
   }
 
-  /** The sample at i: a number, or the list of its values. */
+  /** The sample at i: a number, or a list of its values. */
   at(i) {
     return this.width === 1 ? this.v[i] : Array.from(this.v.subarray(this.width * i, this.width * (i + 1)));
   }
 
-  /** In order of time, its times changed by a function; only those for which keep(t, i) holds. */
+  /** A copy sorted by time, with times changed by a function, and only the samples for which keep(t, i) is true. */
   map(change, keep = () => true) {
     const { t, v, width, length } = this, out = new Series(width);
     const order = Uint32Array.from({ length }, (_, i) => i).filter((i) => keep(t[i], i));
@@ -37,13 +37,13 @@ export class Series {
     return out;
   }
 
-  /** [[t, value], …] for a drawing. */
+  /** [[t, value], …] for charts. */
   pairs() {
     return Array.from(this.t.subarray(0, this.length), (t, i) => [t, this.at(i)]);
   }
 }
 
-/** Call take(line, number from 1) for every line of a file, however large it is. */
+/** Call take(line, number from 1) for every line of a file of any size. */
 export async function eachLine(file, take) {
   const reader = file.stream().pipeThrough(new TextDecoderStream()).getReader();
   let rest = "", number = 0;
@@ -56,13 +56,13 @@ export async function eachLine(file, take) {
   }
 }
 
-/** The middle value of numbers. */
+/** The median; NaN if there are no values. */
 export function median(values) {
   const sorted = Float64Array.from(values).sort(), n = sorted.length;
   return n ? (sorted[(n - 1) >> 1] + sorted[n >> 1]) / 2 : NaN;
 }
 
-/** A text as a number; NaN where it is none. */
+/** A text as a number; NaN if it is not one. */
 export function numberOf(text) {
   return text.trim() ? Number(text) : NaN;
 }

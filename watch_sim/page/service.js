@@ -1,4 +1,4 @@
-// The service that the page comes from.
+// Requests to the service.
 
 async function request(path, body) {
   const settings = body === undefined ? {} : {
@@ -14,7 +14,7 @@ async function request(path, body) {
   return response;
 }
 
-/** The service's error: a message in a line, and `fields`, {field: message}, where its form names some. */
+/** The service's error: a one-line message, and `fields`, {field: message}, if the answer names some. */
 async function problem(response) {
   const detail = await response.json().then((json) => json.detail, () => response.statusText);
   if (!Array.isArray(detail)) return new Error(detail);

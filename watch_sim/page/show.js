@@ -1,4 +1,4 @@
-// Shows where a night is: drawings, tables and words. view: what main.js keeps of it.
+// Shows the current state of a night: charts, tables and text. view: main.js's state.
 
 import { STAGES, UNKNOWN } from "./catalog.js";
 import { percent, timeText } from "./numbers.js";
@@ -7,13 +7,13 @@ import * as plots from "./plots.js";
 import { columns, epochsOf, loaded, slots } from "./slots.js";
 
 const $ = (id) => document.getElementById(id);
-const STATISTICS_MS = 1500; // between two questions while playing
+const STATISTICS_MS = 1500; // between two requests while playing
 const steady = matchMedia("(prefers-reduced-motion: reduce)");
 let range = [50, 90], highest = 1, lastStatistics = 0;
 
 const scoredOf = ({ night }) => ($("overlay").checked ? night.stages : null);
 const epochsSoFar = (view, slot) => epochsOf(slot, Math.floor(view.position));
-/** When the last predicted window of a slot ended, as text. */
+/** End of a slot's last predicted window, as text. */
 function endOf(view, slot) {
   const { start, stride } = view.night;
   return timeText(view.night, start + epochsSoFar(view, slot).length * stride);
@@ -30,15 +30,15 @@ export function begin(night) {
   panel.noStatistics();
 }
 
-/** What is to be known of a night, findings: of its sensors' units, among it. */
+/** Show notes on a night. findings: on its sensors' units. */
 export function showNotes(night, findings = []) {
-  const trained = night.part === "train" ? ["The run was trained on this night: agreement flatters."] : [];
+  const trained = night.part === "train" ? ["The run was trained on this night, so agreement is too optimistic."] : [];
   const notes = [...trained, ...night.notes, ...findings].map((text) => panel.element("li", {}, text));
   $("note").replaceChildren(...notes);
   $("note").hidden = !notes.length;
 }
 
-/** Draw the night as far as it is played. */
+/** Draw the night up to the current position. */
 export function render(view) {
   const { night, position, pointed } = view, scored = scoredOf(view), main = slots.model;
   const now = night.start + (steady.matches ? Math.floor(position) : position) * night.stride, marks = { now, pointed };
@@ -68,7 +68,7 @@ function showHypnogram(view, id, slot, scored, marks) {
   const { night } = view, stages = epochsSoFar(view, slot).map(({ stage }) => stage);
   plots.drawHypnogram($(id), night, stages, scored, marks);
   $(`${id}-of`).textContent = slot.track ? `${slot.name}, ${Math.round(slot.bytes / 1000)} kB` : "";
-  const now = stages.length ? `, at the end ${stages.at(-1)}` : "";
+  const now = stages.length ? `, last stage ${stages.at(-1)}` : "";
   const minutes = Math.round((stages.length * night.stride) / 60);
   $(id).setAttribute("aria-label", `Hypnogram of ${slot.name}: ${minutes} minutes${now}. As a table below.`);
 }
@@ -80,7 +80,7 @@ function showPointed(night, pointed, epoch, scored) {
   $("readout").textContent = epoch ? `${at} · ${epoch.stage}${shares}${scored ? ` · scored ${scored}` : ""}` : "";
 }
 
-/** Announce what is shown, once nothing moves any more. */
+/** Announce what is shown, once playing has stopped. */
 export function settled(view) {
   const epoch = epochsSoFar(view, slots.model).at(-1);
   if (epoch) panel.speak(epoch.stage, endOf(view, slots.model), true);
@@ -88,13 +88,13 @@ export function settled(view) {
   return askStatistics(view);
 }
 
-/** Sleep statistics; where the scoring is shown, of the scored epochs only, in every column. */
+/** Show sleep statistics; if scored stages are shown, every column covers the scored epochs only. */
 async function askStatistics(view) {
   lastStatistics = performance.now();
   if (!loaded().length) return panel.noStatistics();
   const n = Math.min(...loaded().map((slot) => epochsSoFar(view, slot).length));
   const all = columns(n, scoredOf(view)), scored = all.Scored ?? Array(n).fill("all");
-  if (!scored.some(Boolean)) return panel.noStatistics(n ? "Nothing is scored so far." : undefined);
+  if (!scored.some(Boolean)) return panel.noStatistics(n ? "No scored epochs so far." : undefined);
   const first = scored.findIndex(Boolean), last = scored.findLastIndex(Boolean) + 1;
   const counted = (stages) => stages.map((stage, k) => (scored[k] ? stage : null)).slice(first, last);
   const withStages = Object.entries(all).map(([name, stages]) => [name, counted(stages)])

@@ -1,4 +1,4 @@
-// Cohen's κ of the nights that are offered, and which of them the page opens on: the median.
+// Cohen's κ of the listed nights, and the one with the median κ, on which the page opens.
 
 import { catalog } from "./catalog.js";
 import { fromService } from "./nights.js";
@@ -6,11 +6,11 @@ import { agreement } from "./numbers.js";
 import { Track } from "./player.js";
 import * as service from "./service.js";
 
-const MOST_FIRST = 9; // nights that the median is taken of, before anything is shown
-const MOST = 60; // nights that are labelled with their κ
+const MOST_FIRST = 9; // nights for the median, computed before anything is shown
+const MOST = 60; // nights to label with κ
 const PAUSE_MS = 50;
 const nights = new Map(); // id -> promise of a night
-const predicted = new Map(); // "id architecture precision" -> windows as a Track has them, of a whole night
+const predicted = new Map(); // "id architecture precision" -> windows of a whole night, as in Track
 let latest = 0; // number of the latest survey
 
 /** A night of the service; loaded once. */
@@ -23,11 +23,11 @@ export function load(id) {
   return nights.get(id);
 }
 
-/** What a model has made of a whole night in a survey, else []. */
+/** A model's windows of a whole night, if a survey has predicted them, else []. */
 export const windowsOf = (night, architecture, precision) =>
   (!night.own && predicted.get(`${night.name} ${architecture} ${precision}`)) || [];
 
-/** κ of a model over a night, null where nothing is scored. wait: async, called between moments of work. */
+/** κ of a model over a night; null if nothing is scored. wait: async, called between slices of work. */
 async function kappaOf(id, { architecture, precision, weights }, wait) {
   const night = await load(id);
   if (!night.stages) return null;
@@ -47,19 +47,19 @@ async function kappaOf(id, { architecture, precision, weights }, wait) {
 
 const moment = (ms = 0) => new Promise((resolve) => setTimeout(resolve, ms));
 
-/** The id of the night to open on, by a model. Arguments as `medianOf` has them. */
+/** The id of the night to open on, for a model. Arguments as in `medianOf`. */
 export function medianNight(offered, order, model, told, progress) {
   const kappa = (id, next) => {
-    if (next) load(next).catch(() => {}); // it is told when its turn comes
+    if (next) load(next).catch(() => {}); // an error is reported when its turn comes
     return kappaOf(id, model, moment);
   };
   return medianOf(offered, order, kappa, told, progress);
 }
 
 /**
- * The id of the night with the median κ of those that best show what a model can do: held out, else as `order` has the
- * parts. offered: nights as the service lists them. kappa: async, of an id and the one that comes next. told(id, κ),
- * progress(i, n) are called on the way.
+ * The id of the night with the median κ among those of the first part in `order` that has scored nights (held-out nights
+ * first). offered: the service's list of nights. kappa: async, takes an id and the next one. Calls told(id, κ) and
+ * progress(i, n) on the way.
  */
 export async function medianOf(offered, order, kappa, told, progress) {
   const scored = offered.filter(({ labels }) => labels);
@@ -68,7 +68,7 @@ export async function medianOf(offered, order, kappa, told, progress) {
   const some = Array.from({ length: n }, (_, i) => all[Math.floor((i * all.length) / n)].id), found = [];
   for (const [i, id] of some.entries()) {
     progress(i + 1, n);
-    const value = await kappa(id, some[i + 1]).catch(() => null); // a night that cannot be used is not opened
+    const value = await kappa(id, some[i + 1]).catch(() => null); // skips unusable nights
     if (value === null) continue;
     told(id, value);
     found.push([value, id]);
@@ -77,7 +77,7 @@ export async function medianOf(offered, order, kappa, told, progress) {
   return found[(found.length - 1) >> 1]?.[1] ?? offered[0].id;
 }
 
-/** Tell κ of every scored night, one after the other, while idle() holds; until the next survey begins. */
+/** Compute κ of every scored night, one by one while idle() is true, and call told(id, κ); stops at the next survey. */
 export async function survey(offered, model, idle, told) {
   const request = ++latest;
   const wait = async () => {

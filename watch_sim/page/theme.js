@@ -1,4 +1,4 @@
-// Light or dark: the system's, until the switch says otherwise. Runs before anything is drawn.
+// Light or dark: the system's setting, unless the user switches. Runs before anything is drawn.
 "use strict";
 {
   const system = matchMedia("(prefers-color-scheme: dark)");

@@ -1,4 +1,4 @@
-"""Who is let in, and what is seen of it: ASGI middleware around everything that the service answers."""
+"""Access control and observation: ASGI middleware around every route of the service."""
 
 import base64
 import binascii
@@ -23,7 +23,7 @@ from watch_sim.service.metrics import Metrics
 from watch_sim.service.settings import Settings
 from watch_sim.service.work import Life
 
-CONTENT_POLICY = (  # the browser fetches from this server, or not at all
+CONTENT_POLICY = (  # the browser may fetch from this server only
     "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; img-src 'self' data:; object-src 'none'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
@@ -32,19 +32,19 @@ HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
 }
-CHALLENGES = ('Bearer realm="Wristsleep"', 'Basic realm="Wristsleep"')  # browsers ask for the password: it is the token
+CHALLENGES = ('Bearer realm="Wristsleep"', 'Basic realm="Wristsleep"')  # a browser asks for a password: the token
 REQUEST_ID = re.compile(r"[\w.-]{1,64}", re.ASCII)
-OPEN = ("/healthz", "/readyz")  # to whoever asks: they tell nothing but that
+OPEN = ("/healthz", "/readyz")  # open to everyone, as they reveal only a status
 
 
 class Observed:
-    """Outermost: a request id, headers, a line in the log, metrics; an error of ours is a 500 that tells nothing."""
+    """Outermost layer: request id, headers, log line and metrics; an internal error becomes a 500 without details."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics, life: Life):
         self.app, self.metrics, self.life = app, metrics, life
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, and tell of it."""
+        """Pass a request on, and log and count it."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
             return
@@ -72,7 +72,8 @@ class Observed:
         except Exception:
             LOGGER.exception("failed", extra={"about": {"request_id": request_id}})
             if http and not status:
-                detail = [{"field": "service", "message": f"failed; tell its operator the request id {request_id}"}]
+                message = f"internal error; report request id {request_id} to the operator"
+                detail = [{"field": "service", "message": message}]
                 await JSONResponse({"detail": detail}, 500)(scope, receive, observed_send)
         finally:
             self.life.running -= http
@@ -89,12 +90,12 @@ class Observed:
 
 
 def route_of(scope: MutableMapping[str, Any]) -> str:
-    """The route's template: a path may name a night."""
+    """The route's template, as the path itself may name a night."""
     return getattr(scope.get("route"), "path", "files")
 
 
 class Admission:
-    """Refuses what may not in: while stopping, under another name, without a token, too often."""
+    """Refuses requests while stopping, with another Host name, without a token, or too often."""
 
     def __init__(self, app: ASGIApp, settings: Settings, life: Life):
         self.app, self.settings, self.life = app, settings, life
@@ -102,7 +103,7 @@ class Admission:
         self.rate = parse(settings.rate)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request in, or answer why not."""
+        """Pass a request on, or answer with a refusal."""
         if scope["type"] != "lifespan":
             refused = self.refusal(scope)
             if refused:
@@ -115,47 +116,47 @@ class Admission:
         await self.app(scope, receive, send)
 
     def allow(self, scope: Scope) -> bool:
-        """Count a request of an address; whether it is within the rate."""
+        """Count a request from an address; returns whether it is within the rate limit."""
         return self.limiter.hit(self.rate, (scope.get("client") or ("",))[0])
 
     def refusal(self, scope: Scope) -> JSONResponse | None:
-        """Why a request may not in."""
+        """The refusal of a request, or None."""
         headers = Headers(scope=scope)
         if not serves(headers.get("host", ""), self.settings.hosts):
-            return answer(400, "Host", "this service is not known by that name")
+            return answer(400, "Host", "not a host name of this service")
         if scope["path"] in OPEN:
             return None
         if self.life.stopping:
-            return answer(503, "service", "is being stopped; try again", {"Retry-After": "1", "Connection": "close"})
+            return answer(503, "service", "stopping; try again", {"Retry-After": "1", "Connection": "close"})
         if not self.allow(scope):
-            return answer(429, "service", f"more than {self.rate} of one address", {"Retry-After": "1"})
-        if self.settings.bearers and not may_in(headers.get("authorization", ""), self.settings.bearers):
+            return answer(429, "service", f"more than {self.rate} from one address", {"Retry-After": "1"})
+        if self.settings.bearers and not authorized(headers.get("authorization", ""), self.settings.bearers):
             refused = answer(401, "Authorization", "expected Bearer and a token of this service")
             for challenge in CHALLENGES:
                 refused.headers.append("WWW-Authenticate", challenge)
             return refused
         origin = headers.get("origin")
-        from_afar = origin and origin.partition("://")[2] != headers.get("host")
-        if scope["type"] == "websocket" and from_afar and origin not in self.settings.origins:
-            return answer(403, "Origin", "pages of that site may not ask")
+        foreign = origin and origin.partition("://")[2] != headers.get("host")
+        if scope["type"] == "websocket" and foreign and origin not in self.settings.origins:
+            return answer(403, "Origin", "pages of that site are not allowed")
         return None
 
 
 def answer(status: int, field: str, message: str, headers: dict[str, str] | None = None) -> JSONResponse:
-    """A refusal before there is a route."""
+    """A refusal outside any route."""
     return JSONResponse({"detail": [{"field": field, "message": message}]}, status, headers)
 
 
 def serves(host: str, hosts: Iterable[str]) -> bool:
-    """Whether a Host header names one of the hosts; the port does not count."""
+    """Whether a Host header names one of the hosts; the port is ignored."""
     name = re.sub(r":\d*$", "", host).strip("[]").lower()
     return any(allowed in ("*", name) for allowed in hosts)
 
 
-def may_in(authorization: str, bearers: Iterable[bytes]) -> bool:
-    """Whether a header carries one of the tokens: as Bearer, or as the password of Basic, which browsers ask for.
+def authorized(authorization: str, bearers: Iterable[bytes]) -> bool:
+    """Whether a header has one of the tokens: as Bearer, or as the password of Basic, which browsers ask for.
 
-    All are compared, each in constant time.
+    All tokens are compared, each in constant time.
     """
     scheme, _, credentials = authorization.partition(" ")
     token = credentials.strip()

@@ -1,8 +1,8 @@
-"""The service behind the page, for programs too: predictions, live nights, sleep statistics, nights and exports.
+"""The service, for the page and for programs: predictions, live nights, sleep statistics, nights and exports.
 
-Everything is of one run folder, and nothing is kept between requests. Bodies are those of watch_sim.service.requests,
-answers those of watch_sim.service.responses; a request that is wrong is answered with {"detail": [{"field",
-"message"}]} and a 4xx status. /openapi.json describes the service, /docs and /redoc show it.
+It serves one run folder and keeps nothing between requests. Request bodies are in watch_sim.service.requests, responses
+in watch_sim.service.responses; an invalid request gets a 4xx status and {"detail": [{"field", "message"}]}.
+/openapi.json describes the service, /docs and /redoc show it.
 """
 
 from collections.abc import AsyncIterator
@@ -34,7 +34,7 @@ from watch_sim.service.stopping import stops_gently
 from watch_sim.service.work import Life
 
 PAGE = Path(__file__).parents[1] / "page"
-LIBRARY = Path(__file__).parents[2] / "apps" / "javascript"  # with which the page plays a bundle
+LIBRARY = Path(__file__).parents[2] / "apps" / "javascript"  # runs the models in the page
 EXPORTS = {
     "text/csv": {"schema": {"type": "string"}},
     "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
@@ -42,10 +42,10 @@ EXPORTS = {
 
 
 def create_app(settings: Settings) -> FastAPI:
-    """The app of a run folder.
+    """The app for a run folder.
 
     Raises:
-        UserMistake: The run has no whole bundles, or the data set no recordings.
+        UserMistake: The run has no complete bundles, or the data set no recordings.
     """
     life, metrics = Life(), Metrics()
     desk = Desk(settings, metrics, life)
@@ -85,14 +85,14 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 class Files(StaticFiles):
-    """Files of a folder; where it vanished under the service there are none."""
+    """Files of a folder; if the folder vanishes while the service runs, there are none."""
 
     async def check_config(self) -> None:
-        """Nothing: it would be an error of ours."""
+        """Skip the check, which would make a missing folder an internal error."""
 
 
 def page_of(files: StaticFiles) -> ASGIApp:
-    """What answers where no route does: the page's files; to a WebSocket, that there is none."""
+    """The app for paths without a route: the page's files, or 404 for a WebSocket."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -104,12 +104,12 @@ def page_of(files: StaticFiles) -> ASGIApp:
 
 
 def answer_invalid(request: Request, error: RequestValidationError) -> JSONResponse:
-    """HTTP 422 by field, of what is no body."""
+    """HTTP 422 by field, for errors outside the body."""
     return JSONResponse({"detail": findings_of(error.errors(), skip=1)}, 422)
 
 
 def answer_refusal(request: Request, refusal: AnyHTTPException) -> JSONResponse:
-    """A refusal, in the one form that all have."""
+    """A refusal in the common form."""
     detail = refusal.detail
     if isinstance(detail, str):
         detail = [{"field": "path", "message": detail}]
@@ -117,25 +117,25 @@ def answer_refusal(request: Request, refusal: AnyHTTPException) -> JSONResponse:
 
 
 def answer_mistake(request: Request, mistake: UserMistake) -> JSONResponse:
-    """HTTP 409: files may change under a running service."""
+    """HTTP 409: files may change while the service runs."""
     return JSONResponse({"detail": [{"field": "service", "message": mistake.message}]}, 409)
 
 
 def health_router(desk: Desk, life: Life) -> APIRouter:
-    """Routes for whoever runs the service."""
+    """Routes for operating the service."""
     router = APIRouter()
     anyone = {"x-open": True}
 
     @router.get("/healthz", response_model=responses.Health, responses=problems(), openapi_extra=anyone)
     async def healthz():
-        """Whether the service lives."""
+        """Whether the service is alive."""
         return {"status": "ok"}
 
-    not_ready = {**problems(), 503: {"model": responses.Health, "description": "Not now"}}
+    not_ready = {**problems(), 503: {"model": responses.Health, "description": "Not ready"}}
 
     @router.get("/readyz", response_model=responses.Health, responses=not_ready, openapi_extra=anyone)
     async def readyz():
-        """Whether the service takes requests: it is not being stopped, and its bundles are there."""
+        """Whether the service is ready for requests: it is not stopping, and its bundles exist."""
         if life.stopping:
             return JSONResponse({"status": "stopping"}, 503)
         if not all((folder / "contract.json").is_file() for folder in desk.served.folders.values()):
@@ -146,7 +146,7 @@ def health_router(desk: Desk, life: Life) -> APIRouter:
 
     @router.get("/metrics", response_class=Response, responses={**problems(), **text})
     async def metrics():
-        """Figures for Prometheus."""
+        """Metrics for Prometheus."""
         content, content_type = desk.metrics.text()
         return Response(content, media_type=content_type)
 
@@ -154,7 +154,7 @@ def health_router(desk: Desk, life: Life) -> APIRouter:
 
 
 def staging_router(desk: Desk) -> APIRouter:
-    """Routes of stages: a night as apps keep it, and a night as it comes."""
+    """Routes for staging: whole nights, and live nights."""
     router = APIRouter()
     linked = {200: {"links": LIVE_LINKS}}
 
@@ -162,7 +162,7 @@ def staging_router(desk: Desk) -> APIRouter:
         "/predict", response_model=responses.PlainPredicted, responses=OF_BODIES, openapi_extra=takes(PlainNight)
     )
     async def predict_plain(request: Request):
-        """Stages of one window or of a whole night, from rows by channel; what is not given is a missing sensor."""
+        """Stages of one window or of a whole night, from rows by channel; a channel that is not given is missing."""
         return await desk.answer(request, PlainNight, desk.served.predict_plain)
 
     @router.post(
@@ -172,7 +172,7 @@ def staging_router(desk: Desk) -> APIRouter:
         openapi_extra=takes(LiveStep),
     )
     async def live(request: Request):
-        """A step of a night under way: it opens the night, or goes on from the last answer's token, on any replica."""
+        """A step of a live night: opens the night, or continues it from the last answer's token, on any replica."""
         return await desk.step(request)
 
     @router.websocket("/live")
@@ -183,38 +183,38 @@ def staging_router(desk: Desk) -> APIRouter:
 
 
 def nights_router(desk: Desk) -> APIRouter:
-    """Routes of the run's models and nights, and of what leaves the page."""
+    """Routes for the run's models and nights, and for the page's exports."""
     router = APIRouter(prefix="/api")
     served = desk.served
 
     @router.get("/bundles", response_model=responses.Bundles, responses=problems())
     async def bundles():
-        """The run's models: what they were trained on and take, precisions, operating points, the unknown rule."""
+        """The run's models: training data, channels, precisions, operating points, and the rule for unknown stages."""
         return desk.json(bundles_as_json(served))
 
     @router.get("/nights", response_model=responses.Nights, responses=problems())
     async def nights():
-        """The data set's nights. part: what the run used a night for; null: it never saw it."""
+        """The data set's nights. part: how the run used a night; null: not at all."""
         return desk.json(await desk.predictions.run(nights_as_json, served))
 
     @router.get("/nights/{subject}", response_model=responses.NightWindows, responses=problems(404, 409, 422))
     async def night(subject: str):
-        """A night's windows as the aligner gives them, channel by channel: ends (s), scored stages, coverage, and where
-        the stage is unknown.
+        """A night's aligned windows, by channel, with their ends (s), scored stages, coverage, and whether the stage is
+        unknown.
         """
         return await desk.predictions.run(lambda: desk.json(served.night(subject)))
 
     @router.post("/predict", response_model=responses.Predicted, responses=OF_BODIES, openapi_extra=takes(Prediction))
     async def predict(request: Request):
-        """Stages, probabilities and coverage of a night, through the watch, with what it dropped and its findings."""
+        """Stages, probabilities and coverage of a night as on the watch, with dropped samples and findings."""
         return await desk.answer(request, Prediction, served.predict, NIGHT)
 
     @router.post(
         "/statistics", response_model=list[responses.Statistic], responses=OF_BODIES, openapi_extra=takes(Hypnogram)
     )
     async def statistics(request: Request):
-        """Sleep statistics of a hypnogram (yasa, AASM definitions); null where there is none, as REM latency. Unknown
-        epochs are time in bed, and neither sleep nor wake.
+        """Sleep statistics of a hypnogram (yasa, AASM definitions); null if undefined, such as REM latency without REM.
+        Unknown epochs count as time in bed, but as neither sleep nor wake.
         """
         return await desk.answer(request, Hypnogram, lambda body, _: night_statistics(body, served))
 

@@ -1,4 +1,4 @@
-"""The service's description, /openapi.json: bodies with examples that run, and pages that show it."""
+"""The service's description, /openapi.json: request bodies with working examples, and pages that show it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -20,31 +20,31 @@ from watch_sim.service.responses import Problem
 from watch_sim.service.run import ServedRun
 
 PAGES = Path(__file__).parent / "docs"
-FILES = Path(fastapi_offline.__file__).parent / "static"  # Swagger UI and ReDoc, as that package ships them
+FILES = Path(fastapi_offline.__file__).parent / "static"  # Swagger UI and ReDoc
 BODIES = (PlainNight, Prediction, LiveStep, Hypnogram, Export)
 REF = "#/components/schemas/{model}"
 TITLE = "Wristsleep"
-ABOUT = """Sleep stages from heart rate and movement. `POST /predict` takes a night as apps keep it; `POST /live` a
-night as it comes, carried by a token from step to step; so does the WebSocket `/live`, with the same messages. For
-research and development; not a medical device."""
+ABOUT = """Sleep stages from heart rate and movement. `POST /predict` takes a whole night as rows; `POST /live` takes a
+night step by step, continued with a token; the WebSocket `/live` takes the same messages. For research and
+development; not a medical device."""
 
 MESSAGES = {
-    400: "The service is not known by that name",
-    401: "No token of this service",
-    404: "There is none",
-    408: "The body did not come in time",
-    409: "What the request rests on has changed under the service, or is of another model",
+    400: "Unknown Host name",
+    401: "Missing or wrong bearer token",
+    404: "Not found",
+    408: "The body did not arrive in time",
+    409: "Files have changed while the service was running, or the token is from another model",
     410: "The token is too old",
-    413: "The body is too large, or nested too much",
-    415: "The body is no JSON by its Content-Type",
-    422: "A field is not as it must be",
+    413: "The body is too large or too deeply nested",
+    415: "The Content-Type is not JSON",
+    422: "A field is invalid",
     429: "Too many requests",
-    503: "Too much is under way, or the service is being stopped",
+    503: "The service is busy or stopping",
 }
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The answers other than 2xx of an operation, beside those that every one has."""
+    """The responses other than 2xx of an operation, including those common to all operations."""
     every = (400, 401, 429, 503)
     return {status: {"model": Problem, "description": MESSAGES[status]} for status in sorted({*every, *statuses})}
 
@@ -58,7 +58,7 @@ def takes(body: type[BaseModel]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
-LIVE_LINKS = {  # of the description: what a client does with an answer
+LIVE_LINKS = {  # OpenAPI links: how a client uses a response
     "next": {
         "operationId": "live",
         "requestBody": {"token": "$response.body#/token", "samples": [], "now": 60},
@@ -68,7 +68,7 @@ LIVE_LINKS = {  # of the description: what a client does with an answer
 
 
 def examples(served: ServedRun) -> dict[str, dict]:
-    """{body: an example that this run can answer}."""
+    """{body: an example that works with this run}."""
     architecture, contract = next(iter(served.contracts.items()))
     precision = next(iter(contract.precisions))
     model = {"architecture": architecture, "precision": precision}
@@ -99,18 +99,18 @@ def examples(served: ServedRun) -> dict[str, dict]:
 
 
 def plain_lists(contract: Contract) -> dict[str, list[float]]:
-    """One window of every channel that a model takes."""
+    """One window of every channel of a model."""
     typical = {"heart_rate": 60, "motion_z": 1, "motion_magnitude": 1}
     return {entry.name: [typical.get(entry.name, 0)] * entry.values_per_window for entry in contract.channels}
 
 
 def describe(app: FastAPI, served: ServedRun, guarded: bool) -> Callable[[], dict[str, Any]]:
-    """What gives the description of an app.
+    """A function that returns an app's description.
 
     Args:
-        app: With all its routes.
-        served: The run, for examples.
-        guarded: Whether a token is needed.
+        app: The app with all its routes.
+        served: The run, for the examples.
+        guarded: Whether a token is required.
     """
 
     def openapi() -> dict[str, Any]:
@@ -122,7 +122,7 @@ def describe(app: FastAPI, served: ServedRun, guarded: bool) -> Callable[[], dic
 
 
 def described(app: FastAPI, served: ServedRun, guarded: bool) -> dict[str, Any]:
-    """The description of an app; arguments as `describe` has them."""
+    """The description of an app; arguments as in `describe`."""
     document = get_openapi(title=TITLE, version="2", description=ABOUT, routes=app.routes)
     schemas = document["components"]["schemas"]
     _, definitions = models_json_schema([(body, "validation") for body in BODIES], ref_template=REF)
@@ -145,8 +145,8 @@ def described(app: FastAPI, served: ServedRun, guarded: bool) -> dict[str, Any]:
 
 
 def add_pages(app: FastAPI) -> None:
-    """Add /docs (Swagger UI) and /redoc, from files of this server alone."""
-    styled = {"Content-Security-Policy": f"{CONTENT_POLICY}; style-src 'self' 'unsafe-inline'"}  # which ReDoc makes
+    """Add /docs (Swagger UI) and /redoc, served entirely from local files."""
+    styled = {"Content-Security-Policy": f"{CONTENT_POLICY}; style-src 'self' 'unsafe-inline'"}  # needed by ReDoc
     for path, page, headers in (("/docs", "swagger.html", {}), ("/redoc", "redoc.html", styled)):
         app.add_api_route(path, FileResponsePage(PAGES / page, headers), include_in_schema=False)
     app.mount("/docs-files", StaticFiles(directory=FILES))
@@ -160,5 +160,5 @@ class FileResponsePage:
         self.path, self.headers = path, headers
 
     async def __call__(self) -> FileResponse:
-        """The file."""
+        """Return the file."""
         return FileResponse(self.path, headers=self.headers)

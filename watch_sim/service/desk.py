@@ -1,4 +1,4 @@
-"""The way from a request to its answer: a bounded body, checked, worked on in a bounded pool, as JSON."""
+"""From a request to its answer: reads a bounded body, checks it, works on it in a bounded pool, answers in JSON."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -14,26 +14,26 @@ from watch_sim.service.run import ServedRun
 from watch_sim.service.settings import Settings
 from watch_sim.service.work import Bodies, Deadline, Life, Pool, Shape
 
-MOST_ERRORS = 20  # that an answer names
-SMALL_STEP = 2**17  # bytes: its token and some 2,000 samples
+MOST_ERRORS = 20  # errors listed in an answer
+SMALL_STEP = 2**17  # bytes: a token and about 2,000 samples
 PLAIN = Shape()
-LIVE = Shape(most=2**22, names=4 * MOST_LIVE_SAMPLES)  # a step, its token included: a sample has three names
-NIGHT = Shape(nested=800_000, values=3_200_000)  # of motion, a list a sample
+LIVE = Shape(most=2**22, names=4 * MOST_LIVE_SAMPLES)  # a step with its token; a sample has three names
+NIGHT = Shape(nested=800_000, values=3_200_000)  # motion has a list per sample
 
 B = TypeVar("B", bound=BaseModel)
 
 
 class Desk:
-    """What the routes of one app share.
+    """State shared by the routes of one app.
 
     Attributes:
         served: The run.
-        live: Nights under way.
-        metrics: Its figures.
-        bodies: Reads bodies.
-        predictions: Pool of whole nights.
-        steps: Pool of live steps.
-        sockets: WebSockets that are open.
+        live: Nights in progress.
+        metrics: The app's metrics.
+        bodies: Reads request bodies.
+        predictions: Pool for whole nights.
+        steps: Pool for live steps.
+        sockets: Number of open WebSockets.
     """
 
     def __init__(self, settings: Settings, metrics: Metrics, life: Life):
@@ -47,14 +47,14 @@ class Desk:
         self.sockets = 0
 
     def close(self) -> None:
-        """Let the threads go."""
+        """Shut the pools down."""
         self.predictions.close()
         self.steps.close()
 
     async def answer(
         self, request: Request, form: type[B], work: Callable[[B, Deadline], Any], shape: Shape = PLAIN
     ) -> Response:
-        """The answer to a body of a form: what the work makes of it, as JSON; or a Response, as it is."""
+        """Check a body against a form and answer with the work's result, as JSON unless it is a Response."""
         deadline = Deadline(self.predictions)
 
         def answer(body: bytes) -> Response:
@@ -70,11 +70,11 @@ class Desk:
             return self.json(await self.pool_of(body).run(self.take, body))
 
     def pool_of(self, body: bytes) -> Pool:
-        """Where a live step is worked on: one of many samples must not keep the others waiting."""
+        """The pool for a live step; a step with many samples must not delay small ones."""
         return self.steps if len(body) <= SMALL_STEP else self.predictions
 
     def take(self, body: bytes | LiveStep) -> dict:
-        """A live step, counted."""
+        """Run a live step and count it in the metrics."""
         step = checked(LiveStep, body) if isinstance(body, bytes) else body
         try:
             answer = self.live.step(step)
@@ -87,13 +87,13 @@ class Desk:
 
     @staticmethod
     def json(value: Any) -> Response:
-        """A value as an answer."""
+        """A JSON response."""
         content = json.dumps(value, allow_nan=False, separators=(",", ":"))
         return Response(content, media_type="application/json")
 
 
 def checked(form: type[B], body: bytes) -> B:
-    """A body of a form; HTTP 422 by field where it is none."""
+    """A body as an instance of a form; HTTP 422 with fields if it is invalid."""
     try:
         return form.model_validate_json(body)
     except ValidationError as error:
@@ -105,12 +105,12 @@ def findings_of(errors: Sequence[dict], skip: int = 0) -> list[dict[str, str]]:
     """Pydantic's errors as fields and messages, without the values themselves.
 
     Args:
-        errors: As pydantic gives them.
-        skip: Parts of each place to leave out.
+        errors: Pydantic's errors.
+        skip: Leading parts of each location to leave out.
     """
     found = []
     for finding in errors[:MOST_ERRORS]:
         path = [] if finding["type"] == "json_invalid" else finding["loc"][skip:]
-        field = ascii(".".join(map(str, path)))[1:-1]  # a lone surrogate cannot be answered with
+        field = ascii(".".join(map(str, path)))[1:-1]  # a lone surrogate cannot be encoded in the answer
         found.append({"field": field[:200] or "body", "message": finding["msg"].removeprefix("Value error, ")[:300]})
     return found

@@ -1,4 +1,4 @@
-"""What leaves the page: sleep statistics of a hypnogram, and a night as a file."""
+"""The page's exports: sleep statistics of a hypnogram, and a night as a file."""
 
 import numpy as np
 from fastapi import Response
@@ -11,12 +11,12 @@ from watch_sim.service.run import ServedRun
 
 
 def night_statistics(request: Hypnogram, served: ServedRun) -> list[dict]:
-    """[Statistic], for JSON; HTTP 422 where no stage is scored or predicted."""
-    from scoring.sleep_statistics import UNITS, hypnogram, sleep_table  # yasa takes seconds, and few replicas need it
+    """[Statistic] for JSON; HTTP 422 if no stage is scored or predicted."""
+    from scoring.sleep_statistics import UNITS, hypnogram, sleep_table  # importing yasa takes seconds; rarely needed
 
     index = [STAGES.index(stage) if stage in STAGES else -1 for stage in request.stages]
     if max(index) < 0:
-        raise unprocessable("stages", "none is scored or predicted")
+        raise unprocessable("stages", "no stage is scored or predicted")
     values = sleep_table({"": hypnogram(index, served.options.stride)}).iloc[0]
     return [
         {"name": name, "unit": unit, "value": None if np.isnan(values[name]) else round(float(values[name]), 2)}
@@ -27,7 +27,7 @@ def night_statistics(request: Hypnogram, served: ServedRun) -> list[dict]:
 def export_night(kind: str, request: Export, served: ServedRun) -> dict | Response:
     """A night as a file: edf or csv as a Response, healthkit or health_connect for JSON.
 
-    HTTP 422 where a health store has nothing to take.
+    HTTP 422 if there is no stage for a health store.
     """
     stages, probabilities, start = request.stages, request.probabilities, request.instant()
     stride = served.options.stride
@@ -37,6 +37,6 @@ def export_night(kind: str, request: Export, served: ServedRun) -> dict | Respon
     if kind == "csv":
         return Response(night_files.table(stages, probabilities, stride, start), media_type="text/csv")
     if not {*STAGES}.intersection(stages):
-        raise unprocessable("stages", "all are unknown: a health store has nothing to take")
+        raise unprocessable("stages", "all stages are unknown, so there is nothing to export to a health store")
     form = night_files.healthkit if kind == "healthkit" else night_files.health_connect
     return form(stages, stride, start, served.contract)

@@ -1,4 +1,4 @@
-"""Live staging without sessions: each step brings the night's token, and takes the next one home."""
+"""Live staging without sessions: each request sends the night's token and gets the next one back."""
 
 from itertools import groupby
 from math import ceil
@@ -14,32 +14,32 @@ TIE = 1e-6  # strides
 
 
 class LiveNights:
-    """Steps of nights under way.
+    """Steps of nights in progress.
 
     Attributes:
         served: The run.
-        tokens: That carry the nights.
+        tokens: Issues and reads the tokens that carry the nights.
     """
 
     def __init__(self, served: ServedRun, key: bytes):
-        """Begin.
+        """Create it.
 
         Args:
             served: The run.
-            key: Of the tokens' signatures.
+            key: Key that signs the tokens.
         """
         self.served = served
         self.tokens = Tokens(key, served.digests)
 
     def step(self, request: LiveStep) -> dict:
-        """Feed a night samples and then the clock.
+        """Feed samples to a night and then advance its clock.
 
         Returns:
             A LiveStaged, for JSON.
 
         Raises:
-            HTTPException: 409, 410 or 422: the token cannot be gone on from, or what is fed does not fit; nothing is
-                lost, as the token before it still holds.
+            HTTPException: 409, 410 or 422: the token cannot be continued from, or the samples are invalid. Nothing is
+                lost, as the previous token is still valid.
         """
         try:
             if request.token is None:
@@ -60,8 +60,8 @@ class LiveNights:
                 watch.begin(operating_point=model.operating_point)
                 try:
                     watch.resume(night.arrays)
-                except Exception:  # signed by us, so of other code than this
-                    raise TokenRefused(409, "is of another version of this service") from None
+                except Exception:  # signed by us, so it comes from another version
+                    raise TokenRefused(409, "is from another version of this service") from None
             before = sum_of_dropped(watch)
             epochs = feed(watch, request.samples, request.now)
             answer = staged_as_json(watch, epochs)
@@ -72,18 +72,21 @@ class LiveNights:
 
 
 def sum_of_dropped(watch: Watch) -> int:
-    """How many samples of the night were not taken."""
+    """Number of samples of the night that were not used."""
     return sum(sum(reasons.values()) for reasons in watch.dropped.values())
 
 
 def feed(watch: Watch, samples: list[Sample], now: float | None) -> list[Epoch]:
-    """Feed a watch samples and then the clock, as if one by one.
+    """Feed samples to a watch as if one by one, and then advance its clock.
 
-    Samples of one sensor that follow one another in order and close the same windows are fed at once, which is the same
-    to the last bit and far quicker.
+    Consecutive samples of one sensor that are in order and close the same windows are fed at once, with bit-identical
+    results and much faster.
 
     Returns:
-        The epochs that they close; HTTP 422 for a time more than a night after the start, and nothing was fed.
+        The epochs that they close.
+
+    Raises:
+        HTTPException: 422 if a time is more than a night after the start; nothing was fed.
     """
     start, stride = watch.aligner.start, watch.options.stride
     last = max([sample.t for sample in samples], default=start)
@@ -95,10 +98,10 @@ def feed(watch: Watch, samples: list[Sample], now: float | None) -> list[Epoch]:
         i, sample = numbered
         ordered[0] += i > 0 and sample.t < samples[i - 1].t
         strides = (max(sample.t, start - stride) - start - GRACE_S) / stride
-        tie = abs(strides - round(strides)) < TIE  # which side it is on the watch alone decides
+        tie = abs(strides - round(strides)) < TIE  # fed alone, so that the watch decides which window it is in
         return sample.sensor, ceil(strides), ordered[0], i if tie else None
 
-    ordered = [0]  # how often time went back so far
+    ordered = [0]  # how often time has gone back so far
     epochs = []
     for (sensor, *_), group in groupby(enumerate(samples), batch):
         fed = [sample for _, sample in group]

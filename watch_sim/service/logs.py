@@ -1,4 +1,4 @@
-"""Logs of the service: a JSON object a line on standard error, without subjects, values or addresses."""
+"""Logs of the service: one JSON object per line on standard error, without subjects, values or addresses."""
 
 import json
 import logging
@@ -9,13 +9,13 @@ LOGGER = logging.getLogger("wristsleep.service")
 
 
 class JsonFormatter(logging.Formatter):
-    """Time, level and message, what is in `record.about`, and of an exception its type and where it was raised.
+    """Formats time, level, message, the fields of `record.about`, and an exception's type and traceback.
 
-    An exception's text is left out, as it may hold values.
+    An exception's text is left out, as it may contain values.
     """
 
     def format(self, record: logging.LogRecord) -> str:
-        """The line of a record."""
+        """A record as one line of JSON."""
         entry = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),

@@ -1,37 +1,37 @@
-"""Metrics of the service in Prometheus' text form; those of all workers together, where there are several."""
+"""Metrics of the service in Prometheus text format, summed over all workers."""
 
 import os
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # where workers put their figures, to be summed
+FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # folder where workers write their metrics
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
 
 class Metrics:
-    """The figures of one worker. Labels are routes, never paths, which may name a night.
+    """Metrics of one worker. Labels are routes, never paths, which may name a night.
 
     Attributes:
-        requests: Answers by method, route and status.
-        seconds: From a request's head to the end of its answer, by route.
-        running: Requests under way.
-        epochs: Live epochs given.
+        requests: Responses by method, route and status.
+        seconds: Time from a request's head to the end of its response, by route.
+        running: Requests in progress.
+        epochs: Live epochs returned.
         refused: Live tokens refused, by status.
     """
 
     def __init__(self):
-        """All at 0."""
+        """Create all metrics at 0."""
         self.registry = CollectorRegistry()
         place = {"registry": self.registry, "namespace": "wristsleep"}
-        self.requests = Counter("requests", "Answers", ["method", "route", "status"], **place)
-        self.seconds = Histogram("request_seconds", "Time of a request", ["route"], buckets=SECONDS, **place)
-        self.running = Gauge("requests_running", "Requests under way", multiprocess_mode="livesum", **place)
-        self.epochs = Counter("live_epochs", "Live epochs given", **place)
+        self.requests = Counter("requests", "Responses", ["method", "route", "status"], **place)
+        self.seconds = Histogram("request_seconds", "Duration of a request", ["route"], buckets=SECONDS, **place)
+        self.running = Gauge("requests_running", "Requests in progress", multiprocess_mode="livesum", **place)
+        self.epochs = Counter("live_epochs", "Live epochs returned", **place)
         self.refused = Counter("live_tokens_refused", "Live tokens refused", ["status"], **place)
 
     def text(self) -> tuple[bytes, str]:
-        """(the figures, their content type)."""
+        """(metrics as text, content type)."""
         registry = self.registry
         if FOLDER_VARIABLE in os.environ:
             registry = CollectorRegistry()

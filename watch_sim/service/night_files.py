@@ -1,6 +1,6 @@
 """Files of a night's stages: HealthKit and Health Connect samples, EDF+ annotations, a table.
 
-Epochs whose stage is unknown have no probabilities; what is given for them, or None, is not looked at.
+Epochs whose stage is unknown have no probabilities; any given for them are ignored.
 """
 
 import re
@@ -17,25 +17,25 @@ from export.contract import Contract
 from pipeline.constants import STAGES, UNKNOWN
 from scoring.predictions import PROBABILITY_COLUMNS
 
-EDF_YEARS = (1985, 2084)  # that its header can tell
-EDF_FIELD = 20  # characters of a field of the header, at most
+EDF_YEARS = (1985, 2084)  # first and last year that its header can store
+EDF_FIELD = 20  # most characters in a header field
 STAGE_TEXTS = dict(zip((*STAGES, UNKNOWN), ("W", "N1", "N2", "N3", "R", "?"), strict=True))  # of EDF+ annotations
 
 Probabilities = Sequence[Sequence[float] | None]  # [windows] of [5]
 
 
 def clock_start(text: str, zone: tzinfo) -> datetime:
-    """The instant at which a night starts, in its zone.
+    """The start of a night as an instant in its time zone.
 
     Args:
         text: ISO 8601 local time, such as 2026-01-31T23:10:00.
-        zone: Of the place.
+        zone: The time zone.
 
     Returns:
         An aware datetime.
 
     Raises:
-        ValueError: It is no such time, or one that the zone's clocks skip.
+        ValueError: The text is not such a time, or the zone's clocks skip it.
     """
     try:
         local = datetime.fromisoformat(text)
@@ -43,7 +43,7 @@ def clock_start(text: str, zone: tzinfo) -> datetime:
         local = None
     first, last = EDF_YEARS
     if local is None or local.tzinfo or not first <= local.year <= last:
-        raise ValueError(f"start {text!r} is no local time like 2026-01-31T23:10:00 of the years {first} to {last}")
+        raise ValueError(f"start {text!r}: expected a local time like 2026-01-31T23:10:00, years {first} to {last}")
     start = local.replace(tzinfo=zone)
     if start.astimezone(UTC).astimezone(zone).replace(tzinfo=None) != local:
         raise ValueError(f"start {text!r} does not exist in {zone}: its clocks skip that time")
@@ -53,16 +53,16 @@ def clock_start(text: str, zone: tzinfo) -> datetime:
 def segments(
     stages: Sequence[str], seconds: float, start: datetime, codes: dict[str, int]
 ) -> list[tuple[str, str, int]]:
-    """Runs of equal code, as health stores take them; unknown epochs are a gap.
+    """Runs of equal codes, as health stores expect; unknown epochs leave a gap.
 
     Args:
         stages: Names, one per `seconds`.
         seconds: Length of an epoch.
         start: Aware; times keep its zone.
-        codes: {stage: code}; stages of equal code merge (N1 and N2).
+        codes: {stage: code}; stages with equal codes merge (N1 and N2).
 
     Returns:
-        (start, end, code) of each, in ISO 8601 with the zone's offset then.
+        (start, end, code) of each run, in ISO 8601 with the zone's offset at that time.
     """
     epochs = ((i * seconds, codes[stage]) for i, stage in enumerate(stages) if stage != UNKNOWN)
     runs = equal_runs(epochs, seconds, start.timestamp())
@@ -70,7 +70,7 @@ def segments(
 
 
 def healthkit(stages: Sequence[str], seconds: float, start: datetime, contract: Contract) -> dict:
-    """HKCategorySamples of sleep analysis, for JSON. Arguments as of `segments`; the contract has the codes."""
+    """HKCategorySamples of sleep analysis, for JSON. Arguments as in `segments`; codes come from the contract."""
     runs = segments(stages, seconds, start, {stage.name: stage.healthkit for stage in contract.stages})
     return {
         "type": "HKCategoryTypeIdentifierSleepAnalysis",
@@ -80,8 +80,8 @@ def healthkit(stages: Sequence[str], seconds: float, start: datetime, contract: 
 
 
 def health_connect(stages: Sequence[str], seconds: float, start: datetime, contract: Contract) -> dict:
-    """A SleepSessionRecord, for JSON, from the first stage to the last; one at least is not unknown. Arguments as of
-    `segments`; the contract has the codes.
+    """A SleepSessionRecord, for JSON, from the first to the last stage; at least one must not be unknown. Arguments as
+    in `segments`; codes come from the contract.
     """
     runs = segments(stages, seconds, start, {stage.name: stage.health_connect for stage in contract.stages})
     begin, end = runs[0][0], runs[-1][1]
@@ -98,21 +98,21 @@ def health_connect(stages: Sequence[str], seconds: float, start: datetime, contr
 def edf(
     stages: Sequence[str], probabilities: Probabilities, seconds: float, start: datetime, subject: str, model: str
 ) -> bytes:
-    """EDF+: an annotation per window ("Sleep stage N2"), and the probabilities as signals of one value each.
+    """EDF+: an annotation per window ("Sleep stage N2"), and the probabilities as signals with one value per window.
 
-    Where the stage is unknown the annotation is "Sleep stage ?", and all signals are 0, as EDF has no missing values.
-    Written with edfio, mne's own writer: mne cannot export less than one value a second.
+    If the stage is unknown the annotation is "Sleep stage ?" and all signals are 0, as EDF has no missing values.
+    Written with edfio, which mne uses too, because mne cannot export less than one value per second.
 
     Args:
         stages: Names, one per `seconds`.
         probabilities: [windows] of [5].
-        seconds: Length of a window.
-        start: Its local time goes into the header, which has no zone.
+        seconds: Length of a stride.
+        start: Its local time goes into the header, which has no time zone.
         subject: Patient code.
         model: Equipment code.
 
     Returns:
-        The file's bytes.
+        The content of the file.
     """
     signals = [
         EdfSignal(p, 1 / seconds, label=f"P({stage})", physical_range=(0, 1))
@@ -127,19 +127,19 @@ def edf(
 
 
 def edf_text(text: str) -> str:
-    """Text as a field of EDF's header takes it: ASCII without white space; X for nothing."""
+    """Text as a field of EDF's header: ASCII without white space; X if empty."""
     return re.sub(r"[^\w.+-]", "_", text, flags=re.ASCII)[:EDF_FIELD] or "X"
 
 
 def shown_probabilities(stages: Sequence[str], probabilities: Probabilities) -> np.ndarray:
-    """[windows, 5] probabilities, NaN where the stage is unknown."""
+    """[windows, 5] probabilities, NaN for unknown stages."""
     nothing = [np.nan] * len(STAGES)
     rows = [nothing if stage == UNKNOWN or p is None else p for stage, p in zip(stages, probabilities, strict=True)]
     return np.array(rows, np.float64)
 
 
 def table(stages: Sequence[str], probabilities: Probabilities, seconds: float, start: datetime) -> str:
-    """CSV, a line per window: time (s), clock (ISO 8601 with offset), stage, p_wake .. p_rem (empty if unknown)."""
+    """CSV with a line per window: time (s), clock (ISO 8601 with offset), stage, p_wake .. p_rem (empty if unknown)."""
     frame = pd.DataFrame(shown_probabilities(stages, probabilities), columns=PROBABILITY_COLUMNS)
     times = [seconds * i for i in range(len(frame))]
     frame.insert(0, "time", times)
@@ -149,5 +149,5 @@ def table(stages: Sequence[str], probabilities: Probabilities, seconds: float, s
 
 
 def later(start: datetime, seconds: float) -> datetime:
-    """The instant `seconds` after start, as start's zone has it then: clocks may change in the night."""
+    """The instant `seconds` after start in start's zone, with the offset at that time (clocks may change at night)."""
     return (start.astimezone(UTC) + timedelta(seconds=seconds)).astimezone(start.tzinfo)

@@ -1,4 +1,4 @@
-"""The plain body of POST /predict: rows by channel, as apps keep them, to the windows that a model takes."""
+"""The plain body of POST /predict: turns rows by channel, as apps keep them, into the model's windows."""
 
 from typing import NamedTuple
 
@@ -16,13 +16,13 @@ AXES = ("motion_x", "motion_y", "motion_z")
 
 
 class PlainWindows(NamedTuple):
-    """A plain night as a model takes it.
+    """A plain night as the model's input.
 
     Attributes:
         windows: {channel: [windows, values_per_window] float32}.
         missing: Channels of the model that were not given.
-        unused: Lists that the model does not take.
-        findings: What seems wrong with the input.
+        unused: Lists that the model does not use.
+        findings: Possible mistakes in the input.
     """
 
     windows: dict[str, np.ndarray]
@@ -34,16 +34,15 @@ class PlainWindows(NamedTuple):
 def plain_night(night: PlainNight, contract: Contract) -> PlainWindows:
     """The windows of a plain night.
 
-    A night's rows begin at time 0. As on the watch, a window ends with each stride, and what of the first lies before
-    time 0 is missing.
+    Rows begin at time 0. As on the watch, a window ends with each stride, and values before time 0 are missing.
 
-    Returns:
-        The windows; HTTP 422 where lists do not fit one another or the model, or the model takes none of them.
+    Raises:
+        HTTPException: 422 if lists do not match each other or the model, or the model uses none of them.
     """
     given = {name: np.array(values) for name in CHANNELS if (values := getattr(night, name))}
     entries = {channel.name: channel for channel in contract.channels}
     if not given.keys() & entries.keys():
-        raise unprocessable("body", f"no list that this model takes; it takes {', '.join(entries)}")
+        raise unprocessable("body", f"none of the lists is used by this model; it uses {', '.join(entries)}")
     options = contract.options()
     findings = []
     missing = [name for name in entries if name not in given]
@@ -53,7 +52,7 @@ def plain_night(night: PlainNight, contract: Contract) -> PlainWindows:
             findings.append(f"motion: {finding}; it is not used")
             missing += [name for name in entries if name.startswith("motion")]
     if "activity" in missing and given.keys() & {*AXES}:
-        findings.append("activity: counts cannot be made of motion by rows; send activity, or raw motion to /live")
+        findings.append("activity: cannot be counted from rows of motion; send activity, or raw motion to /live")
     lengths = {}
     for name, values in given.items():
         size = options.values_per_window(name)
@@ -73,12 +72,12 @@ def plain_night(night: PlainNight, contract: Contract) -> PlainWindows:
         low, high = entries[name].range
         outside = int(((given[name] < low) | (given[name] > high)).sum())
         if outside:
-            findings.append(f"{name}: {outside} of {len(given[name])} values outside {low:g} to {high:g}: not sensed")
+            findings.append(f"{name}: {outside} of {len(given[name])} values outside {low:g} to {high:g} are missing")
     return PlainWindows(windows, missing, [name for name in given if name not in entries], findings)
 
 
 def sliding(values: np.ndarray, entry: ChannelEntry, n: int, options: Options) -> np.ndarray:
-    """[n, values_per_window] float32 windows of a channel, a stride apart; missing where there are no values."""
+    """[n, values_per_window] float32 windows of a channel, one per stride, with its missing value in gaps."""
     low, high = entry.range
     size, step = entry.values_per_window, options.values_per_stride(entry.name)
     rows = np.full(size - step + n * step, entry.missing, np.float32)

@@ -1,6 +1,6 @@
-"""Bodies of the service's requests: pydantic checks them before anything is done with them; sizes are bounded.
+"""Bodies of the service's requests, with bounded sizes; pydantic checks them before use.
 
-Lists are given up at their first wrong value, so that a long wrong one costs no more than a short one.
+Checking a list stops at its first invalid value, so that a long invalid list costs no more than a short one.
 """
 
 from datetime import datetime
@@ -13,10 +13,10 @@ from pipeline.constants import ARCHITECTURES, CHANNELS, LEAD_S, LONGEST_NIGHT_S,
 from watch_sim.service.night_files import clock_start
 from watch_sim.service.tokens import MOST_CHARACTERS
 
-MOST_SAMPLES = 100 * LONGEST_NIGHT_S  # of one sensor in one body: a day at 100 Hz
-MOST_WINDOWS = LONGEST_NIGHT_S  # a day at one a second
+MOST_SAMPLES = 100 * LONGEST_NIGHT_S  # per sensor and body: a day at 100 Hz
+MOST_WINDOWS = LONGEST_NIGHT_S  # a day at one per second
 MOST_LIVE_SAMPLES = 20_000  # of all sensors in one body
-FARTHEST_START_S = 1e11  # of a live session, before or after 1970
+FARTHEST_START_S = 1e11  # start of a live night, before or after 1970
 
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 Time = Annotated[Number, Field(ge=-LEAD_S, le=LONGEST_NIGHT_S)]  # s from the start of the recording
@@ -32,13 +32,13 @@ PlainList = Annotated[list[Number], Field(max_length=LONGEST_NIGHT_S, fail_fast=
 
 
 class Body(BaseModel):
-    """A JSON object without other fields than those named."""
+    """A JSON object that allows only the named fields."""
 
     model_config = ConfigDict(extra="forbid")
 
 
 class Samples(Body):
-    """One sensor: t in s from the start, in order; a bin's is its end."""
+    """Samples of one sensor. t: s from the start, in order; for a bin, its end."""
 
     t: list[Time] = Field(max_length=MOST_SAMPLES, fail_fast=True)
     value: list[Number] = Field(max_length=MOST_SAMPLES, fail_fast=True)
@@ -58,7 +58,7 @@ class Samples(Body):
 
 
 class Motion(Samples):
-    """Acceleration: value holds x, y and z in g of each t."""
+    """Acceleration. value: [x, y, z] in g for each t."""
 
     value: list[Vector] = Field(max_length=MOST_SAMPLES, fail_fast=True)
 
@@ -74,12 +74,12 @@ class Events(Body):
     @model_validator(mode="after")
     def _check_content(self):
         if not any(samples and samples.t for _, samples in self):
-            raise ValueError("holds no sample")
+            raise ValueError("no samples")
         return self
 
 
 class Model(Body):
-    """Which of the run's models is meant."""
+    """One of the run's models."""
 
     architecture: ShortText
     precision: Literal[PRECISIONS] = "int8"
@@ -87,7 +87,7 @@ class Model(Body):
 
 
 class Prediction(Model):
-    """A night, either as events, aligned as the watch does, or as windows, [windows, values_per_window] by channel."""
+    """A night, as events to be aligned as on the watch, or as windows: [windows, values_per_window] by channel."""
 
     events: Events | None = None
     windows: Annotated[dict[Channel, Windows], Field(min_length=1)] | None = None
@@ -100,9 +100,9 @@ class Prediction(Model):
 
 
 class PlainNight(Body):
-    """Rows of one night by channel, as apps keep them: the same whole number of windows in every list, oldest first. A
-    sensor whose list is empty, null or left out is missing. heart_rate in bpm, motion in g, a value for each row;
-    activity, a count for each 15 s.
+    """Rows of one night by channel, oldest first, with the same whole number of windows in every list. A sensor whose
+    list is empty, null or left out is missing. heart_rate in bpm and motion in g, one value per row; activity, one
+    count per 15 s.
     """
 
     model_type: ShortText
@@ -119,13 +119,13 @@ class PlainNight(Body):
     @field_validator("model_type")
     def _check_name(cls, name):
         if name.lower() not in ARCHITECTURES:
-            raise ValueError(f"{name!r} is no model; choose from {', '.join(ARCHITECTURES)}")
+            raise ValueError(f"{name!r} is not a model; choose from {', '.join(ARCHITECTURES)}")
         return name
 
 
 class Opening(Model):
-    """The model of a night that begins. start: s, when its first window begins; counts: activity counts are fed, not
-    raw motion.
+    """Opens a night with a model. start: start of its first window in s; counts: whether activity counts are fed
+    instead of raw motion.
     """
 
     start: Annotated[Number, Field(ge=-FARTHEST_START_S, le=FARTHEST_START_S)] = 0.0
@@ -133,7 +133,7 @@ class Opening(Model):
 
 
 class Sample(Body):
-    """A live sample. t: s, on the same clock as the night's start."""
+    """A live sample. t: s on the same clock as the night's start."""
 
     sensor: Literal["heart_rate", "motion", "steps", "activity"]
     t: Number
@@ -142,12 +142,14 @@ class Sample(Body):
     @model_validator(mode="after")
     def _check_value(self):
         if isinstance(self.value, list) != (self.sensor == "motion"):
-            raise ValueError("value is [x, y, z] for motion and one number for any other sensor")
+            raise ValueError("expected [x, y, z] for motion, or one number for any other sensor")
         return self
 
 
 class LiveStep(Body):
-    """Samples in order of time, and then what the clock shows, in s. They go on from a token, or open a night."""
+    """A step of a night: samples in order of time. now: the clock's time in s after them. Give either the token of the
+    last answer, or open to begin a night.
+    """
 
     token: Annotated[str, Field(max_length=MOST_CHARACTERS)] | None = None
     open: Opening | None = None
@@ -157,12 +159,12 @@ class LiveStep(Body):
     @model_validator(mode="after")
     def _check_either(self):
         if (self.token is None) == (self.open is None):
-            raise ValueError("give either open, which begins a night, or the token of the last answer")
+            raise ValueError("give either open, to begin a night, or the token of the last answer")
         return self
 
 
 class LiveMessage(Body):
-    """A message of the WebSocket: as LiveStep, but that open or token comes with the first message alone."""
+    """A message of the WebSocket: like LiveStep, but only the first message needs open or token."""
 
     token: Annotated[str, Field(max_length=MOST_CHARACTERS)] | None = None
     open: Opening | None = None
@@ -171,13 +173,13 @@ class LiveMessage(Body):
 
 
 class Hypnogram(Body):
-    """Stages, one per stride of the run's models; null where nothing is scored, Unknown where nothing was sensed."""
+    """Stages, one per stride of the run's models; null if not scored, Unknown if too little was sensed."""
 
     stages: list[Stage | None] = Field(min_length=1, max_length=MOST_WINDOWS, fail_fast=True)
 
 
 class Export(Body):
-    """A night to export. start: local time in the zone. probabilities: null where the stage is unknown."""
+    """A night to export. start: local time in the zone. probabilities: null if the stage is unknown."""
 
     stages: list[Stage] = Field(min_length=1, max_length=MOST_WINDOWS, fail_fast=True)
     probabilities: list[Probabilities | None] = Field(max_length=MOST_WINDOWS, fail_fast=True)
@@ -189,7 +191,7 @@ class Export(Body):
     @field_validator("probabilities")
     def _check_length(cls, probabilities, info: ValidationInfo):
         if len(probabilities) != len(info.data.get("stages", probabilities)):
-            raise ValueError(f"{len(probabilities)} lines, but there are {len(info.data['stages'])} stages")
+            raise ValueError(f"{len(probabilities)} entries, but there are {len(info.data['stages'])} stages")
         for i, (stage, p) in enumerate(zip(info.data.get("stages", ()), probabilities, strict=False)):
             if p is None and stage != UNKNOWN:
                 raise ValueError(f"entry {i} is null, but its stage is {stage}")

@@ -1,4 +1,4 @@
-"""What the service answers, typed: for its description, and for the tests that hold every answer against it."""
+"""Types of the service's responses: for its OpenAPI description, and for tests that check every response."""
 
 from typing import Literal
 
@@ -14,27 +14,27 @@ Probabilities = dict[ScoredStage, float]
 
 
 class Finding(BaseModel):
-    """What is wrong: with which field of the request, its parts joined by dots, and what was expected."""
+    """An error: the field of the request, with parts joined by dots, and what was expected."""
 
     field: str
     message: str
 
 
 class Problem(BaseModel):
-    """Every answer that is not 2xx."""
+    """Every response other than 2xx."""
 
     detail: list[Finding]
 
 
 class SensorCoverage(BaseModel):
-    """share: of the last ten minutes with a value; seconds_since: from the newest value, null if there was none."""
+    """share: share of the last ten minutes with a value; seconds_since: since the newest value, null if none."""
 
     share: float
     seconds_since: float | None
 
 
 class Epoch(BaseModel):
-    """time: s, when it begins. probabilities: in the order of the stages, null where the stage is unknown."""
+    """time: start in s. probabilities: in the order of the stages; null if the stage is unknown."""
 
     time: float
     stage: StageName
@@ -43,7 +43,7 @@ class Epoch(BaseModel):
 
 
 class Staged(BaseModel):
-    """epochs, in order; dropped: {sensor: {reason: samples}} of the night so far; findings: about the input."""
+    """epochs: in order; dropped: {sensor: {reason: samples}} for the night so far; findings: about the input."""
 
     epochs: list[Epoch]
     dropped: dict[str, dict[Literal[REASONS], int]]
@@ -51,7 +51,7 @@ class Staged(BaseModel):
 
 
 class Predicted(Staged):
-    """Stages of a night, by which model; seconds: of an epoch."""
+    """Stages of a night and the model used; seconds: length of an epoch."""
 
     architecture: str
     precision: str
@@ -60,14 +60,14 @@ class Predicted(Staged):
 
 
 class LiveStaged(Staged):
-    """The epochs that the samples closed, and the token with which the night goes on; seconds: of an epoch."""
+    """The epochs that the samples closed, and the token to continue the night with; seconds: length of an epoch."""
 
     token: str
     seconds: int
 
 
 class PlainEpoch(BaseModel):
-    """time: s, when it begins; probabilities: null where the stage is unknown."""
+    """time: start in s; probabilities: null if the stage is unknown."""
 
     time: float
     stage: StageName
@@ -75,8 +75,8 @@ class PlainEpoch(BaseModel):
 
 
 class PlainPredicted(BaseModel):
-    """stage and probabilities of the newest window, and the epochs of all. missing: channels of the model that were not
-    given; unused: lists that the model does not take; findings: what seems wrong with the input.
+    """stage and probabilities: of the newest window; epochs: of all windows. missing: channels of the model that were
+    not given; unused: lists that the model does not use; findings: possible mistakes in the input.
     """
 
     stage: StageName
@@ -91,13 +91,13 @@ class PlainPredicted(BaseModel):
 
 
 class SensorRange(BaseModel):
-    """[low, high]; a value outside counts as not sensed."""
+    """[low, high]; a value outside the range counts as missing."""
 
     range: list[float] = Field(min_length=2, max_length=2)
 
 
 class Bundle(BaseModel):
-    """A model: the bytes of the files of each precision, and its operating points."""
+    """A model: size in bytes by precision, and operating points."""
 
     architecture: str
     precisions: dict[str, int]
@@ -105,7 +105,7 @@ class Bundle(BaseModel):
 
 
 class Bundles(BaseModel):
-    """The run's models: what they were trained on and take, precisions, operating points, the unknown rule."""
+    """The run's models: training data, channels, precisions, operating points, and the rule for unknown stages."""
 
     run: str
     training_data: TrainingData
@@ -120,7 +120,7 @@ class Bundles(BaseModel):
 
 
 class NightEntry(BaseModel):
-    """part: what the run used the night for; null: it never saw it."""
+    """part: how the run used the night; null: not at all."""
 
     id: str
     part: str | None
@@ -136,7 +136,7 @@ class Nights(BaseModel):
 
 
 class NightWindows(BaseModel):
-    """A night's windows as the aligner gives them, channel by channel."""
+    """A night's aligned windows, by channel."""
 
     id: str
     part: str | None
@@ -150,7 +150,7 @@ class NightWindows(BaseModel):
 
 
 class Statistic(BaseModel):
-    """One of the sleep statistics; null where there is none, as REM latency."""
+    """A sleep statistic; null if undefined, such as REM latency without REM."""
 
     name: str
     unit: str
@@ -158,7 +158,7 @@ class Statistic(BaseModel):
 
 
 class Health(BaseModel):
-    """Whether the service lives, or takes requests."""
+    """Whether the service is alive or ready for requests."""
 
     status: Literal["ok", "stopping", "no bundle"]
 

@@ -1,4 +1,4 @@
-"""What is served of a run folder, or of a bundle alone: bundles, the nights of a data set, predictions by the watch."""
+"""What the service offers from a run folder or a bundle: bundles, nights of a data set, and predictions."""
 
 import hashlib
 import threading
@@ -30,31 +30,31 @@ from watch_sim.watch import Epoch, Watch
 
 
 class ServedRun:
-    """A run folder, or a bundle, and a data set, as the service answers from them.
+    """The run folder or bundle, and the data set, that the service uses.
 
     Attributes:
-        name: Of the folder.
-        options: Of the run.
-        parts: {subject: the part of the split it was in}.
+        name: Name of the folder.
+        options: Options of the run.
+        parts: {subject: its part of the split}.
         folders: {architecture: bundle folder}.
-        digests: {architecture: 16 bytes of its contract, which names its files by their own}.
+        digests: {architecture: 16-byte digest of its contract, which holds the digests of its files}.
         contracts: {architecture: Contract}.
         contract: One of them; stages, seconds and channels are the same in all.
         dataset_dir: Folder of the recordings, or None.
-        subjects: Of the recordings.
-        busy: Held while a model is loaded or a night read, which turns standard error away for a moment.
-        idle: {(architecture, precision): watches that nobody uses}; their files stay loaded.
+        subjects: Ids of the recordings.
+        busy: Held while a model is loaded or a night read, which redirects standard error for a moment.
+        idle: {(architecture, precision): unused watches}; their files stay loaded.
     """
 
     def __init__(self, run: Path, dataset_dir: Data | None = None):
         """Open a run.
 
         Args:
-            run: Folder of the run, or of a bundle.
-            dataset_dir: Recordings; by default those of the run, if they are there.
+            run: Folder of the run or of a bundle.
+            dataset_dir: Recordings; by default those of the run, if they exist.
 
         Raises:
-            UserMistake: The run has no bundles, one of them is not whole, or the data set has no recordings.
+            UserMistake: The run has no bundles, a bundle is incomplete or altered, or the data set has no recordings.
         """
         self.name = Path(run).resolve().name
         if (Path(run) / "contract.json").is_file():
@@ -79,11 +79,11 @@ class ServedRun:
 
     @contextmanager
     def watch(self, model: Model) -> Iterator[Watch]:
-        """A watch of a model for the block alone, which must begin a night with it.
+        """Context manager for a watch of a model; the block must begin a night with it.
 
         Raises:
-            HTTPException: 422 for what the run lacks.
-            UserMistake: The bundle's files are no longer what they were.
+            HTTPException: 422 if the run lacks the model.
+            UserMistake: The bundle's files have changed.
         """
         folder = self.bundle(model)
         idle = self.idle[model.architecture, model.precision]
@@ -98,7 +98,7 @@ class ServedRun:
             idle.append(watch)
 
     def bundle(self, model: Model) -> Path:
-        """The bundle folder of a model; HTTP 422 for what the run lacks."""
+        """The bundle folder of a model; HTTP 422 if the run lacks it."""
         check_available("architecture", model.architecture, self.contracts)
         check_available("precision", model.precision, self.contracts[model.architecture].precisions)
         if model.operating_point is not None:
@@ -110,7 +110,7 @@ class ServedRun:
         return self.contracts[architecture].operating_points
 
     def _subjects(self, required):
-        """Ids of the nights; none where the run's own are elsewhere, as on a server that only predicts."""
+        """Ids of the nights; none if the run's recordings are not here, as on a server that only predicts."""
         try:
             return subjects(self.dataset_dir) if self.dataset_dir else []
         except UserMistake:
@@ -119,7 +119,7 @@ class ServedRun:
             return []
 
     def _sizes(self, architecture):
-        """{precision: bytes of the files that it calls}."""
+        """{precision: bytes of its files}."""
         folder = self.folders[architecture]
         return {
             precision: sum((folder / call.file).stat().st_size for call in plan.calls)
@@ -127,19 +127,19 @@ class ServedRun:
         }
 
     def files(self, subject: str) -> dict:
-        """Which files a night has: its sensors, and whether it is labelled."""
+        """A night's sensors, and whether it has labels."""
         names = [name for name, path in paths(self.dataset_dir, subject).items() if path.is_file()]
         return {"sensors": [name for name in names if name != "labels"], "labels": "labels" in names}
 
     def night(self, subject: str) -> dict:
-        """A night as the aligner gives it, for the page to play window by window; HTTP 404 or 422 where it cannot."""
+        """An aligned night, for the page to play window by window; HTTP 404 or 422 if there is no usable one."""
         if subject not in self.subjects:
-            raise HTTPException(404, [{"field": "subject", "message": "there is no such night"}])
+            raise HTTPException(404, [{"field": "subject", "message": "no such night"}])
         try:
             with self.busy:
                 night, findings = load_night(self.dataset_dir, subject, self.options, require_labels=False)
         except OSError as error:
-            message = f"its files cannot be read, or not cached ({error.strerror})"
+            message = f"its files cannot be read or cached ({error.strerror})"
             raise HTTPException(409, [{"field": "subject", "message": message}]) from None
         if night is None:
             raise unprocessable("subject", f"the night cannot be used: {findings[-1]}")
@@ -158,7 +158,7 @@ class ServedRun:
         }
 
     def predict(self, request: Prediction, deadline: Deadline) -> dict:
-        """A Predicted, for JSON; HTTP 422 for a model that the run lacks and windows that do not fit."""
+        """A Predicted, for JSON; HTTP 422 if the run lacks the model or windows are invalid."""
         with self.watch(request) as watch:
             if request.events is None:
                 watch.begin(operating_point=request.operating_point)
@@ -176,7 +176,7 @@ class ServedRun:
             return {**model, "seconds": self.options.stride, **staged_as_json(watch, epochs)}
 
     def predict_plain(self, request: PlainNight, deadline: Deadline) -> dict:
-        """A PlainPredicted, for JSON; HTTP 422 for a model that the run lacks and lists that do not fit."""
+        """A PlainPredicted, for JSON; HTTP 422 if the run lacks the model or lists are invalid."""
         architecture = request.model_type.lower()
         check_available("model_type", architecture, self.contracts)
         available = self.contracts[architecture].precisions
@@ -229,7 +229,7 @@ def nights_as_json(served: ServedRun) -> dict:
 
 
 def stage_windows(watch: Watch, windows: dict[str, np.ndarray], deadline: Deadline) -> list[Epoch]:
-    """The epochs of a night's windows, {channel: [windows, values_per_window]}."""
+    """The epochs of a night's windows. windows: {channel: [windows, values_per_window]}."""
     epochs = []
     for i in range(len(next(iter(windows.values())))):
         deadline.check()
@@ -239,7 +239,7 @@ def stage_windows(watch: Watch, windows: dict[str, np.ndarray], deadline: Deadli
 
 
 def probabilities_by_stage(epoch: Epoch) -> dict[str, float] | None:
-    """{stage: probability}; None where the stage is unknown."""
+    """{stage: probability}; None if the stage is unknown."""
     return None if epoch.coverage.unknown else dict(zip(STAGES, epoch.probabilities.tolist(), strict=True))
 
 
@@ -268,15 +268,18 @@ def sensors_as_dict(coverage: Coverage) -> dict[str, dict]:
 def fill_windows(
     given: dict[str, list[list[float]]], channels: list[ChannelEntry], stride: int
 ) -> dict[str, np.ndarray]:
-    """Windows as a model takes them: a channel that is not given is missing, as are values out of its range.
+    """Windows as the model's input: channels that are not given and values out of range are missing.
 
     Args:
         given: {channel: [windows, values_per_window]}.
-        channels: Of the contract.
+        channels: The contract's.
         stride: Seconds.
 
     Returns:
-        {channel: [windows, values_per_window] float32} of all channels; HTTP 422 for windows that do not fit.
+        {channel: [windows, values_per_window] float32} for all channels.
+
+    Raises:
+        HTTPException: 422 if windows have the wrong channel, size or number.
     """
     entries = {channel.name: channel for channel in channels}
     n = len(next(iter(given.values())))
@@ -285,13 +288,15 @@ def fill_windows(
     }
     for name, rows in given.items():
         if name not in entries:
-            raise unprocessable(f"windows.{name}", f"no channel of this model; it has {', '.join(entries)}")
+            raise unprocessable(f"windows.{name}", f"not a channel of this model; it has {', '.join(entries)}")
         entry = entries[name]
         for i, row in enumerate(rows):
             if len(row) != entry.values_per_window:
                 raise unprocessable(f"windows.{name}.{i}", f"{len(row)} values, expected {entry.values_per_window}")
         if len(rows) != n or n > LONGEST_NIGHT_S // stride:
-            raise unprocessable(f"windows.{name}", f"{len(rows)} windows; all channels need as many, at most a day's")
+            raise unprocessable(
+                f"windows.{name}", f"{len(rows)} windows; expected the same number in all channels, at most a day"
+            )
         low, high = entry.range
         values = np.array(rows)
         windows[name] = np.where((values >= low) & (values <= high), values, entry.missing).astype(np.float32)
@@ -299,11 +304,11 @@ def fill_windows(
 
 
 def check_available(field: str, name: str, available: Collection[str]) -> None:
-    """HTTP 422 where the run lacks what a field names."""
+    """Raise HTTP 422 if the run lacks what a field names."""
     if name not in available:
         raise unprocessable(field, f"{name!a} is not available; choose from {', '.join(available)}")
 
 
 def shortest_decimals(values: np.ndarray) -> list[list[float]]:
-    """float32 values as the shortest decimals that give them back, nested as they are."""
+    """float32 values as the shortest decimals that round-trip, in the same nesting."""
     return [[float(str(x)) for x in row] for row in values]

@@ -1,4 +1,4 @@
-"""Serves a run over HTTP: one process or several, on one socket, each connection with a time limit."""
+"""Serves a run over HTTP: one or more processes on one socket, with a time limit per connection."""
 
 import ipaddress
 import os
@@ -26,43 +26,43 @@ from watch_sim.service.settings import KEY_VARIABLE, Settings, key_from
 from watch_sim.service.stopping import CUT_S
 from watch_sim.service.tokens import LEAST_KEY
 
-HEAD_S = 10  # within which the head of a request must have come
-REQUEST_S = 90  # within which its answer must have been taken
+HEAD_S = 10  # for the head of a request to arrive
+REQUEST_S = 90  # for the rest of the request and its response
 IDLE_S = 5  # between two requests of a connection
-MOST_CONNECTIONS = 4000  # of a worker
-MOST_MESSAGE = 2**22  # bytes of a WebSocket's message
+MOST_CONNECTIONS = 4000  # per worker
+MOST_MESSAGE = 2**22  # bytes in a WebSocket message
 
 
 class TimedProtocol(H11Protocol):
-    """HTTP/1.1 as uvicorn has it, but a client that is too slow is dropped, at whichever end of a request."""
+    """Uvicorn's HTTP/1.1, but a client that sends or receives too slowly is disconnected."""
 
     limit = None  # the handle of the timer
 
     def connection_made(self, transport: Any) -> None:
-        """Begin to count."""
+        """Start the timer."""
         super().connection_made(transport)
         self._within(HEAD_S)
 
     def data_received(self, data: bytes) -> None:
-        """Once the head of a request is there, the rest has its own time."""
+        """Restart the timer once the head of a request has arrived."""
         before = self.cycle
         super().data_received(data)
         if self.cycle is not before:
             self._within(REQUEST_S)
 
     def on_response_complete(self) -> None:
-        """The next request has its own time."""
+        """Restart the timer for the next request."""
         before = self.cycle
-        super().on_response_complete()  # which may begin a request that waited
+        super().on_response_complete()  # which may begin a waiting request
         self._within(HEAD_S if self.cycle is before else REQUEST_S)
 
     def handle_websocket_upgrade(self, event: Any) -> None:
-        """A WebSocket has its own limits."""
+        """Stop the timer: WebSockets have their own limits."""
         self._within(None)
         super().handle_websocket_upgrade(event)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Nothing to count."""
+        """Stop the timer."""
         self._within(None)
         super().connection_lost(exc)
 
@@ -73,7 +73,7 @@ class TimedProtocol(H11Protocol):
 
 
 def loopback(host: str) -> bool:
-    """Whether an address is reached from this machine alone."""
+    """Whether an address can be reached only from this machine."""
     if host == "localhost":
         return True
     with suppress(ValueError):
@@ -82,7 +82,7 @@ def loopback(host: str) -> bool:
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A socket that listens; UserMistake where there can be none."""
+    """A listening socket; raises UserMistake if it cannot be opened."""
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
         listening = socket.create_server((host, port), family=family, backlog=2048)
@@ -90,42 +90,42 @@ def listen(host: str, port: int) -> socket.socket:
         return listening
     except (OSError, OverflowError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise UserMistake(f"--host {host} --port {port}: cannot be listened on ({reason}); try another port") from None
+        raise UserMistake(f"--host {host} --port {port}: cannot listen there ({reason}); try another port") from None
 
 
 def serve(settings: Settings, host: str, port: int, workers: int = 1, no_auth: bool = False) -> None:
     """Serve a run until interrupted.
 
     Args:
-        settings: What is served, and to whom; hosts and key are filled in here.
+        settings: The settings; hosts and key are filled in here.
         host: Address to listen on.
-        port: 0: any that is free.
-        workers: Processes.
-        no_auth: Whether everybody may ask, from other machines, too.
+        port: Port to listen on; 0: any free one.
+        workers: Number of processes.
+        no_auth: Whether to allow everyone, including other machines.
 
     Raises:
-        UserMistake: The address cannot be listened on, the run cannot be served, or who may ask is not settled.
+        UserMistake: The address cannot be listened on, the run cannot be served, or access is not decided.
     """
     if not host.strip():
-        raise UserMistake("--host: is empty; name an address, 127.0.0.1 or 0.0.0.0")
+        raise UserMistake("--host: empty; name an address, such as 127.0.0.1 or 0.0.0.0")
     if not settings.bearers and not no_auth and not loopback(host):
         raise UserMistake(
-            f"--host {host}: others can reach it; give --token_file FILE, or --no_auth to let everybody in"
+            f"--host {host}: other machines can reach it; add --token_file FILE, or --no_auth to allow everyone"
         )
     if settings.bearers and no_auth:
-        raise UserMistake("--no_auth: with a --token_file; leave one of them out")
+        raise UserMistake("--no_auth: cannot be used with --token_file; leave one of them out")
     everywhere = host in ("0.0.0.0", "::")
     key = key_from(os.environ)
     hosts = ("*",) if everywhere else (host.lower(), "localhost", "127.0.0.1", "::1")
     settings = replace(settings, hosts=hosts, key=key or secrets.token_bytes(LEAST_KEY))
-    ServedRun(settings.run, settings.dataset_dir)  # a mistake is found before anything is started
+    ServedRun(settings.run, settings.dataset_dir)  # finds mistakes before anything is started
     listening = listen(host, port)
     name = "localhost" if everywhere else f"[{host}]" if ":" in host else host
-    click.echo(f"http://{name}:{listening.getsockname()[1]}/  (Ctrl+C ends it)")
+    click.echo(f"http://{name}:{listening.getsockname()[1]}/  (Ctrl+C to stop)")
     if key is None:
-        click.echo(f"live tokens hold until it ends, and in no other replica: {KEY_VARIABLE} is not set")
+        click.echo(f"{KEY_VARIABLE} is not set: live tokens are valid only for this process, until it ends")
     if no_auth:
-        click.echo("--no_auth: whoever reaches this address is let in")
+        click.echo("--no_auth: everyone who can reach this address has access")
     sys.stdout.flush()
     config = uvicorn.Config(
         partial(app_of, settings),
@@ -155,7 +155,7 @@ def serve(settings: Settings, host: str, port: int, workers: int = 1, no_auth: b
 
 
 def app_of(settings: Settings) -> Any:
-    """The app of a worker."""
+    """A worker's app."""
     from watch_sim.service.app import create_app
 
     return create_app(settings)

@@ -1,4 +1,4 @@
-"""Settings of a service: what it serves, to whom, and how much of it."""
+"""Settings of a service: what it serves, who may use it, and its limits."""
 
 import hashlib
 import secrets
@@ -19,18 +19,18 @@ RATE = "200/second"
 
 @dataclass(frozen=True)
 class Settings:
-    """What a worker of the service is started with.
+    """Settings of a worker.
 
     Attributes:
-        run: Folder of a run, or of a bundle.
+        run: Folder of a run or of a bundle.
         dataset_dir: Recordings to play; None: those of the run.
-        hosts: Names that it answers to, so that no other site can pose as it; "*" for any.
-        key: Of the live tokens' signatures.
-        bearers: SHA-256 of the tokens that let in; none: everybody may.
-        origins: Other sites whose pages may ask, as "https://example.org".
-        rate: Requests of one address, as "200/second".
-        predictions: (threads, calls that run or wait, seconds of a call) of nights, statistics and exports.
-        steps: The same, of live steps.
+        hosts: Accepted Host names, against DNS rebinding; "*" for any.
+        key: Key that signs live tokens.
+        bearers: SHA-256 of the accepted bearer tokens; if empty, everyone has access.
+        origins: Other sites whose pages may send requests, such as "https://example.org".
+        rate: Limit of requests per address, such as "200/second".
+        predictions: (threads, limit of running and waiting calls, seconds per call) for nights, statistics and exports.
+        steps: The same for live steps.
     """
 
     run: Path
@@ -45,51 +45,51 @@ class Settings:
 
 
 def read_bearers(path: Path) -> tuple[bytes, ...]:
-    """SHA-256 of the tokens in a file: one a line; empty lines and those that begin with # do not count.
+    """SHA-256 of the tokens in a file: one per line; empty lines and lines that begin with # are skipped.
 
     Raises:
-        UserMistake: The file cannot be read, holds no token, or one that is too short.
+        UserMistake: The file cannot be read, has no token, or one that is too short.
     """
     try:
         lines = [line.strip() for line in path.read_text("ascii").splitlines()]
     except OSError as error:
         raise UserMistake(f"--token_file {path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
-        raise UserMistake(f"--token_file {path}: tokens are of ASCII characters") from None
+        raise UserMistake(f"--token_file {path}: tokens must be ASCII") from None
     bearers = [(n, line) for n, line in enumerate(lines, 1) if line and not line.startswith("#")]
     if not bearers:
-        raise UserMistake(f"--token_file {path}: holds no token; one a line, of {LEAST_BEARER} characters or more")
+        raise UserMistake(f"--token_file {path}: no token; expected one per line, at least {LEAST_BEARER} characters")
     for n, bearer in bearers:
         if len(bearer) < LEAST_BEARER or len(bearer.split()) > 1:
             raise UserMistake(
-                f"--token_file {path}, line {n}: a token has {LEAST_BEARER} characters or more, no blanks"
+                f"--token_file {path}, line {n}: a token must have at least {LEAST_BEARER} characters and no blanks"
             )
     return tuple(hashlib.sha256(bearer.encode()).digest() for _, bearer in bearers)
 
 
 def key_from(environment: Mapping[str, str]) -> bytes | None:
-    """The key of live tokens in the environment, or None where there is none.
+    """The key of live tokens from the environment, or None if it is not set.
 
     Raises:
-        UserMistake: It is too short.
+        UserMistake: The key is too short.
     """
     key = environment.get(KEY_VARIABLE, "")
     if key and len(key) < LEAST_KEY:
-        raise UserMistake(f"{KEY_VARIABLE}: {len(key)} characters; a key has {LEAST_KEY} or more")
+        raise UserMistake(f"{KEY_VARIABLE}: {len(key)} characters; expected at least {LEAST_KEY}")
     return key.encode() or None
 
 
 def check_rate(rate: str) -> str:
-    """The rate, if it is one; UserMistake if not."""
+    """The rate, if it is valid; otherwise raises UserMistake."""
     try:
         parse(rate)
     except ValueError:
-        raise UserMistake(f"--rate {rate!r}: expected a number and a time, as 200/second or 1000/minute") from None
+        raise UserMistake(f"--rate {rate!r}: expected a number per time, such as 200/second or 1000/minute") from None
     return rate
 
 
 def check_origin(origin: str) -> str:
-    """The origin of another site, if it is one; UserMistake if not."""
+    """The origin of another site, if it is valid; otherwise raises UserMistake."""
     scheme, _, name = origin.partition("://")
     if scheme not in ("http", "https") or not name or "/" in name or "*" in name:
         raise UserMistake(f"--allow_origin {origin!r}: expected a site such as https://example.org")

@@ -1,4 +1,4 @@
-"""The WebSocket /live: samples in, epochs out, the night's token with each answer, to go on with after a cut."""
+"""The WebSocket /live: samples in, epochs out; each answer has the night's token, to resume after a disconnect."""
 
 import asyncio
 
@@ -9,19 +9,19 @@ from watch_sim.service.desk import LIVE, Desk, checked
 from watch_sim.service.refusals import refusal, unprocessable
 from watch_sim.service.requests import LiveMessage, LiveStep
 
-IDLE_S = 300  # after which a silent client is let go; its token still holds
+IDLE_S = 300  # after which a silent client is disconnected; its token stays valid
 TOO_LARGE, GOING_AWAY, SILENT = 1009, 1001, 1008  # close codes of RFC 6455
 MOST_SOCKETS = 1000
 
 
 async def converse(socket: WebSocket, desk: Desk) -> None:
-    """Answer messages until the client goes: each a LiveMessage in, a LiveStaged out.
+    """Answer messages until the client disconnects: LiveMessage in, LiveStaged out.
 
-    A message that is refused is answered with {"status", "detail"}, and changes nothing.
+    A refused message is answered with {"status", "detail"} and changes nothing.
 
     Args:
-        socket: Not yet accepted.
-        desk: Of the app.
+        socket: The socket, not accepted yet.
+        desk: The app's desk.
     """
     if desk.sockets >= MOST_SOCKETS:
         await socket.close(GOING_AWAY)
@@ -38,7 +38,7 @@ async def converse(socket: WebSocket, desk: Desk) -> None:
             except HTTPException as refused:
                 answer = {"status": refused.status_code, "detail": refused.detail}
             await socket.send_text(desk.json(answer).body.decode())
-    except (WebSocketDisconnect, KeyError):  # KeyError: a message of bytes
+    except (WebSocketDisconnect, KeyError):  # KeyError: a binary message
         pass
     except TimeoutError:
         await socket.close(SILENT)
@@ -49,9 +49,9 @@ async def converse(socket: WebSocket, desk: Desk) -> None:
 
 
 async def answer_message(socket: WebSocket, desk: Desk, text: str, token: str | None) -> dict:
-    """The answer to one message, which goes on from the token unless it says otherwise."""
+    """The answer to one message, which continues from `token` unless the message has a token or opens a night."""
     if not socket.state.allow():
-        raise refusal(429, "service", "too many messages of one address")
+        raise refusal(429, "service", "too many messages from one address")
     body = text.encode(errors="surrogatepass")
     LIVE.check(body)
 
@@ -59,7 +59,7 @@ async def answer_message(socket: WebSocket, desk: Desk, text: str, token: str | 
         message = checked(LiveMessage, body)
         begun = message.token if message.token is not None or message.open is not None else token
         if begun is None and message.open is None:
-            raise unprocessable("body", "the first message gives either open, which begins a night, or a token")
+            raise unprocessable("body", "the first message needs either open, which begins a night, or a token")
         if message.token is not None and message.open is not None:
             raise unprocessable("body", "give either open or a token")
         fed = {"samples": message.samples, "now": message.now}

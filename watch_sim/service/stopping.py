@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl+C: what runs ends, new requests are refused, and the service is gone within 10 s."""
+"""SIGTERM and Ctrl+C: running requests finish, new ones are refused, and the service ends within 10 s."""
 
 import asyncio
 import signal
@@ -8,15 +8,15 @@ from contextlib import contextmanager
 
 from watch_sim.service.work import Life
 
-END_S = 6.0  # that what runs has to end in; a request whose body has not come does not count
-CUT_S = 1  # then, for what is left, until it is cut off
+END_S = 6.0  # for running requests to finish; those still waiting for their body do not count
+CUT_S = 1  # then until the remaining requests are cut off
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
 def stops_gently(life: Life) -> Iterator[None]:
-    """Within the block the first signal lets what runs end, for END_S at most, before the server's own handler ends
-    it; a second one does not wait. In another thread than the main one it does nothing.
+    """Within the block, the first signal lets running requests finish, for at most END_S, before the server's own
+    handler runs; a second signal does not wait. Does nothing outside the main thread.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -1,8 +1,8 @@
-"""Live tokens: a night under way, carried by whoever sends its samples, so that any replica can go on with it.
+"""Live tokens: the state of a night in progress, kept by the client, so that any replica can continue it.
 
-A token is base64url of: format (1 byte), when it was issued (8, seconds since 1970), the bundle's digest (16), a
-signature (32, HMAC-SHA256 over all the rest), and the state, compressed. It is signed, not encrypted: what it holds is
-the sleeper's, and comes from the sleeper. Nothing of it is looked at before the signature is found good.
+A token is base64url of: format (1 byte), time of issue (8, seconds since 1970), the bundle's digest (16), a
+signature (32, HMAC-SHA256 over all the rest), and the compressed state. It is signed, not encrypted, as it contains
+only the client's own data. Nothing in it is parsed before the signature is verified.
 """
 
 import base64
@@ -19,21 +19,21 @@ import numpy as np
 
 from pipeline.constants import LEAD_S, LONGEST_NIGHT_S
 
-FORMAT = 1  # changes with whatever Watch.state gives
+FORMAT = 1  # increase when the result of Watch.state changes
 HEAD = struct.Struct(">BQ16s")  # format, issued, digest
 SIGNATURE = 32  # bytes
 MAX_AGE_S = LONGEST_NIGHT_S + LEAD_S
-AHEAD_S = 300  # by which another replica's clock may be ahead
-MOST_CHARACTERS = 2**20  # of a token
-MOST_BYTES = 2**23  # of a state, unpacked
-LEAST_KEY = 32  # characters of a key
+AHEAD_S = 300  # how far another replica's clock may be ahead
+MOST_CHARACTERS = 2**20  # in a token
+MOST_BYTES = 2**23  # of a decompressed state
+LEAST_KEY = 32  # characters in a key
 
 
 class TokenRefused(Exception):
-    """A token that cannot be gone on from.
+    """A token that cannot be continued from.
 
     Attributes:
-        status: 422 altered or none at all; 410 too old; 409 of another model or version.
+        status: 422 altered or not a token; 410 too old; 409 from another model or version.
         message: For people.
     """
 
@@ -44,13 +44,13 @@ class TokenRefused(Exception):
 
 
 class NightUnderWay(NamedTuple):
-    """What a token holds.
+    """The content of a token.
 
     Attributes:
-        architecture: Of the model.
-        precision: Of the model.
-        operating_point: Of the model, or None.
-        arrays: {name: array}, as Watch.state gives them.
+        architecture: The model's.
+        precision: The model's.
+        operating_point: The model's, or None.
+        arrays: {name: array} from Watch.state.
     """
 
     architecture: str
@@ -63,15 +63,15 @@ class Tokens:
     """Issues tokens and reads them back.
 
     Attributes:
-        digests: {architecture: 16 bytes of the bundle}.
+        digests: {architecture: 16-byte digest of the bundle}.
     """
 
     def __init__(self, key: bytes, digests: Mapping[str, bytes]):
-        """Begin.
+        """Create it.
 
         Args:
-            key: Of the signatures, the same in every replica.
-            digests: {architecture: 16 bytes of the bundle}.
+            key: Signing key, the same in every replica.
+            digests: {architecture: 16-byte digest of the bundle}.
         """
         self._key = key
         self.digests = digests
@@ -80,7 +80,7 @@ class Tokens:
         """The token of a night.
 
         Raises:
-            TokenRefused: Too much is under way: too many samples in one open window.
+            TokenRefused: The state is too large: too many samples in an open window.
         """
         head = HEAD.pack(FORMAT, int(time.time()), self.digests[night.architecture])
         body = zlib.compress(pack(night), 1)
@@ -90,28 +90,28 @@ class Tokens:
         return token
 
     def read(self, token: str) -> NightUnderWay:
-        """What a token holds.
+        """The content of a token.
 
         Raises:
-            TokenRefused: It was altered, is too old, or is of another model.
+            TokenRefused: The token was altered, is too old, or is from another model.
         """
         try:
             raw = base64.b64decode(token.encode("ascii"), b"-_", validate=True)
         except (UnicodeEncodeError, binascii.Error):
-            raise TokenRefused(422, "is no token") from None
+            raise TokenRefused(422, "is not a token") from None
         head, signature, body = raw[: HEAD.size], raw[HEAD.size :][:SIGNATURE], raw[HEAD.size + SIGNATURE :]
         if len(raw) < HEAD.size + SIGNATURE or base64.urlsafe_b64encode(raw).decode() != token:
-            raise TokenRefused(422, "is no token")
+            raise TokenRefused(422, "is not a token")
         if not hmac.compare_digest(signature, self._signature(head + body)):
             raise TokenRefused(422, "was altered, or signed with another key")
         version, issued, digest = HEAD.unpack(head)
         if version != FORMAT:
-            raise TokenRefused(409, "is of another version of this service")
+            raise TokenRefused(409, "is from another version of this service")
         if not -AHEAD_S <= time.time() - issued <= MAX_AGE_S:
-            raise TokenRefused(410, f"is too old: a token can be gone on from for {MAX_AGE_S // 3600} hours")
+            raise TokenRefused(410, f"is too old: a token is valid for {MAX_AGE_S // 3600} hours")
         night = unpack(zlib.decompressobj().decompress(body, MOST_BYTES))
         if self.digests.get(night.architecture) != digest:
-            raise TokenRefused(409, "is of another model")
+            raise TokenRefused(409, "is from another model")
         return night
 
     def _signature(self, content):
@@ -119,7 +119,7 @@ class Tokens:
 
 
 def pack(night: NightUnderWay) -> bytes:
-    """A night as bytes: a line of JSON with the names, types and shapes, then the arrays' bytes one after another."""
+    """A night as bytes: a line of JSON with names, types and shapes, followed by the arrays' bytes."""
     arrays = [(name, np.ascontiguousarray(x)) for name, x in night.arrays.items()]
     entries = [(name, x.dtype.str, np.shape(night.arrays[name])) for name, x in arrays]
     line = json.dumps([night.architecture, night.precision, night.operating_point, entries]).encode()
@@ -127,7 +127,7 @@ def pack(night: NightUnderWay) -> bytes:
 
 
 def unpack(packed: bytes) -> NightUnderWay:
-    """What `pack` packed, to the last bit."""
+    """The inverse of `pack`, bit for bit."""
     line, _, content = packed.partition(b"\n")
     architecture, precision, operating_point, entries = json.loads(line)
     arrays, offset = {}, 0

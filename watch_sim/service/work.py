@@ -1,6 +1,6 @@
-"""Bounded work: CPU work runs in threads of bounded number, with a bounded queue and time; so do bodies in memory.
+"""Bounded work: CPU work runs in a limited number of threads, with limits on queue and time; bodies on memory.
 
-Live steps have threads of their own, so that a long prediction does not keep them waiting.
+Live steps have their own threads, so that long predictions do not delay them.
 """
 
 import asyncio
@@ -15,17 +15,17 @@ from fastapi import Request
 from watch_sim.service.refusals import busy, refusal, too_large
 
 MOST_HELD = 2**27  # bytes of bodies in memory at a time
-BODY_S = 20  # within which a body must have come
+BODY_S = 20  # for a body to arrive
 
 
 class Shape(NamedTuple):
-    """How much of what a body may hold. Counted before it is parsed: what a parser makes of each takes far more than
-    its text, and a name that is none is an error of its own.
+    """Limits of a body, checked before parsing: parsed values take far more memory than their text, and every unknown
+    name adds an error.
 
     Attributes:
         most: Bytes.
         nested: Lists and objects.
-        names: Colons: of fields, and a few in texts.
+        names: Colons, of fields and a few in strings.
         values: Commas.
     """
 
@@ -35,7 +35,7 @@ class Shape(NamedTuple):
     values: int = 700_000
 
     def check(self, body: bytes) -> None:
-        """Raises HTTPException, 413, where a body holds more."""
+        """Raise HTTPException 413 if a body exceeds a limit."""
         if len(body) > self.most:
             raise too_large(f"larger than {self.most} bytes")
         if body.count(b"[") + body.count(b"{") > self.nested:
@@ -45,54 +45,54 @@ class Shape(NamedTuple):
 
 
 class Life:
-    """Whether the service is being stopped, and what it has under way.
+    """Whether the service is stopping, and its requests in progress.
 
     Attributes:
-        stopping: New requests are refused.
-        running: Requests under way.
-        reading: Of them, those whose body has not come yet.
+        stopping: Whether new requests are refused.
+        running: Number of requests in progress.
+        reading: How many of them are still waiting for their body.
     """
 
     def __init__(self):
-        """Not yet."""
+        """Start without requests."""
         self.stopping = False
         self.running = 0
         self.reading = 0
 
 
 class TooLong(Exception):
-    """Work went past its deadline."""
+    """Work exceeded its deadline."""
 
 
 class Pool:
     """Threads for one kind of work.
 
     Attributes:
-        pending: Calls that run or wait.
-        most: The largest number of them.
-        seconds: That a call may take, its wait included.
+        pending: Number of running and waiting calls.
+        most: Limit of pending calls.
+        seconds: Limit of a call's time, waiting included.
         closed: Whether the service has ended.
     """
 
     def __init__(self, name: str, threads: int, most: int, seconds: float):
-        """Begin; the threads start when there is work."""
+        """Create the pool; threads start when there is work."""
         self.executor = ThreadPoolExecutor(threads, name)
         self.pending, self.most, self.seconds = 0, most, seconds
         self.closed = False
 
     def close(self) -> None:
-        """Let the threads go: what none has begun is not begun, and what runs ends at its next look at the deadline."""
+        """Shut down: waiting calls are cancelled, and running ones end at their next check of the deadline."""
         self.closed = True
         self.executor.shutdown(wait=False, cancel_futures=True)
 
     async def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """What a function returns, called in one of the threads.
+        """Call a function in one of the threads; returns its result.
 
         Raises:
-            HTTPException: 503: too much waits already, or it took too long.
+            HTTPException: 503 if too many calls are pending, or the call took too long.
         """
         if self.pending >= self.most:
-            raise busy("too much is under way; try again")
+            raise busy("too many requests in progress; try again")
         self.pending += 1
         future = asyncio.get_running_loop().run_in_executor(self.executor, function, *arguments)
         future.add_done_callback(self._done)
@@ -104,45 +104,45 @@ class Pool:
     def _done(self, future):
         self.pending -= 1
         if not future.cancelled():
-            future.exception()  # looked at, also where nobody waits for it any more
+            future.exception()  # retrieved even if nobody is waiting any more, to avoid a warning
 
 
 class Deadline:
-    """When work must be done; looked at from within long loops, as a thread cannot be stopped from outside."""
+    """A deadline for work, to be checked within long loops, as a thread cannot be stopped from outside."""
 
     def __init__(self, pool: Pool):
-        """Begin to count the time that a call of the pool has."""
+        """Start the time limit of the pool's calls."""
         self.pool = pool
         self.at = time.monotonic() + pool.seconds
 
     def check(self) -> None:
-        """Raises TooLong once it has passed, or the service has ended."""
+        """Raise TooLong if the deadline has passed or the service has ended."""
         if self.pool.closed or time.monotonic() > self.at:
             raise TooLong
 
 
 class Bodies:
-    """Reads bodies, whose size, time and sum are bounded while they come.
+    """Reads bodies, with limits on size, time and total memory.
 
     Attributes:
         held: Bytes in memory.
     """
 
     def __init__(self, life: Life, most_held: int = MOST_HELD, seconds: float = BODY_S):
-        """Begin with none."""
+        """Start without bodies."""
         self.life = life
         self.held, self.most_held, self.seconds = 0, most_held, seconds
 
     @asynccontextmanager
     async def read(self, request: Request, shape: Shape) -> AsyncIterator[bytes]:
-        """The body of a request, held while the block runs.
+        """Context manager for the body of a request, which counts as held within the block.
 
         Args:
-            request: Of JSON.
-            shape: What it may hold.
+            request: A request with a JSON body.
+            shape: Limits of the body.
 
         Raises:
-            HTTPException: 408 it does not come; 413 it is too large; 415 it is no JSON; 503 too many are held.
+            HTTPException: 408 too slow; 413 too large; 415 not JSON; 503 too many bodies held.
         """
         content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if content_type != "application/json":
@@ -162,10 +162,10 @@ class Bodies:
                         if size > shape.most:
                             raise too_large(f"larger than {shape.most} bytes")
                         if self.held > self.most_held:
-                            raise busy("too many bodies are under way; try again")
+                            raise busy("too many request bodies in progress; try again")
                         chunks.append(chunk)
             except TimeoutError:
-                raise refusal(408, "body", f"did not come within {self.seconds:g} s", Connection="close") from None
+                raise refusal(408, "body", f"did not arrive within {self.seconds:g} s", Connection="close") from None
             finally:
                 self.life.reading -= 1
             body = b"".join(chunks)
