@@ -80,14 +80,14 @@ def cluster(size: int, variables: Mapping[str, str] = SETTINGS) -> Iterator[None
 
 @contextmanager
 def processes(size: int) -> Iterator[None]:
-    """`workers` that are so many processes of joblib, ended with the block."""
+    """`workers` of `size` joblib processes, which end with the block."""
     with workers(size):
         yield
     get_reusable_executor().shutdown(wait=True)
 
 
 def processor_s() -> float:
-    """Processor time (s) of this process and of all that it has started and not ended."""
+    """Processor time (s) of this process and its running child processes."""
     me = psutil.Process()
     times = [process.cpu_times() for process in [me, *me.children(recursive=True)]]
     return sum(t.user + t.system for t in times)

@@ -1,4 +1,4 @@
-"""Shows the service's description, /openapi.json, as a page: every operation, and every schema that they name."""
+"""Shows the service's description, /openapi.json, as a page with every operation and schema."""
 
 import json
 import re
@@ -19,7 +19,7 @@ LIMITS = {
 
 
 def on_page_markdown(markdown: str, page, config, files) -> str:
-    """The operations and schemas of the service of bundles/gru-int8 below the text of service_api.md."""
+    """The text of service_api.md, followed by the operations and schemas of a service of bundles/gru-int8."""
     if page.file.src_path != PAGE:
         return markdown
     sys.path.insert(0, str(ROOT))
@@ -30,7 +30,7 @@ def on_page_markdown(markdown: str, page, config, files) -> str:
 
 
 def as_markdown(document: dict[str, Any]) -> str:
-    """A description in OpenAPI as headings, tables and examples."""
+    """An OpenAPI description as headings, tables and examples."""
     schemas = document["components"]["schemas"]
     parts = []
     for path, methods in document["paths"].items():
@@ -43,7 +43,7 @@ def as_markdown(document: dict[str, Any]) -> str:
 
 
 def of_operation(operation: dict[str, Any], schemas: dict[str, Any]) -> list[str]:
-    """What an operation takes, with an example, and what it answers."""
+    """An operation's parameters, body with example, and responses."""
     parts = []
     if parameters := operation.get("parameters"):
         rows = [(f"`{p['name']}`", p["in"], type_of(p["schema"])) for p in parameters]
@@ -66,7 +66,7 @@ def of_operation(operation: dict[str, Any], schemas: dict[str, Any]) -> list[str
 
 
 def fields(schema: dict[str, Any]) -> str:
-    """A table of the fields of an object; those of a body with whether they may be left out."""
+    """Table of an object's fields; for a body, with their defaults."""
     needed, body = schema.get("required", []), schema.get("additionalProperties") is False
     rows = []
     for name, field in schema["properties"].items():
@@ -93,7 +93,7 @@ def type_of(schema: dict[str, Any]) -> str:
 
 
 def list_type(schema: dict[str, Any]) -> str:
-    """The type of a list: of how many of what."""
+    """The type of a list: number and type of its items."""
     items, fewest, most = schema["items"], schema.get("minItems"), schema.get("maxItems")
     count = f"{most} " if most == fewest and most else f"at most {most:,} " if most else ""
     of = type_of(items)
@@ -103,7 +103,7 @@ def list_type(schema: dict[str, Any]) -> str:
 
 
 def limits(schema: dict[str, Any]) -> str:
-    """The limits of a value, in brackets."""
+    """The limits of a value, in parentheses."""
     found = [text.format(schema[key]) for key, text in LIMITS.items() if key in schema]
     return f" ({', '.join(found)})" if found else ""
 
@@ -115,5 +115,5 @@ def table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
 
 
 def one_line_lists(example: Any) -> str:
-    """An example as JSON, its innermost lists in a line each."""
+    """An example as JSON, with each innermost list on one line."""
     return LIST_OF_NUMBERS.sub(lambda m: " ".join(m[0].split()), json.dumps(example, indent=2))
