@@ -28,6 +28,7 @@ from pipeline.importers.run import SOURCES, import_nights
 from pipeline.nights import WORTH_A_CHILD, load_night
 from pipeline.options import Options
 from pipeline.recordings import subjects as subjects_of
+from pipeline.repeats import Repeats
 from pipeline.workers import in_parallel
 
 folder_argument = click.argument("folder", metavar="DIR", type=NamedPath())
@@ -51,10 +52,12 @@ def download(folder: Path) -> None:
 @parallel
 def check(folder: Path, out: Path | None) -> None:
     """Check every file in DIR: report what is wrong with it and what training would do about it."""
-    usable = 0
+    usable, repeats = 0, Repeats()
     findings: list[Finding] = []
     work = [(folder, subject, Options(), True, False) for subject in subjects_of(folder)]
     for night, findings_of_night in in_parallel(load_night, work, worth_a_child=len(work) > WORTH_A_CHILD):
+        if night and (repeated := repeats.finding(night.subject, night.fingerprint)):
+            night, findings_of_night = None, [*findings_of_night, repeated]
         usable += night is not None
         findings += findings_of_night
         for finding in findings_of_night:

@@ -5,7 +5,7 @@ Sums run in float64 in time order, so both give the same windows to the last flo
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -38,12 +38,14 @@ class Night:
         channels: {name: [windows, values_per_window] float32}, the channel's missing value where nothing was sensed.
         stages: Scored stage, index into STAGES, [windows] int8; -1 where unscored or where the window does not end
             with an epoch.
+        fingerprint: Of the recording, see pipeline/repeats.py, [n] uint64.
     """
 
     subject: str
     ends: np.ndarray
     channels: Mapping[str, np.ndarray]
     stages: np.ndarray
+    fingerprint: np.ndarray = field(default_factory=lambda: np.empty(0, np.uint64))
 
     def __len__(self) -> int:
         return len(self.ends)

@@ -19,13 +19,14 @@ from pipeline.errors import UserMistake
 from pipeline.files import SHOWN, reading, write_whole
 from pipeline.options import Options
 from pipeline.recordings import in_set, paths, read_recording, subjects
+from pipeline.repeats import Repeats, fingerprint
 from pipeline.workers import in_parallel
 
 CACHE = ARTIFACTS / "cache"
 WORTH_A_CHILD = 4  # nights to align; for more, another process is worth the seconds that it takes to start
 _CODE = b"".join(
     (Path(__file__).parent / f"{m}.py").read_bytes()
-    for m in ("activity", "align", "checks", "constants", "guard", "options", "recordings")
+    for m in ("activity", "align", "checks", "constants", "guard", "options", "recordings", "repeats")
 )
 
 
@@ -87,7 +88,7 @@ def _cached_night(cached, folder, subject, options, want_labels, require_labels)
         if want_labels and require_labels and recording.labels is None:
             findings = [*findings, Finding(f"labels/{subject}", "whole file", "no stages", SKIPPED)]
         else:
-            night = align(recording, options)
+            night = replace(align(recording, options), fingerprint=fingerprint(recording))
     except UnusableNight as unusable:
         findings = unusable.findings
     with suppress(UserMistake):  # no room for it, or no permission: it is read anew each time
@@ -101,6 +102,7 @@ def write_night(path: Path, night: Night | None, findings: Sequence[Finding] = (
     if night:
         arrays = {f"channel.{name}": values for name, values in night.channels.items()}
         arrays |= {"subject": np.array(night.subject), "ends": night.ends, "stages": night.stages}
+        arrays["fingerprint"] = night.fingerprint
     texts = json.dumps([vars(finding) for finding in findings])
     write_whole(path, lambda file: np.savez_compressed(file, findings=np.array(texts), **arrays))
 
@@ -113,7 +115,8 @@ def read_night(path: Path) -> tuple[Night | None, list[Finding]]:
     if "unusable" in saved:
         return None, findings
     channels = {k.removeprefix("channel."): x for k, x in saved.items() if k.startswith("channel.")}
-    return Night(str(saved["subject"]), saved["ends"], channels, saved["stages"]), findings
+    stretches = saved.get("fingerprint", np.empty(0, np.uint64))  # nights that older runs keep have none
+    return Night(str(saved["subject"]), saved["ends"], channels, saved["stages"], stretches), findings
 
 
 class StoredChannels(Mapping[str, np.ndarray]):
@@ -166,7 +169,7 @@ def load_nights(
     require_labels: bool = True,
     progress: Callable[[str], object] = lambda subject: None,
 ) -> tuple[list[Night], list[Finding]]:
-    """The usable nights of a folder, or of several sets.
+    """The usable nights of a folder, or of several sets; of a night that is there under two ids the first.
 
     Args:
         folder: Of the data set, or several sets.
@@ -196,7 +199,10 @@ def load_nights(
     nights: list[Night] = []
     findings: list[Finding] = []
     tried: dict[Path, list[tuple[bool, list[Finding]]]] = {}  # of each folder its nights: usable, and what was wrong
+    repeats = Repeats()
     for subject, (night, findings_of_night) in zip(chosen, loaded, strict=True):
+        if night and (repeated := repeats.finding(subject, night.fingerprint)):
+            night, findings_of_night = None, [*findings_of_night, repeated]
         findings += findings_of_night
         nights += [night] if night else []
         tried.setdefault(located(folder, subject)[0], []).append((night is not None, findings_of_night))

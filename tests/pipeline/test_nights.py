@@ -273,6 +273,18 @@ def test_many_raw_nights_are_read_side_by_side(tmp_path, cache, parsed):
     assert len(parsed) == 6
 
 
+def test_a_night_under_two_ids_is_loaded_once(tmp_path):
+    for subject in ("2", "10"):
+        write_files(tmp_path / "d", subject)
+    write_files(tmp_path / "d", "11", ["labels"])
+    lines = (tmp_path / "d" / FILES["heart_rate"].format(10)).read_text().splitlines()
+    (tmp_path / "d" / FILES["heart_rate"].format(11)).write_text("\n".join(lines[7:]))
+    for _ in range(2):  # the second time from the cache
+        nights, findings = load_nights(tmp_path / "d", Options(channels=("heart_rate",)))
+        assert [night.subject for night in nights] == ["2", "10"]
+        assert str(findings[-1]).startswith("night 11: all files: has the values of night 10;")
+
+
 def test_channels_stay_in_the_cache_and_are_read_when_asked_for(tmp_path, cache):
     write_files(tmp_path / "data", "9", ["heart_rate", "labels"])
     (night,), _ = load_nights(tmp_path / "data", Options())
@@ -371,5 +383,4 @@ def test_ids_may_be_as_long_as_names_of_files(folder):
             source = folder / FILES[kind].format(7)
             shutil.copy(source, source.with_name(source.name.replace("7", name, 1)))
     for _ in range(2):
-        nights, _ = load_nights(folder, Options())
-        assert [night.subject for night in nights] == ["7", *sorted(long)]
+        assert [load_night(folder, name, Options())[0].subject for name in long] == long

@@ -1,0 +1,84 @@
+"""Nights that are there twice, under two ids: trained on by one and scored by the other, they would be a leak.
+
+Exports and copies seldom repeat a night byte for byte: its ends are cut, its times shifted, a file is missing. So
+stretches of values are compared, whenever they were recorded, of which each night keeps a sample.
+"""
+
+import numpy as np
+
+from pipeline.checks import SKIPPED, Finding
+from pipeline.recordings import Recording
+
+SAMPLED = {
+    "heart_rate": (32, 16),
+    "activity": (16, 8),
+    "motion": (16, 4096),
+}  # values of a stretch; one in so many kept
+CHANGES = (
+    1 / 4
+)  # of a stretch's values, at least so many differ from the one before: rest is much the same in all nights
+LEAST_COMMON = 3  # stretches
+FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, and without a pattern: 2**64 by the golden ratio
+
+
+def fingerprint(recording: Recording) -> np.ndarray:
+    """Numbers that stand for some stretches of a recording's values, the same for the same values at any time.
+
+    Args:
+        recording: Of a night.
+
+    Returns:
+        [n] uint64, ascending, each once.
+    """
+    found = [np.empty(0, np.uint64)]
+    for sensor, (length, kept) in SAMPLED.items():
+        if sensor not in recording.samples:
+            continue
+        values = recording.samples[sensor][1]
+        values = np.ascontiguousarray(values if values.ndim == 1 else values[:, -1], np.float64)
+        n = len(values) - length + 1
+        if n < 1:
+            continue
+        words, stretches = _mixed(values.view(np.uint64)), np.zeros(n, np.uint64)
+        for i in range(length):
+            stretches = stretches * FACTOR + words[i : i + n]  # modulo 2**64
+        changes = np.cumsum(np.append(0, values[1:] != values[:-1]))
+        lively = changes[length - 1 :] - changes[:n] >= CHANGES * length
+        stretches = _mixed(stretches)
+        found.append(stretches[lively & (stretches % np.uint64(kept) == 0)])
+    return np.unique(np.concatenate(found))
+
+
+def _mixed(words):
+    """Numbers all of whose bits hang on all bits of others."""
+    words = (words ^ (words >> np.uint64(32))) * FACTOR
+    return words ^ (words >> np.uint64(29))
+
+
+class Repeats:
+    """Looks for nights that repeat an earlier one, as they come."""
+
+    def __init__(self):
+        """Before the first night."""
+        self.first: dict[int, str] = {}  # stretch -> the night that had it first
+        self.sizes: dict[str, int] = {}  # night -> its stretches
+
+    def finding(self, subject: str, stretches: np.ndarray) -> Finding | None:
+        """What is wrong with the next night where half or more of it, or of an earlier one, is in both; else None.
+
+        Args:
+            subject: Of the night.
+            stretches: Its `fingerprint`.
+        """
+        numbers, common = stretches.tolist(), {}
+        for number in numbers:
+            if earlier := self.first.get(number):
+                common[earlier] = common.get(earlier, 0) + 1
+        for earlier, n in common.items():
+            if n >= LEAST_COMMON and 2 * n >= min(len(numbers), self.sizes[earlier]):
+                what = f"has the values of night {earlier}; under two names it could be on both sides of a split"
+                return Finding(f"night {subject}", "all files", what, SKIPPED)
+        self.sizes[subject] = len(numbers)
+        for number in numbers:
+            self.first.setdefault(number, subject)
+        return None
