@@ -27,10 +27,10 @@ def events(recording: Recording, options: Options) -> Iterator[tuple[str, np.nda
     Yields:
         (sensor, t [n] s, values [n] or [n, 3]).
     """
-    _, end = extent(recording, options)
+    start, end = extent(recording, options)
     pieces = []
     for sensor, (t, values) in recording.samples.items():
-        n = int(np.searchsorted(t, end + GRACE_S, "right"))
+        n = int(np.searchsorted(t - start - GRACE_S, end - start, "right"))  # rounded as by the Aligner
         batch = np.ceil((t[:n] - GRACE_S) / (options.stride / BATCHES)) if sensor == "motion" else t[:n]
         cuts = np.append(np.flatnonzero(np.diff(batch, prepend=-np.inf)), n)
         pieces += [(t[b - 1], sensor, t[a:b], values[a:b]) for a, b in pairwise(cuts)]

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from pipeline.align import Aligner
 from pipeline.constants import GRACE_S
 from pipeline.options import Options
 from pipeline.recordings import Recording
@@ -64,3 +65,18 @@ def test_the_clock_shows_the_end_after_the_last_sample(recording):
     results = list(stream(recording, OPTIONS, Recorder()))
     assert results[-1] == 150
     assert results[:-1] == [sensor for sensor, _, _ in events(recording, OPTIONS)]
+
+
+@pytest.mark.parametrize("start", [0, -30, -2940, -7200])
+def test_the_end_of_the_night_is_the_same_online_and_at_once(start):
+    options = Options(negative_times=True)
+    for end in range(30, 9000, 330):
+        ties = end + GRACE_S, np.nextafter(end + GRACE_S, np.inf), np.nextafter(end + GRACE_S, 0)
+        for t in ties:
+            recording = Recording("1", {"steps": (np.array([start + 15.0, t]), np.array([1.0, 2.0]))})
+            recording.labels = np.array([end - 30.0]), np.array([0])
+            aligner = Aligner(options, ["steps"], start)
+            aligner.feed("steps", *recording.samples["steps"])
+            _, at_once = aligner.advance(end)
+            fed = [t for _, ts, _ in events(recording, options) for t in ts]
+            assert (t in fed) == (at_once["steps"][-1].max() > 0), (end, t)
