@@ -276,8 +276,7 @@ class SleepStager:
         self.runners = {}
         for call in self.calls:
             content = checked_file(Path(folder), call, runtime)
-            interpreter = interpreter_class(model_content=content, num_threads=num_threads)
-            self.runners[call["file"]] = interpreter.get_signature_runner(call["signature"])
+            self.runners[call["file"]] = signature_runner(content, call, interpreter_class, num_threads)
         self.start = 0.0
         self.reset(start)
 
@@ -848,6 +847,23 @@ def checked_file(folder: Path, call: dict, runtime: str) -> bytes:
     if hashlib.sha256(content).hexdigest() != call["sha256"]:
         raise StagerError("altered_file", f"{path}: not the file that contract.json describes, by its SHA-256")
     return content
+
+
+def signature_runner(content: bytes, call: dict, interpreter_class: Any, num_threads: int) -> Any:
+    """What runs a call of a file, once it takes and gives what the contract says."""
+    try:
+        interpreter = interpreter_class(model_content=content, num_threads=num_threads)
+        runner = interpreter.get_signature_runner(call["signature"])
+    except (ValueError, RuntimeError) as error:
+        message = f"{call['file']}: no TFLite file with a signature {call['signature']!r} ({error})"
+        raise StagerError("unsupported_contract", message) from None
+    for side, details in (("inputs", runner.get_input_details()), ("outputs", runner.get_output_details())):
+        found = {name: [int(n) for n in entry["shape"]] for name, entry in details.items()}
+        promised = {tensor["name"]: tensor["shape"] for tensor in call[side]}
+        if found != promised:
+            message = f"{call['file']}: its {side} are {found}, contract.json promises {promised}"
+            raise StagerError("unsupported_contract", message)
+    return runner
 
 
 def load_runtime() -> tuple[str, Any]:

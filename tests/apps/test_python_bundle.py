@@ -1,11 +1,13 @@
 """apps/python/sleep_stager.py on bundles of trained networks, and window by window against pipeline.align."""
 
+import hashlib
 import json
+import shutil
 
 import numpy as np
 import pytest
 
-from apps.python.sleep_stager import SleepStager
+from apps.python.sleep_stager import SleepStager, StagerError
 from export.contract import Contract
 from pipeline.activity import HZ
 from pipeline.align import CHANNELS_OF_SENSOR
@@ -70,6 +72,39 @@ def test_motion_is_laid_on_the_grid_of_the_pipeline(name, start, monkeypatch):
         values = pipeline_grid(monkeypatch, options, start, fed, end, axis)
         assert 0.05 < np.isnan(values).mean() < 0.6
         np.testing.assert_array_equal(motion[:, axis], np.where(np.isnan(values), -100, values).astype(np.float32))
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        (("signature",), "other", "no TFLite file with a signature 'other'"),
+        (("inputs", 0, "name"), "other", "its inputs are"),
+        (("inputs", 0, "shape"), [30, 1], "its inputs are"),
+    ],
+)
+def test_a_contract_that_its_files_contradict(tmp_path, place, value, message):
+    folder = shutil.copytree(BUNDLES / "counts", tmp_path / "b")
+    document = json.loads((folder / "contract.json").read_text())
+    part = document["precisions"]["int8"]["calls"][0]
+    for name in place[:-1]:
+        part = part[name]
+    part[place[-1]] = value
+    (folder / "contract.json").write_text(json.dumps(document))
+    with pytest.raises(StagerError, match=message) as caught:
+        SleepStager(folder)
+    assert caught.value.code == "unsupported_contract"
+
+
+def test_a_file_that_is_none_and_has_its_digest(tmp_path):
+    folder = shutil.copytree(BUNDLES / "counts", tmp_path / "b")
+    document = json.loads((folder / "contract.json").read_text())
+    (folder / "sensing.tflite").write_bytes(b"TFL3" * 99)
+    for call in document["precisions"]["int8"]["calls"]:
+        if call["file"] == "sensing.tflite":
+            call["sha256"] = hashlib.sha256(b"TFL3" * 99).hexdigest()
+    (folder / "contract.json").write_text(json.dumps(document))
+    with pytest.raises(StagerError, match=r"sensing\.tflite: no TFLite file"):
+        SleepStager(folder)
 
 
 def test_the_golden_night_replays_in_every_precision_of_every_network(quick_run):
