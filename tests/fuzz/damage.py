@@ -117,7 +117,7 @@ def damaged_lines(draw: random.Random, content: bytes) -> bytes:
                 lines[at : at + len(part)] = part
                 continue
             case 7:
-                lines[at] = draw.choice(TOKENS) * draw.choice([1, 1, 2, 100_000])
+                lines[at] = (draw.choice(TOKENS) * draw.choice([1, 1, 2, 100_000]))[:400_000]
                 continue
         lines[at] = separator.join(fields)
     return draw.choice(["\n", "\n", "\n", "\r\n", "\r"]).join(lines).encode(errors="surrogatepass")
