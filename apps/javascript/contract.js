@@ -116,12 +116,12 @@ export function readContract(text) {
     if (n !== expected) refuse(`${place}.values_per_window: ${n}, expected ${expected}`);
     if (!Number.isInteger(stride / every)) refuse(`${place}.seconds_per_value: ${every} does not divide ${stride}`);
   });
-  for (const name of Object.keys(preprocessing ?? {})) {
-    if (name !== "activity") refuse(`preprocessing.${name}: expected activity only`);
-    checkConstants(preprocessing.activity, GRID, "preprocessing.activity");
+  for (const [name, entry] of Object.entries(preprocessing ?? {})) {
+    if (name !== "activity" || !entry) refuse(`preprocessing.${name}: expected activity only, an object`);
+    checkConstants(entry, GRID, "preprocessing.activity");
   }
   const activity = preprocessing?.activity ?? { calls: [], states: {} };
-  if (activity.calls.length) {
+  if (preprocessing?.activity) {
     const { hz, call_seconds: seconds = stride } = activity, points = 3 * hz * seconds;
     if (!Number.isInteger(stride / seconds)) {
       refuse(`preprocessing.activity.call_seconds: ${seconds}, expected a part of the stride, ${stride}`);

@@ -816,6 +816,8 @@ def wrong_plan(place: str, plan: dict, sizes: dict[str, int], answer: str, size:
         if PurePath(call["file"]).name != call["file"] or "\\" in call["file"]:
             return f"{inner}.file: {call['file']!r}, expected a name in the bundle"
         for tensor in (*call["inputs"], *call["outputs"]):
+            if not isinstance(tensor.get("to", ""), str):
+                return f"{inner}: {tensor['name']} to {tensor['to']!r}, expected a state or channel"
             if tensor.get("dtype", "float32") != "float32":
                 return f"{inner}: {tensor['name']} is {tensor['dtype']}, expected float32"
         for tensor in call["inputs"]:

@@ -79,7 +79,8 @@ def test_motion_is_laid_on_the_grid_of_the_pipeline(name, start, monkeypatch):
     [
         (("signature",), "other", "no TFLite file with a signature 'other'"),
         (("inputs", 0, "name"), "other", "its inputs are"),
-        (("inputs", 0, "shape"), [30, 1], "its inputs are"),
+        (("inputs", 0, "shape"), [4, 1], "its inputs are"),
+        (("outputs", 0, "to"), [None], r"to \[None\], expected a state or channel"),
     ],
 )
 def test_a_contract_that_its_files_contradict(tmp_path, place, value, message):

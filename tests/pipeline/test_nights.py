@@ -180,7 +180,7 @@ def test_nothing_is_pickled(folder, cache):
     load_night(folder, "7", Options())
     (path,) = cache.iterdir()
     with np.load(path, allow_pickle=False) as saved:
-        assert {saved[name].dtype.kind for name in saved.files} <= set("fiU")
+        assert {saved[name].dtype.kind for name in saved.files} <= set("fiuU")
 
 
 class Bomb:

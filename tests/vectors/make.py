@@ -36,6 +36,8 @@ FORGED = (  # name, what is another, its place, its value: of the right form, bu
     ("first", "how long units are looked at", "input_guard.first_seconds", 6),
     ("missing", "what stands for missing", "channels.0.missing", 60),
     ("window", "a longer window", "seconds.window", 60),
+    ("calls", "counting without a call", "preprocessing.activity.calls", []),
+    ("to", "a list where a state is named", "precisions.int8.calls.0.outputs.0.to", ["state:hidden"]),
     ("values", "values in a window", "channels.0.values_per_window", 29),
     ("channel", "a channel is there twice", "channels.1.name", "heart_rate"),
     ("weights", "weights that do not sum to 1", "operating_points.rem.weights", [0.3] * 5),
