@@ -42,8 +42,8 @@ from pipeline.nights import load_nights
 from pipeline.options import Options
 from pipeline.origin import read_origin
 from pipeline.recordings import subjects
-from pipeline.run_folder import EVALUATION, EVALUATION_PAGE, FINDINGS, PROTOCOL, SALIENCY, STRESS_PAGE
-from pipeline.scratch import sole_use
+from pipeline.run_folder import EVALUATION, EVALUATION_PAGE, FINDINGS, PROTOCOL, SALIENCY, STRESS_PAGE, RunFolder
+from pipeline.scratch import sole_use, sole_use_of_output
 from pipeline.versions import commit
 from scoring.predictions import walch_valid
 
@@ -214,8 +214,7 @@ def score(
     trained = TrainedRun(run)
     one_of("--precisions", precisions, PRECISIONS)
     architectures = trained.chosen_architectures(architectures)
-    out = out or trained.scores(dataset_dir, "+".join(precisions))
-    with sole_use(make_folder(out)), progress_bar() as bar:
+    with sole_use_of_output(run, out and make_folder(out)), progress_bar() as bar:
         bar.add_task("scoring", total=None)
         unseen = trained.unseen_subjects(dataset_dir)
         if left_out := sorted({*subjects(dataset_dir)} - {*unseen}):
@@ -224,6 +223,7 @@ def score(
         if findings:
             console.print(*map(str, findings), sep="\n")
         results = score_run(trained, dataset_dir, nights, architectures, precisions)
+        out = make_folder(out or trained.scores(dataset_dir, "+".join(precisions)))
         protocol = {"name": "score", "run": str(trained.path), "dataset_dir": data_as_json(dataset_dir.resolve())}
         write_tables(out, results)
         protocol |= origin_entry(dataset_dir) | {"begun": date.today().isoformat(), "commit": commit()}
@@ -239,9 +239,10 @@ def score(
 @option("out", type=Path, default=None, help="The folder. [RUN]")
 def saliency(run: Path, dataset_dir: Data | None, architectures: tuple[str, ...] | None, out: Path | None) -> None:
     """Which inputs, and from how many minutes back, drive each stage: saliency.json and two plots per architecture."""
+    RunFolder(run)  # a mistake is found now
     if out:
         make_folder(out)
-    with progress_bar() as bar:
+    with sole_use_of_output(run, out), progress_bar() as bar:
         task = bar.add_task("starting TensorFlow", total=None)
         import models  # noqa: F401  it starts TensorFlow quietly
         from evaluation.saliency import saliency_of_run
@@ -274,14 +275,14 @@ def stress(
 
     FOLDER is a run folder, or the folder of an evaluation, whose folds are pooled.
     """
-    from evaluation.stress import stress_test
+    from evaluation.stress import run_folders, stress_test
     from evaluation.stress_report import write_report
     from pipeline.degrade import STRESSES
 
     one_of("--precisions", precisions, PRECISIONS)
     names = tuple(STRESSES) if stresses is None else one_of("--stresses", stress_names(stresses), STRESSES)
-    name = f"stress/{dataset_dir.resolve().name}" if dataset_dir else ""
-    with progress_bar() as bar:
+    run_folders(folder)  # a mistake is found now
+    with sole_use_of_output(folder, out and make_folder(out)), progress_bar() as bar:
         task = bar.add_task("nights under stress", total=None)
 
         def progress(done: int, total: int) -> None:
@@ -292,8 +293,8 @@ def stress(
         except KeyboardInterrupt:
             console.print("stopped; nothing was written")
             sys.exit(130)
-    out = make_folder(out or folder / name)
-    write_report(out, document)
+        out = make_folder(out or folder / (f"stress/{dataset_dir.resolve().name}" if dataset_dir else ""))
+        write_report(out, document)
     if copy:
         write_json(copy, document)
     click.echo(str(out / STRESS_PAGE))

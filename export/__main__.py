@@ -14,7 +14,7 @@ from pipeline.command_line import Commands, NamedPath, OutputFile, make_folder, 
 from pipeline.constants import ARCHITECTURES, PRECISIONS
 from pipeline.errors import UserMistake, one_of
 from pipeline.run_folder import BUNDLES
-from pipeline.scratch import sole_use
+from pipeline.scratch import sole_use_of_output
 
 
 class RunOrCommand(Commands):
@@ -71,7 +71,7 @@ def run(
         from models.trained_run import TrainedRun
 
         trained = TrainedRun(run)
-        with sole_use(out or run):
+        with sole_use_of_output(run, out):
             rejected = rebuild_bundles(
                 trained,
                 architectures,

@@ -5,6 +5,7 @@ python -m export RUN --for android
 
 import shutil
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from pipeline.constants import STAGES
 from pipeline.errors import UserMistake, one_of
 from pipeline.files import SHOWN, read_json, write_whole
 from pipeline.run_folder import RunFolder
-from pipeline.scratch import scratch_folder, sole_writer, sweep
+from pipeline.scratch import scratch_folder, sole_use, sole_writer, sweep
 from scoring.tables import kilobytes, number
 
 LIBRARIES = ROOT / "apps"
@@ -86,7 +87,11 @@ def hand_over(
         if out and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise UserMistake(f"--out {folder}: exists and is not empty; name another")
         prefix = f".{folder.name[:SHOWN]}.made."
-        with sole_writer(folder), scratch_folder(folder.resolve().parent, prefix) as scratch:
+        with (
+            sole_use(run.path) if run and not out else nullcontext(),
+            sole_writer(folder),
+            scratch_folder(folder.resolve().parent, prefix) as scratch,
+        ):
             sweep(scratch.parent, prefix)
             write_platform(scratch, PLATFORMS[platform], bundle, contract, chosen)
             install_bundle(scratch, folder)

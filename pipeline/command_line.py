@@ -95,9 +95,14 @@ class NamedPath(click.Path):
         super().__init__(path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The path; UserMistake where the text is empty."""
+        """The path; UserMistake where the text is empty, or leads round in links."""
         if value == "":
             raise UserMistake(f"{_spelt(param)}: empty; name a file or folder")
+        path = Path(value)
+        try:
+            path.resolve()
+        except RuntimeError:  # in later Pythons an OSError
+            raise UserMistake(f"{_spelt(param)} {path}: cannot be followed: its links lead in a circle") from None
         return super().convert(value, param, ctx)
 
 
@@ -119,12 +124,28 @@ class OutputFile(NamedPath):
                 if self.devices:
                     return path
                 raise UserMistake(f"{_spelt(param)} {path}: is a device or pipe; name a file")
-            there = next(folder for folder in path.absolute().parents if folder.exists())
-            with tempfile.TemporaryFile(dir=there):  # whoever may do all is refused only here
-                pass
         except OSError as error:
             raise UserMistake(f"{_spelt(param)} {path}: cannot be written there ({error.strerror})") from None
+        must_be_writable(_spelt(param), path)
         return path
+
+
+def must_be_writable(spelt: str, path: Path) -> None:
+    """Check the path of a file, or folder, that is to be written.
+
+    Args:
+        spelt: The option, as the user spells it.
+        path: Its folders need not exist.
+
+    Raises:
+        UserMistake: Nothing can be written there.
+    """
+    try:
+        there = next(folder for folder in path.absolute().parents if folder.exists())
+        with tempfile.TemporaryFile(dir=there):  # whoever may do all is refused only here
+            pass
+    except OSError as error:
+        raise UserMistake(f"{spelt} {path}: cannot be written there ({error.strerror})") from None
 
 
 def _spelt(param: click.Parameter | None) -> str:

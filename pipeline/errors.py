@@ -10,6 +10,10 @@ class UserMistake(click.ClickException):
 
     exit_code = 2
 
+    def __init__(self, message: str):
+        """As of any exception; what breaks lines in names and values is shown by its escape."""
+        super().__init__("".join(x if x.isprintable() else ascii(x)[1:-1] for x in message))
+
 
 def one_of(option: str, values: Collection[str], choices: Collection[str]) -> tuple[str, ...]:
     """The values of an option, each of which must be one of the choices.

@@ -1,5 +1,6 @@
 """Files that appear whole or not at all: written beside their place, then renamed."""
 
+import fcntl
 import io
 import json
 import os
@@ -39,12 +40,15 @@ def write_whole(path: Path | str, content: bytes | str | Callable[[BinaryIO], ob
         prefix = f".{place.name[:SHOWN]}."
         handle, temporary = tempfile.mkstemp(dir=place.parent, prefix=prefix, suffix=UNFINISHED)
         with os.fdopen(handle, "wb") as file:
+            with suppress(OSError):  # of a file system without locks
+                fcntl.flock(file, fcntl.LOCK_EX)  # `remove_abandoned` leaves it alone
             if callable(content):
                 content(file)
             else:
                 file.write(_whole(content))
-        os.chmod(temporary, 0o644)  # mkstemp gives 0600
-        os.replace(temporary, place)
+            file.flush()
+            os.chmod(temporary, 0o644)  # mkstemp gives 0600
+            os.replace(temporary, place)
     except BaseException as error:
         if temporary:
             with suppress(OSError):  # the folder may be gone, or read-only by now
@@ -52,6 +56,13 @@ def write_whole(path: Path | str, content: bytes | str | Callable[[BinaryIO], ob
         if isinstance(error, OSError):
             raise UserMistake(f"{path}: cannot be written ({error.strerror or error})") from None
         raise
+
+
+def remove_abandoned(temporary: Path) -> None:
+    """Remove a temporary file of `write_whole` unless a living process still writes it."""
+    with suppress(OSError), open(os.open(temporary, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        temporary.unlink()
 
 
 def writes_through(path: Path) -> bool:

@@ -8,13 +8,13 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from pipeline.errors import UserMistake
-from pipeline.files import SHOWN, UNFINISHED
+from pipeline.files import SHOWN, UNFINISHED, remove_abandoned
 
 LOCK = ".lock"  # ends the name of the lock of a folder, or of a file that is written
 SCRATCH_LOCK = re.compile(rf"\..*\.[0-9a-f]{{8}}{re.escape(LOCK)}")
@@ -55,6 +55,24 @@ def sole_use(folder: Path) -> Iterator[Path]:
         raise
 
 
+@contextmanager
+def sole_use_of_output(run: Path, out: Path | None) -> Iterator[None]:
+    """`sole_use` of a run, or of an evaluation, where a command writes into it; else of the folder that it writes to.
+
+    Args:
+        run: The folder; it exists.
+        out: The folder, which exists, or the file that is written; None for something in the run. A file elsewhere than
+            in the run locks nothing.
+
+    Raises:
+        UserMistake: As `sole_use` does.
+    """
+    out = Path(run if out is None else out)
+    within = Path(run).resolve() in (out.resolve(), *out.resolve().parents)
+    with sole_use(run) if within else sole_use(out) if out.is_dir() else nullcontext():
+        yield
+
+
 def holds_anything(folder: Path) -> bool:
     """Whether there is anything in a folder but its lock and what a killed command left unfinished."""
     return any(not (path.name == LOCK or _is_unfinished(path)) for path in Path(folder).iterdir())
@@ -79,7 +97,7 @@ def _remove(path):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:
-            path.unlink()
+            remove_abandoned(path)
 
 
 def _remove_unowned(folder):
@@ -140,7 +158,7 @@ def sole_writer(path: Path) -> Iterator[None]:
     lock = FileLock(path.with_name(f".{path.name}{LOCK}"))
     with lock:
         for remnant in path.parent.glob(f".{glob.escape(path.name[:SHOWN])}.*{UNFINISHED}"):
-            remnant.unlink(missing_ok=True)
+            remove_abandoned(remnant)
         try:
             yield
         finally:

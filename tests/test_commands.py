@@ -1,12 +1,14 @@
 """Commands take the same options in the same form."""
 
 import pytest
+from click.testing import CliRunner
 
-from evaluation.__main__ import run, score, stress
+from evaluation.__main__ import run, saliency, score, stress
 from export.__main__ import run as rebuild
 from export.__main__ import verify, zip_bundle
 from pipeline.__main__ import check
 from pipeline.command_line import CommaList, OutputFile
+from pipeline.scratch import sole_use
 from train import main as train
 from watch_sim.__main__ import parity, predict
 
@@ -48,3 +50,16 @@ def test_names_with_underscores_may_have_dashes(command, chosen):
 def test_files_that_commands_write_are_checked_before_the_work(command, name):
     (option,) = (option for option in command.params if option.name == name)
     assert isinstance(option.type, OutputFile)
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [(saliency, []), (stress, []), (parity, []), (score, ["--dataset_dir"]), (predict, []), (rebuild, []),
+     (rebuild, ["--for", "any"])],
+    ids=["saliency", "stress", "parity", "score", "predict", "export", "export --for"],
+)  # fmt: skip
+def test_a_run_is_written_to_by_one_command_at_a_time(command, arguments, quick_run, synthetic, mistake):
+    nights = [synthetic] if command is predict or command is score else []
+    with sole_use(quick_run.folder):
+        done = CliRunner().invoke(command, [*map(str, [quick_run.folder, *arguments, *nights])])
+        assert "another command is at work in this folder" in mistake(done)

@@ -14,6 +14,7 @@ from export.report import measurements, write_report
 from models.trained_run import TrainedRun
 from pipeline.files import read_json, write_json
 from pipeline.run_folder import MODELS_PLOT
+from pipeline.scratch import sole_use_of_output
 from scoring.plots import plot_models, plot_parity
 from watch_sim.parity import ParityCheck, check
 
@@ -76,11 +77,12 @@ def check_again(run: TrainedRun, report_path: Path | None = None, **settings) ->
     Returns:
         Whether all gates pass.
     """
-    parity = check(run, **settings)
-    add_measurements(run, parity)
-    path = report_path or run.new_parity_check()
-    draw_nights(path, run, parity)
-    write_json(path, parity.report)
+    with sole_use_of_output(run.path, report_path):
+        parity = check(run, **settings)
+        add_measurements(run, parity)
+        path = report_path or run.new_parity_check()
+        draw_nights(path, run, parity)
+        write_json(path, parity.report)
     print_report(parity.report)
     click.echo(str(path))
     return parity.report["passed"]

@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ from export.archive import opened_bundles
 from export.cadence import Cadence
 from pipeline.align import extent
 from pipeline.checks import UnusableNight
-from pipeline.command_line import console
+from pipeline.command_line import console, must_be_writable
 from pipeline.constants import STAGES, UNKNOWN
 from pipeline.data_sets import Data, DataSets
 from pipeline.device_stages import read_device_stages
@@ -22,6 +23,7 @@ from pipeline.errors import UserMistake, one_of
 from pipeline.files import write_whole
 from pipeline.options import Options
 from pipeline.recordings import Recording
+from pipeline.scratch import sole_use_of_output
 from pipeline.workers import in_parallel
 from scoring.device_agreement import COLUMN, TITLE, device_agreement
 from scoring.plots import plot_night
@@ -193,7 +195,9 @@ def predict(
     Raises:
         UserMistake: The model is incomplete, or no night can be used; nothing was written.
     """
-    with opened_bundles(model) as (bundles, run):
+    with opened_bundles(model) as (bundles, run), ExitStack() as stack:
+        if run:
+            stack.enter_context(sole_use_of_output(run.path, out))
         architectures = one_of("--architectures", architectures or [next(iter(bundles))], bundles)
         models = [(architecture, precision) for architecture in architectures for precision in precisions]
         watches = [Watch(bundles[a], p, operating_point=operating_point) for a, p in models]  # finds mistakes early
@@ -208,6 +212,7 @@ def predict(
         for file in files:
             if file.resolve() in [read.resolve() for place in places for read in place.files()]:
                 raise UserMistake(f"--out {file}: would overwrite the input; name another file")
+            must_be_writable("--out", file)
         if any(watch.simulated for watch in watches):
             click.echo(f"{model}: {SIMULATED}")
         tables: list[dict[str, pd.DataFrame]] = [{} for _ in models]
@@ -218,14 +223,14 @@ def predict(
             for of_model, table in zip(tables, night.tables, strict=False):
                 of_model[night.subject] = table
             progress(night.subject, i, len(places))
-    if not tables[0]:
-        raise UserMistake(f"{nights}: no usable night of {options.stride} s or more")
-    written = []
-    for names, file, of_model in zip(models, files, tables, strict=True):
-        if len(models) > 1:
-            click.echo(" ".join(names))
-        written += write_nights(file, of_model, options.stride)
-    return written
+        if not tables[0]:
+            raise UserMistake(f"{nights}: no usable night of {options.stride} s or more")
+        written = []
+        for names, file, of_model in zip(models, files, tables, strict=True):
+            if len(models) > 1:
+                click.echo(" ".join(names))
+            written += write_nights(file, of_model, options.stride)
+        return written
 
 
 def default_output(nights: Data, places: Sequence[NightPlace]) -> Path:

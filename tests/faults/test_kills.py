@@ -6,6 +6,7 @@ By default 10 kills: KILLS=50 for more, SEED for other moments.
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -123,3 +124,26 @@ def test_a_killed_export_ends_with_the_same_files_and_no_other(whole, killed):
     assert killed_and_gone_on(random.Random(SEED + 1), max(1, KILLS // 5), writes, out, export, lambda _: export) > 0
     assert_same(out / "whole", out / "killed")
     assert contents(killed) == before and not [*out.rglob(".*"), *killed.rglob(".*")]
+
+
+FOLDS = ["--folds", "2", "--jobs", "1"]
+
+
+def test_a_killed_evaluation_ends_with_the_same_files_and_no_other(data):
+    """Of two data sets, one left out after the other."""
+    other = data.with_name("other")
+    synthesize(other, subjects=3, hours=0.7, motion_hz=0, seed=1)
+    whole, killed = data.with_name("evaluation"), data.with_name("killed_evaluation")
+    for sets, protocol in ((data, FOLDS), (f"{data},{other}", ["--protocol", "sets", "--jobs", "1"])):
+        evaluate = ["-m", "evaluation", "run", "--dataset_dir", sets, *OPTIONS, *protocol]
+        writes = to_its_end(whole, *evaluate, "--out", whole)
+
+        def go_on(out, evaluate=evaluate):
+            return [*evaluate, "--out", out, *(["--resume"] if (out / "protocol.json").exists() else [])]
+
+        kills = max(1, KILLS // 5)
+        draw = random.Random(SEED + 2)
+        assert killed_and_gone_on(draw, kills, writes, killed, go_on(killed), go_on) > 0
+        assert_same(whole, killed)
+        assert not [*killed.rglob(".*")]
+        shutil.rmtree(whole), shutil.rmtree(killed)

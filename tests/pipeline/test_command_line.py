@@ -94,13 +94,15 @@ def writing(out, from_dir):
         ("file/x.csv", "--out file/x.csv: cannot be written there (Not a directory)"),
         ("/proc/x/y.csv", "--out /proc/x/y.csv: cannot be written there ("),
         ("n" * 300, "cannot be written there (File name too long)"),
+        ("circle/x.csv", "--out circle/x.csv: cannot be followed: its links lead in a circle"),
     ],
 )
 def test_a_file_that_cannot_be_written_is_found_before_the_work(tmp_path, monkeypatch, mistake, path, message):
     monkeypatch.chdir(tmp_path)
     Path("file").touch()
+    Path("circle").symlink_to("circle")
     assert message in mistake(CliRunner().invoke(writing, ["--out", path]))
-    assert [*tmp_path.iterdir()] == [tmp_path / "file"]
+    assert {*tmp_path.iterdir()} == {tmp_path / "file", tmp_path / "circle"}
 
 
 def test_a_file_that_can_be_written_is_not_made_yet(tmp_path, mistake):

@@ -24,6 +24,11 @@ def test_a_mistake_ends_a_command_with_code_2(capsys):
     assert capsys.readouterr().err == "Error: file: line 3: odd\n"
 
 
+def test_odd_names_do_not_break_the_line(capsys):
+    UserMistake("ночь é\nx\x1b[2J\udcff: missing").show()
+    assert capsys.readouterr().err == "Error: ночь é\\nx\\x1b[2J\\udcff: missing\n"
+
+
 def test_a_choice_is_named_once():
     with pytest.raises(UserMistake, match=r"choose from gru, rnn$"):
         one_of("--architectures", ["x"], ["gru", "gru", "rnn"])

@@ -7,7 +7,7 @@ import pytest
 
 from export.archive import write_zip
 from pipeline.errors import UserMistake
-from pipeline.scratch import holds_anything, scratch_folder, sole_use, sole_writer, sweep
+from pipeline.scratch import holds_anything, scratch_folder, sole_use, sole_use_of_output, sole_writer, sweep
 from tests.apps.vectors import FOLDER
 from tests.conftest import ROOT
 
@@ -119,3 +119,41 @@ def test_an_empty_folder_goes_after_a_failure_and_a_read_only_one_is_named(tmp_p
     assert not [*tmp_path.iterdir()]
     with pytest.raises(UserMistake, match=r"^/sys: cannot be written to"), sole_use("/sys"):
         pass
+
+
+WRITER = """
+import sys
+from pipeline.files import write_whole
+def slowly(file):
+    print("at work", flush=True)
+    sys.stdin.readline()
+    file.write(b"whole")
+write_whole(sys.argv[1], slowly)
+"""
+
+
+def test_what_a_living_process_writes_is_not_taken_for_left_over(tmp_path):
+    """As a bundle's zip is written into a run that another command locks and sweeps."""
+    path = tmp_path / "bundles" / "gru.zip"
+    (tmp_path / ".gru.zip.x7_yz.part").touch()
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": ROOT}
+    with subprocess.Popen([sys.executable, "-c", WRITER, path], **pipes) as child:
+        assert child.stdout.readline() == "at work\n"
+        with sole_use(tmp_path):
+            assert not (tmp_path / ".gru.zip.x7_yz.part").exists()
+        with sole_writer(path):
+            assert len([*path.parent.glob(".gru.zip.*.part")]) == 1
+        child.communicate("\n")
+    assert child.returncode == 0
+    assert path.read_text() == "whole"
+    assert [*path.parent.iterdir()] == [path]
+
+
+def test_what_is_written_into_a_run_locks_it_and_a_folder_elsewhere_itself(tmp_path):
+    run, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    run.mkdir(), elsewhere.mkdir()
+    for out, locked in (
+        (None, run), (run, run), (run / "scores" / "new", run), (elsewhere, elsewhere), (tmp_path / "x.json", None),
+    ):  # fmt: skip
+        with sole_use_of_output(run, out):
+            assert [*tmp_path.rglob(".lock")] == ([locked / ".lock"] if locked else [])

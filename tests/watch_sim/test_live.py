@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import shutil
 import zlib
 
 import numpy as np
@@ -212,3 +213,13 @@ class TestSocket:
                 assert socket.receive_json()["status"] == status
             socket.send_text(json.dumps({"now": 90}))
             assert [epoch["time"] for epoch in socket.receive_json()["epochs"]] == [60]
+
+    def test_a_bundle_that_vanished_is_told(self, bundle, tmp_path):
+        folder = shutil.copytree(bundle, tmp_path / "gru")
+        client = TestClient(create_app(Settings(folder)))
+        shutil.rmtree(folder)
+        with client.websocket_connect("/live") as socket:
+            for _ in range(2):
+                socket.send_json({**OPEN, "now": 60})
+                answer = socket.receive_json()
+                assert (answer["status"], answer["detail"][0]["field"]) == (409, "service")

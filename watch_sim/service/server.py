@@ -16,6 +16,7 @@ from typing import Any
 import click
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.supervisors import Multiprocess
 
 from pipeline.errors import UserMistake
@@ -28,6 +29,7 @@ from watch_sim.service.tokens import LEAST_KEY
 
 HEAD_S = 10  # for the head of a request to arrive
 REQUEST_S = 90  # for the rest of the request and its response
+TAKEN_S = 20  # for a WebSocket client to read what waits for it
 IDLE_S = 5  # between two requests of a connection
 MOST_CONNECTIONS = 4000  # per worker
 MOST_MESSAGE = 2**22  # bytes in a WebSocket message
@@ -70,6 +72,42 @@ class TimedProtocol(H11Protocol):
         if self.limit:
             self.limit.cancel()
         self.limit = self.loop.call_later(seconds, self.transport.abort) if seconds else None
+
+
+class TimedSocket(WebSocketsSansIOProtocol):
+    """WebSockets as uvicorn has them, but a client that does not take what is sent is dropped, and not listened to
+    meanwhile: answers to its pings are written to memory, too.
+    """
+
+    limit = None  # the handle of the timer
+
+    def pause_writing(self) -> None:
+        """As much waits for the client as may wait."""
+        super().pause_writing()
+        self.transport.pause_reading()
+        self.limit = self.loop.call_later(TAKEN_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """The client has taken it."""
+        self._unlimited()
+        if not self.read_paused:
+            self.transport.resume_reading()
+        super().resume_writing()
+
+    def keepalive_timeout(self) -> None:
+        """A client that answers no ping may take nothing at all: closing would wait for it."""
+        super().keepalive_timeout()
+        self.transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing to count."""
+        self._unlimited()
+        super().connection_lost(exc)
+
+    def _unlimited(self):
+        if self.limit:
+            self.limit.cancel()
+        self.limit = None
 
 
 def loopback(host: str) -> bool:
@@ -131,7 +169,7 @@ def serve(settings: Settings, host: str, port: int, workers: int = 1, no_auth: b
         partial(app_of, settings),
         factory=True,
         http=TimedProtocol,
-        ws="websockets-sansio",
+        ws=TimedSocket,
         ws_max_size=MOST_MESSAGE,
         ws_max_queue=4,
         log_config=LOG_CONFIG,

@@ -5,6 +5,7 @@ import asyncio
 from fastapi import HTTPException, WebSocket, WebSocketDisconnect
 from starlette.websockets import WebSocketState
 
+from pipeline.errors import UserMistake
 from watch_sim.service.desk import LIVE, Desk, checked
 from watch_sim.service.refusals import refusal, unprocessable
 from watch_sim.service.requests import LiveMessage, LiveStep
@@ -37,6 +38,8 @@ async def converse(socket: WebSocket, desk: Desk) -> None:
                 token = answer["token"]
             except HTTPException as refused:
                 answer = {"status": refused.status_code, "detail": refused.detail}
+            except UserMistake as mistake:  # files may change under a running service
+                answer = {"status": 409, "detail": [{"field": "service", "message": mistake.message}]}
             await socket.send_text(desk.json(answer).body.decode())
     except (WebSocketDisconnect, KeyError):  # KeyError: a binary message
         pass
