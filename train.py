@@ -1,4 +1,4 @@
-"""One command: nights -> four trained models -> TFLite bundles -> parity verdict, in one run folder."""
+"""Trains, exports and checks models in one command: nights -> four models -> TFLite bundles -> parity check."""
 
 import signal
 
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 
 SYNTHETIC = ARTIFACTS / "synthetic"
 SYNTHETIC_NIGHTS = 20
-COST = {"night": 1, "epoch": 1, "file": 5, "parity": 1}  # s, roughly: the share of the progress bar
+COST = {"night": 1, "epoch": 1, "file": 5, "parity": 1}  # roughly in s, for the progress bar
 
 
 @click.command(cls=OneLine)
@@ -56,21 +56,21 @@ COST = {"night": 1, "epoch": 1, "file": 5, "parity": 1}  # s, roughly: the share
     "dataset_dir",
     type=Folders(),
     default=None,
-    help="Recordings in the sleep-accel layout; several sets by comma. [synthetic nights]",
+    help="Recordings in the layout of sleep-accel; several sets comma-separated. [simulated nights]",
 )
 @options_of_run
 @option("out", type=Path, default=None, help="The run folder. [artifacts/<date>/run_<n>]")
-@option("resume", is_flag=True, help="Go on with the stopped run in --out, or else with the newest one.")
+@option("resume", is_flag=True, help="Resume the stopped run in --out, or else the newest one.")
 @click.pass_context
 @parallel_here
 def main(context: click.Context, dataset_dir: Data | None, out: Path | None, resume: bool, **fields: Any) -> None:
-    """Train, export and check models of sleep stages; ends with the path of the run folder."""
-    warnings.simplefilter("ignore", SimulatedWarning)  # the parity report says so
+    """Train, export and check models of sleep stages, and print the path of the run folder."""
+    warnings.simplefilter("ignore", SimulatedWarning)  # the parity report repeats it
     options = Options(**fields)
     if resume:
         out = out or newest_stopped_run()
         if not begun(out):
-            raise UserMistake(f"--resume: {out}: no run to go on with; to begin one, leave out --resume")
+            raise UserMistake(f"--resume: {out}: no run to resume; to begin one, leave out --resume")
     with sole_use(out if resume else make_folder(out) if out else new_folder("run")) as out:
         if resume:
             explicit = [name for name in fields if context.get_parameter_source(name).name == "COMMANDLINE"]
@@ -83,23 +83,23 @@ def main(context: click.Context, dataset_dir: Data | None, out: Path | None, res
         try:
             passed = run_all(out.resolve(), dataset_dir.resolve(), recorded, options)
         except KeyboardInterrupt:
-            console.print(f"stopped; to go on: python train.py --resume --out {out}" if begun(out) else "stopped")
+            console.print(f"stopped; to resume: python train.py --resume --out {out}" if begun(out) else "stopped")
             sys.exit(130)
     click.echo(str(out))
     sys.exit(0 if passed else 1)
 
 
 def synthetic_nights() -> Path:
-    """The folder of the synthetic nights, written the first time."""
+    """The folder of the simulated nights, which are written on first use."""
     with sole_writer(SYNTHETIC), progress_bar() as bar:
         if not SYNTHETIC.exists():
-            task = bar.add_task("making synthetic nights", total=SYNTHETIC_NIGHTS)
+            task = bar.add_task("simulating nights", total=SYNTHETIC_NIGHTS)
             synthesize(SYNTHETIC, progress=lambda *_: bar.advance(task))
     return SYNTHETIC
 
 
 def newest_stopped_run() -> Path:
-    """The newest run folder whose training did not end."""
+    """The newest run folder whose training is unfinished; UserMistake if there is none."""
     stopped = stopped_runs(ARTIFACTS)
     if not stopped:
         raise UserMistake(f"--resume: no stopped run under {ARTIFACTS}; name its folder with --out")
@@ -109,23 +109,40 @@ def newest_stopped_run() -> Path:
 def settings_of_stopped_run(
     out: Path, options: Options, explicit: Sequence[str], dataset_dir: Data | None
 ) -> tuple[Options, Data]:
-    """(Options, data) of a stopped run. explicit: names of options on the command line, which must agree."""
+    """Options and data of a stopped run.
+
+    Args:
+        out: The run folder.
+        options: Options of the command line.
+        explicit: Names of the options that were given there, which must agree with the run's.
+        dataset_dir: Data given there, if any, which must agree, too.
+
+    Raises:
+        UserMistake: The run is complete, or an option differs.
+    """
     run = RunFolder(out)
     if not run.stopped:
         raise UserMistake(f"--resume: the run in {out} is complete")
-    asked = run.requested_options
+    stored = run.requested_options
     for name in explicit:
-        if getattr(asked, name) != getattr(options, name):
-            raise UserMistake(f"--{name} {getattr(options, name)}: the stopped run has {getattr(asked, name)}")
+        if getattr(stored, name) != getattr(options, name):
+            raise UserMistake(f"--{name} {getattr(options, name)}: the stopped run has {getattr(stored, name)}")
     if dataset_dir and dataset_dir.resolve() != run.dataset_dir:
         raise UserMistake(f"--dataset_dir {dataset_dir}: the stopped run has {run.dataset_dir}")
-    return asked, run.dataset_dir
+    return stored, run.dataset_dir
 
 
 def run_all(out: Path, dataset_dir: Data, recorded: Sequence[str], options: Options) -> bool:
-    """Everything from nights to verdict, into the folder `out`; what a stopped run finished is not done again.
+    """Do everything from nights to the parity check in the folder `out`, without repeating work that a stopped run did.
 
-    recorded: the data set's subjects. Returns whether all parity gates hold.
+    Args:
+        out: The run folder.
+        dataset_dir: Folder of the recordings, or several sets.
+        recorded: Subjects of the data.
+        options: Options of the run.
+
+    Returns:
+        Whether all parity gates pass.
     """
     held_out = max(1, len(recorded) // 10)  # roughly
     trainings = 1 + options.inner_folds
@@ -137,26 +154,26 @@ def run_all(out: Path, dataset_dir: Data, recorded: Sequence[str], options: Opti
         task = bar.add_task("reading nights", total=total)
         stage_began = time.monotonic()
 
-        def doing(what, cost=0):
+        def progress(what, cost=0):
             bar.update(task, description=what, advance=cost)
 
-        def done(what):
+        def report(what):
             nonlocal stage_began
             console.print(f"{what}, {time.monotonic() - stage_began:.0f} s")
             stage_began = time.monotonic()
 
         nights, findings = load_nights(
-            dataset_dir, options, progress=lambda subject: doing(f"reading night {subject}", COST["night"])
+            dataset_dir, options, progress=lambda subject: progress(f"reading night {subject}", COST["night"])
         )
-        walch_valid(dataset_dir, nights)  # a mistake in that file is found now, not after the training
+        walch_valid(dataset_dir, nights)  # so that an error in that file is found before the training
         run = RunFolder.begin(out, nights, findings, options, dataset_dir)
-        done(f"{len(nights)} usable nights, {len(findings)} findings; channels {', '.join(run.channels)}")
-        doing("starting TensorFlow")
-        return train_and_check(out, nights, doing, done)
+        report(f"{len(nights)} usable nights, {len(findings)} findings; channels {', '.join(run.channels)}")
+        progress("starting TensorFlow")
+        return train_and_check(out, nights, progress, report)
 
 
-def train_and_check(out: Path, nights: Sequence[Night], doing: Callable, done: Callable) -> bool:
-    """Training, export, evaluation and parity; returns whether all parity gates hold."""
+def train_and_check(out: Path, nights: Sequence[Night], progress: Callable, report: Callable) -> bool:
+    """Train, export, evaluate and check parity; returns whether all parity gates pass."""
     from export.build import build_bundles
     from models.train_run import train_run
     from models.trained_run import TrainedRun
@@ -166,25 +183,25 @@ def train_and_check(out: Path, nights: Sequence[Night], doing: Callable, done: C
     run = TrainedRun(out)
     parts = nights_by_part(nights, run.splits)
     run.write_validation_sample((parts["validation"] or parts["train"])[0])
-    train_run(run, parts, doing, done)
+    train_run(run, parts, progress, report)
     plot_accuracies(run.accuracies(), run.accuracies_plot)
-    build_bundles(run, run.options.architectures, run.bundles, lambda what: doing(what, COST["file"]))
-    done("exported")
+    build_bundles(run, run.options.architectures, run.bundles, lambda what: progress(what, COST["file"]))
+    report("exported")
     evaluate(run, parts["validation"])
     if parts["validation"]:
-        doing("nights under stress")
+        progress("stress test")
         stress(run)
-        done("nights under stress")
-    passed = check_training(run, progress=lambda what: doing(what, COST["parity"]))
-    done("parity")
+        report("stress test")
+    passed = check_training(run, progress=lambda what: progress(what, COST["parity"]))
+    report("parity")
     run.finish()
     return passed
 
 
 def evaluate(run: "TrainedRun", nights: Sequence[Night]) -> None:
-    """Score the full models on the held-out nights: evaluation.json, report.md, and a line for each.
+    """Score the Keras models on the held-out nights: evaluation.json, report.md, and a printed line for each.
 
-    Where none was held out, what is scored is what inner cross-validation predicted of the training nights.
+    If none was held out, the predictions of inner cross-validation on the training nights are scored.
     """
     from evaluation.crossvalidation import out_of_fold_results, score, write_tables
     from evaluation.report import report
@@ -198,7 +215,7 @@ def evaluate(run: "TrainedRun", nights: Sequence[Night]) -> None:
         results = out_of_fold_results(run)
         protocol |= {"name": "inner cross-validation", "folds": run.options.inner_folds}
         console.print(
-            "no subject was held out: figures are of inner cross-validation, of models trained on fewer nights"
+            "no subject was held out: scores are from inner cross-validation, by models trained on fewer nights"
         )
     write_tables(run.path, results)
     sets = sets_of(run.dataset_dir, [night.subject for night in results[0].nights])
@@ -206,23 +223,21 @@ def evaluate(run: "TrainedRun", nights: Sequence[Night]) -> None:
     for entry in entries[: len(run.options.architectures)]:  # others are at operating points
         scores = entry["scored"]["all"]["5"]
         text = f"κ {scores['kappa']:.2f}, accuracy {scores['accuracy']:.2f}"
-        floor = f"(largest class alone {scores['majority_accuracy']:.2f})"
-        console.print(f"{entry['architecture']} on subjects not trained on, 5 stages: {text} {floor}")
+        baseline = f"(always the most frequent stage: {scores['majority_accuracy']:.2f})"
+        console.print(f"{entry['architecture']} on subjects not trained on, 5 stages: {text} {baseline}")
         for name, of_set in entry.get("sets", {}).items():
             kappa = of_set["scored"]["5"]["kappa"]
-            console.print(f"  of these {of_set['nights']} of {name}: κ {'-' if kappa is None else f'{kappa:.2f}'}")
+            console.print(f"  {of_set['nights']} night(s) of {name}: κ {'-' if kappa is None else f'{kappa:.2f}'}")
 
 
 def stress(run):
-    """Score the full models on the held-out nights with worse sensors, as far as model cards tell of it: stress.json,
-    stress.md and stress.png.
-    """
+    """Score the Keras models on degraded held-out nights, for model cards: stress.json, stress.md and stress.png."""
     from evaluation.stress import stress_test
     from evaluation.stress_report import write_report
     from export.card import MAIN_STRESSES
 
     names = [*CADENCE.values(), *MAIN_STRESSES]
-    with workers(1):  # few nights: they are done before another process has started TensorFlow
+    with workers(1):  # for few nights, starting TensorFlow in another process is not worthwhile
         write_report(run.path, stress_test(run.path, architectures=run.options.architectures, stresses=names))
 
 

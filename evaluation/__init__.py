@@ -1,1 +1,1 @@
-"""Evaluation on nights that were held out: protocols, cross-validation, reports and saliency."""
+"""Evaluation on held-out nights: protocols, cross-validation, stress tests, reports and saliency."""

@@ -48,39 +48,42 @@ from pipeline.versions import commit
 from scoring.predictions import walch_valid
 
 LEAK = (
-    "WARNING: --split_by window puts windows of one night on both sides of the split. What comes out is an illusion: "
-    "it says nothing about a new night. It is here to show how large the illusion is."
+    "WARNING: --split_by window puts windows of one night on both sides of the split. The scores are an illusion and "
+    "say nothing about a new night; they only show how large the illusion is."
 )
 
 run_argument = click.argument("run", metavar="RUN", type=NamedPath())
 architectures_option = models_option("architectures", "all of the run")
 precisions_option = models_option(
-    "precisions", "float32", ("float32",), "; float32 is the Keras model, any other the exported file, run on the watch"
+    "precisions", "float32", ("float32",), "; float32: the Keras model; others: the exported file, on a simulated watch"
 )
-copy_option = option("json", "copy", type=OutputFile(devices=True), default=None, help="Write the results here, too.")
+copy_option = option("json", "copy", type=OutputFile(devices=True), default=None, help="Also write the results here.")
 
 
 @click.group(cls=Commands)
 def main() -> None:
-    """Scores on subjects that nothing was fitted to."""
+    """Evaluate models on subjects they were not trained on."""
 
 
 @main.command()
 @option(
-    "dataset_dir", type=Folders(), required=True, help="Recordings in the sleep-accel layout; several sets by comma."
+    "dataset_dir",
+    type=Folders(),
+    required=True,
+    help="Recordings in the layout of sleep-accel; several sets comma-separated.",
 )
 @option("protocol", type=click.Choice(PROTOCOLS), default="kfold", show_default=True)
-@option("repeats", type=click.IntRange(1), default=6, show_default=True, help="Random splits, for holdout.")
-@option("folds", type=click.IntRange(2), default=10, show_default=True, help="For kfold.")
-@option("seeds", type=CommaList(), default=None, help="Of the trainings, over the same splits, by comma. [--seed]")
+@option("repeats", type=click.IntRange(1), default=6, show_default=True, help="Random splits (holdout).")
+@option("folds", type=click.IntRange(2), default=10, show_default=True, help="Folds (kfold).")
+@option("seeds", type=CommaList(), default=None, help="Train with each seed, comma-separated, same splits. [--seed]")
 @precisions_option
-@option("ensemble", is_flag=True, help="Score the mean of all architectures, too.")
+@option("ensemble", is_flag=True, help="Also score the mean of all architectures.")
 @option(
-    "split_by", type=click.Choice(["subject", "window"]), default="subject", help="window: a leak, to show its size."
+    "split_by", type=click.Choice(["subject", "window"]), default="subject", help="window is a leak, to show its size."
 )
 @copy_option
 @option("out", type=Path, default=None, help="The folder. [artifacts/<date>/evaluation_<n>]")
-@option("resume", is_flag=True, help="Go on with the stopped evaluation in --out.")
+@option("resume", is_flag=True, help="Resume the stopped evaluation in --out.")
 @options_of_run
 @parallel
 def run(
@@ -97,7 +100,7 @@ def run(
     resume: bool,
     **run_options: Any,
 ) -> None:
-    """Train and score every fold of a protocol; ends with the path of its report."""
+    """Train and score every fold of a protocol, and print the path of the report."""
     from evaluation.crossvalidation import collect_results, run_folds, write_tables
     from evaluation.report import report
 
@@ -108,7 +111,7 @@ def run(
         if protocol != "kfold":
             raise UserMistake("--split_by window: only with --protocol kfold")
         console.print(LEAK)
-        options = replace(options, inner_folds=0)  # they would hold the same nights on both sides
+        options = replace(options, inner_folds=0)  # they would have the same nights on both sides
     settings: dict[str, Any] = {"name": protocol, "split_by": split_by, "seeds": list(training_seeds)}
     settings |= {"precisions": list(precisions)}
     settings |= {"repeats": repeats} if protocol == "holdout" else {"folds": folds} if protocol == "kfold" else {}
@@ -118,7 +121,7 @@ def run(
         task = bar.add_task("reading nights", total=None)
         nights, findings = load_nights(dataset_dir, options)
         console.print(f"{len(nights)} usable nights, {len(findings)} findings")
-        walch_valid(dataset_dir, nights)  # a fault in it is reported now, not after hours
+        walch_valid(dataset_dir, nights)  # so that an error in that file is found before the training
         usable = [night.subject for night in nights]
         sets = sets_of(dataset_dir, usable)
         persons = people(dataset_dir, usable)
@@ -131,7 +134,7 @@ def run(
             try:
                 run_folds(out, dataset_dir.resolve(), work, options, precisions, windows, lambda: bar.advance(task))
             except KeyboardInterrupt:
-                console.print(f"stopped; to go on, add --resume --out {out} to the same command")
+                console.print(f"stopped; to resume, add --resume --out {out} to the same command")
                 sys.exit(130)
             bar.update(task, description="report")
             results = collect_results(out, dataset_dir, work, options, precisions, ensemble)
@@ -141,37 +144,40 @@ def run(
 
 
 def origin_entry(dataset_dir: Data) -> dict[str, Any]:
-    """What a report says of the data: {"data": name, "simulated": whether any of it is}."""
+    """Entry of a report about the data: {"data": name, "simulated": whether any night is}."""
     origin = read_origin(dataset_dir)
     return {"data": origin.name, "simulated": origin.simulated}
 
 
 def parse_seed(text: str) -> int:
-    """A seed of the command line."""
+    """Parse a seed of the command line; UserMistake if it is not a whole number in range."""
     if not text.isdecimal():
-        raise UserMistake(f"--seeds {text}: must be whole numbers, by comma")
+        raise UserMistake(f"--seeds {text}: must be whole numbers, comma-separated")
     return Options(seed=int(text)).seed
 
 
 @contextmanager
 def open_evaluation(out: Path | None, settings: dict[str, Any], resume: bool) -> Iterator[Path]:
-    """The folder of an evaluation, new or to go on with, for this command alone; its protocol.json keeps the settings.
+    """Open the folder of a new or resumed evaluation for sole use; its protocol.json has the settings.
+
+    Yields:
+        The folder.
 
     Raises:
-        UserMistake: The folder is in use, or to be gone on with and none of an evaluation with these settings.
+        UserMistake: The folder is in use, or it is to be resumed but holds no evaluation with these settings.
     """
     if resume and out is None:
         raise UserMistake("--resume: name the stopped evaluation with --out")
     if resume:
-        read_json(out / PROTOCOL, ": no evaluation to go on with; to begin one, leave out --resume")
+        read_json(out / PROTOCOL, ": no evaluation to resume; to begin one, leave out --resume")
     with sole_use(out if resume else make_folder(out) if out else new_folder("evaluation")) as out:
         if resume:
             before = read_json(out / PROTOCOL)
-            if isinstance(before, dict):  # it may have been begun before there was some option
+            if isinstance(before, dict):  # it may have been begun before some option existed
                 before = json.loads(json.dumps(Options().as_dict())) | _flat(before)
             for name, value in _flat(json.loads(json.dumps(settings))).items():
                 if not isinstance(before, dict) or before.get(name) != value:
-                    raise UserMistake(f"--resume: the evaluation in {out} has another {name} than {value}")
+                    raise UserMistake(f"--resume: the evaluation in {out} does not have {name} {value}")
         else:
             must_be_new(out)
             write_json(out / PROTOCOL, settings | {"begun": date.today().isoformat(), "commit": commit()})
@@ -179,12 +185,12 @@ def open_evaluation(out: Path | None, settings: dict[str, Any], resume: bool) ->
 
 
 def _flat(settings: dict[str, Any]) -> dict[str, Any]:
-    """Settings with the options beside the rest."""
+    """Settings with the options on the same level."""
     return {**settings, **settings.get("options", {}), "options": None}
 
 
 def finish(out: Path, copy: Path | None) -> None:
-    """Copy the results to --json and print where the report is."""
+    """Copy the results to --json, if given, and print the path of the report."""
     if copy:
         write_whole(copy, (out / EVALUATION).read_bytes())
     click.echo(str(out / EVALUATION_PAGE))
@@ -192,11 +198,11 @@ def finish(out: Path, copy: Path | None) -> None:
 
 @main.command()
 @run_argument
-@option("dataset_dir", type=Folders(), required=True, help="Recordings with stages; several sets by comma.")
+@option("dataset_dir", type=Folders(), required=True, help="Recordings with stages; several sets comma-separated.")
 @architectures_option
 @precisions_option
 @copy_option
-@option("out", type=Path, default=None, help="The folder. [RUN/scores/<name of dataset_dir>.<precisions, by +>]")
+@option("out", type=Path, default=None, help="The folder. [RUN/scores/<name of dataset_dir>.<precisions joined by +>]")
 def score(
     run: Path,
     dataset_dir: Data,
@@ -205,7 +211,7 @@ def score(
     copy: Path | None,
     out: Path | None,
 ) -> None:
-    """Score a trained run on other nights; those it was trained on are left out."""
+    """Score a trained run on other nights; nights that it was trained on are left out."""
     from evaluation.crossvalidation import score as score_run
     from evaluation.crossvalidation import write_tables
     from evaluation.report import report
@@ -218,7 +224,7 @@ def score(
         bar.add_task("scoring", total=None)
         unseen = trained.unseen_subjects(dataset_dir)
         if left_out := sorted({*subjects(dataset_dir)} - {*unseen}):
-            console.print(f"left out, as the run was trained on nights of these ids or persons: {', '.join(left_out)}")
+            console.print(f"left out, because the run was trained on these ids or persons: {', '.join(left_out)}")
         nights, findings = load_nights(dataset_dir, trained.options, unseen)
         if findings:
             console.print(*map(str, findings), sep="\n")
@@ -238,13 +244,13 @@ def score(
 @architectures_option
 @option("out", type=Path, default=None, help="The folder. [RUN]")
 def saliency(run: Path, dataset_dir: Data | None, architectures: tuple[str, ...] | None, out: Path | None) -> None:
-    """Which inputs, and from how many minutes back, drive each stage: saliency.json and two plots per architecture."""
-    RunFolder(run)  # a mistake is found now
+    """Measure which inputs drive each stage, from how far back: saliency.json and two plots per architecture."""
+    RunFolder(run)  # so that an error is found before the work starts
     if out:
         make_folder(out)
     with sole_use_of_output(run, out), progress_bar() as bar:
         task = bar.add_task("starting TensorFlow", total=None)
-        import models  # noqa: F401  it starts TensorFlow quietly
+        import models  # noqa: F401  starts TensorFlow quietly
         from evaluation.saliency import saliency_of_run
 
         saliency_of_run(run, dataset_dir, architectures, out, lambda message: bar.update(task, description=message))
@@ -256,9 +262,9 @@ def saliency(run: Path, dataset_dir: Data | None, architectures: tuple[str, ...]
 @option("dataset_dir", type=Folders(), default=None, help="Recordings with stages. [the held-out ones of the run]")
 @models_option("architectures", "gru, or the first of the run")
 @precisions_option
-@option("stresses", default=None, help="Names of stresses, by comma; the report shows all. [all]")
-@option("seed", type=click.IntRange(0), default=0, show_default=True, help="Of what is drawn at random.")
-@option("json", "copy", type=OutputFile(devices=True), default=None, help="Write stress.json here, too.")
+@option("stresses", default=None, help="Names of stresses, comma-separated; the report lists all. [all]")
+@option("seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the random degradations.")
+@option("json", "copy", type=OutputFile(devices=True), default=None, help="Also write stress.json here.")
 @option("out", type=Path, default=None, help="The folder. [FOLDER, or FOLDER/stress/<name of dataset_dir>]")
 @parallel
 def stress(
@@ -271,7 +277,7 @@ def stress(
     copy: Path | None,
     out: Path | None,
 ) -> None:
-    """Score models on held-out nights whose sensors are made worse: noise, gaps, fewer samples, lost sensors.
+    """Score models on degraded held-out nights: with noise, gaps, fewer samples or missing sensors.
 
     FOLDER is a run folder, or the folder of an evaluation, whose folds are pooled.
     """
@@ -281,9 +287,9 @@ def stress(
 
     one_of("--precisions", precisions, PRECISIONS)
     names = tuple(STRESSES) if stresses is None else one_of("--stresses", stress_names(stresses), STRESSES)
-    run_folders(folder)  # a mistake is found now
+    run_folders(folder)  # so that an error is found before the work starts
     with sole_use_of_output(folder, out and make_folder(out)), progress_bar() as bar:
-        task = bar.add_task("nights under stress", total=None)
+        task = bar.add_task("stress test", total=None)
 
         def progress(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
@@ -301,7 +307,7 @@ def stress(
 
 
 def stress_names(text: str) -> list[str]:
-    """Names of stresses separated by commas; some names have a comma in them, so the longest that fits is taken."""
+    """Split comma-separated names of stresses; as some names contain a comma, the longest match is taken."""
     from pipeline.degrade import STRESSES
 
     parts = [part.strip() for part in text.split(",") if part.strip()]

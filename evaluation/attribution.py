@@ -1,15 +1,15 @@
-"""How much each input counts for a stage that a network predicts, and from how far back, measured in two ways.
+"""Measures how much each input contributes to a predicted stage, and from how far back, in two ways.
 
 Features: integrated gradients (Sundararajan, Taly & Yan 2017, ICML) by tf-keras-vis, that is gradient x input, averaged
-on the way from features that are all average to the night's own. Not |gradient|: a standardised feature is 0 where it
-is average or unavailable, so gradient x input measures what it contributed, not what it might have; features of one
-input that contribute opposite things cancel; and all add up to the network's log-odds, even where it is sure and its
-gradient vanishes.
+on the path from all-average features to the night's. Not |gradient|: a standardised feature is 0 if it is average or
+unavailable, so gradient x input measures what it did contribute, not what it could; opposite contributions of one
+input's features cancel; and all contributions add up to the network's log-odds, even if it is so sure that its gradient
+vanishes.
 
 Sensors: features look back themselves (trailing means reach an hour), so a feature's minutes understate how long heart
-rate and movement count. Gradients end in sensing, where the spread of a still window is the root of 0. So minutes of
-one channel are exchanged for others of the same night (occlusion: Zeiler & Fergus 2014, ECCV), and sensing and network
-run again.
+rate and movement count. Gradients cannot pass through sensing, where the spread of a still window is the root of 0. So
+minutes of one channel are replaced by others of the same night (occlusion: Zeiler & Fergus 2014, ECCV), and sensing and
+network run again.
 """
 
 from collections.abc import Iterator, Sequence
@@ -24,16 +24,16 @@ from models.sensing import Sensing
 from pipeline.align import Night
 from pipeline.constants import CHANNELS, HOUR_S
 
-LOOK_BACK_S = HOUR_S  # how far back inputs are looked at; of what came earlier the networks keep next to nothing
-BLOCK_S = 300  # of a channel exchanged at a time
-STEPS = 16  # on the way from average features
-BATCH = 32  # windows whose gradients are taken at a time
-SPANS_AT_ONCE = 400  # LOOK_BACK_S of a night, with something exchanged, in sensing at a time: some 500 MB
-LEAST_PROBABILITY = 1e-6  # and its complement the highest, so that log-odds are finite
+LOOK_BACK_S = HOUR_S  # how far back inputs are examined; earlier ones have hardly any influence
+BLOCK_S = 300  # s of a channel replaced at a time
+STEPS = 16  # on the path from average features
+BATCH = 32  # windows whose gradients are computed at a time
+SPANS_AT_ONCE = 400  # spans of LOOK_BACK_S in sensing at a time: about 500 MB
+LEAST_PROBABILITY = 1e-6  # probabilities are clipped to it and its complement, so that log-odds are finite
 
 
 def span_and_block(stride: int) -> tuple[int, int]:
-    """Windows in LOOK_BACK_S, and in a block of BLOCK_S. stride: s."""
+    """Number of windows in LOOK_BACK_S and in a block of BLOCK_S; stride: in s."""
     return max(1, LOOK_BACK_S // stride), max(1, BLOCK_S // stride)
 
 
@@ -45,20 +45,21 @@ def log_odds(probabilities: tf.Tensor, stages: tf.Tensor, windows: tf.Tensor) ->
 
 
 def contributions(model: keras.Model, crops: Sequence[np.ndarray], stages: Sequence[int]) -> list[np.ndarray]:
-    """What each feature contributes to a stage at the last window of a crop.
+    """Contributions of each feature to a stage at the last window of a crop.
 
     Args:
         model: Features [B, T, F] -> probabilities [B, T, 5], causal.
-        crops: n of [windows, F].
-        stages: [n] index into STAGES.
+        crops: Features of n crops, [windows, F] each.
+        stages: Stages to explain, index into STAGES, [n].
 
     Returns:
-        n of [windows, F], log-odds: they sum to those of the stage, less those that features of 0 throughout have.
+        Contributions in log-odds, [windows, F] for each crop. They sum to the stage's log-odds, less its log-odds with
+        features that are all 0.
     """
-    explain = Saliency(keras.Model(model.inputs, model.outputs))  # lists, as it calls it
+    explain = Saliency(keras.Model(model.inputs, model.outputs))  # rebuilt with lists, which it expects
     raw = {"keepdims": True, "normalize_map": False, "gradient_modifier": None}
 
-    @tf.function(reduce_retracing=True)  # ten times as fast as layers one by one
+    @tf.function(reduce_retracing=True)  # ten times as fast as layer by layer
     def gradient(x, stages, windows):
         return explain(lambda p: log_odds(p, stages, windows), x, **raw)
 
@@ -75,16 +76,16 @@ def contributions(model: keras.Model, crops: Sequence[np.ndarray], stages: Seque
 def exchange_blocks(
     sensing: Sensing, nights: Sequence[Night], targets: Sequence[tuple[int, int]]
 ) -> Iterator[np.ndarray]:
-    """Features of the LOOK_BACK_S before each target, with a block of a channel exchanged for another of the night.
+    """Features of the LOOK_BACK_S before each target, with a block of a channel replaced by another of the night.
 
     Args:
         sensing: Front end with its scaler.
-        nights: Of pipeline.align.
+        nights: The nights.
         targets: (index of the night, window).
 
     Yields:
-        [n, 1 + channels * blocks, windows, F] for some targets at a time: as the night is, then with each block of the
-        first channel exchanged, the newest first, and so on. Spans that a night begins in are filled up at the end.
+        Features of several targets at a time, [n, 1 + channels * blocks, windows, F]: unchanged, then with each block
+        of the first channel replaced, the newest first, and so on. Spans at the start of a night are padded at the end.
     """
     rng = np.random.default_rng(0)
     span, size = span_and_block(sensing.options.stride)
@@ -98,7 +99,7 @@ def exchange_blocks(
     batch = {name: padded(x, CHANNELS[name].missing) for name, x in values.items()}
     _, before = roll(step, batch, {"context": np.repeat(sensing.initial(), len(nights), 0)})
 
-    def variants(night, window):  # {channel: [1 + channels * blocks, windows, values]}, context of each
+    def variants(night, window):  # {channel: [1 + channels * blocks, windows, values]}, and contexts
         first = max(0, window + 1 - span)
         rows = np.minimum(first + np.arange(span), window)
         block_of_row = (window - rows) // size
@@ -114,9 +115,9 @@ def exchange_blocks(
             windows[name] = values[name][night][np.stack(order)]
         return windows, np.repeat(before["context"][night, first][None], 1 + len(values) * blocks, 0)
 
-    many = max(1, SPANS_AT_ONCE // (1 + len(values) * blocks))
-    for start in range(0, len(targets), many):
-        windows, contexts = zip(*(variants(*target) for target in targets[start : start + many]), strict=True)
+    at_once = max(1, SPANS_AT_ONCE // (1 + len(values) * blocks))
+    for start in range(0, len(targets), at_once):
+        windows, contexts = zip(*(variants(*target) for target in targets[start : start + at_once]), strict=True)
         inputs = {name: np.concatenate([channels[name] for channels in windows]) for name in values}
         out, _ = roll(step, inputs, {"context": np.concatenate(contexts)})
         yield out["features"].reshape(len(contexts), -1, *out["features"].shape[1:])
@@ -125,17 +126,17 @@ def exchange_blocks(
 def changes(
     model: keras.Model, features: np.ndarray, stages: np.ndarray, windows: np.ndarray, channels: int
 ) -> np.ndarray:
-    """How much each exchange changes a stage.
+    """Change of a stage's log-odds by each replaced block.
 
     Args:
         model: Features [B, T, F] -> probabilities [B, T, 5].
-        features: [n, 1 + channels * blocks, windows, F] of `exchange_blocks`.
-        stages: [n] index into STAGES.
-        windows: [n] the last window of each span.
-        channels: Their number.
+        features: From `exchange_blocks`, [n, 1 + channels * blocks, windows, F].
+        stages: Stages to explain, index into STAGES, [n].
+        windows: Last window of each span, [n].
+        channels: Number of channels.
 
     Returns:
-        [n, blocks, channels], |change of the stage's log-odds|.
+        |change of the stage's log-odds|, [n, blocks, channels].
     """
     variants = range(features.shape[1])
     odds = [log_odds(model.predict_on_batch(features[:, i]), stages, windows).numpy() for i in variants]

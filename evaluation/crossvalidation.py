@@ -1,4 +1,4 @@
-"""Evaluations: every fold is a run folder of its own, trained in a process of its own, with its predictions."""
+"""Cross-validation: every fold is trained in its own process and run folder, which keeps its predictions."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -39,25 +39,25 @@ from scoring.predictions import (
 )
 from watch_sim.predict import predict_night
 
-DEFAULT = "default"  # operating point: probabilities as they are
+DEFAULT = "default"  # operating point with unweighted probabilities
 ENSEMBLE = "ensemble"
 
 
 def model_probabilities(
     run: TrainedRun, architecture: str, precision: str, nights: Sequence[Night], dataset_dir: Data
 ) -> list[np.ndarray]:
-    """Probabilities of a model of a run.
+    """Probabilities predicted by a model of a run.
 
     Args:
         run: The run.
-        architecture: One of the run's.
-        precision: float32 is the full Keras model; any other is the exported file, run on the watch that each night's
-            recording is streamed through.
-        nights: Of pipeline.align.
+        architecture: One of the run's architectures.
+        precision: float32 for the Keras model; any other for the exported file, run on a simulated watch that each
+            night's recording is streamed through.
+        nights: The nights.
         dataset_dir: Folder of their recordings, or several sets.
 
     Returns:
-        [windows, 5] of each night.
+        Probabilities of each night, [windows, 5].
     """
     if precision == "float32":
         return run.probabilities(architecture, run.sensing().sense_nights(nights))
@@ -68,7 +68,7 @@ def model_probabilities(
 
 
 def predicted_night(run: RunFolder, night: Night, probabilities: np.ndarray) -> PredictedNight:
-    """The PredictedNight of a run's probabilities [windows, 5]; unknown where the watch would give no stage."""
+    """The PredictedNight of a run's probabilities [windows, 5]; unknown if the watch would predict no stage."""
     unknown = unknown_windows(night, run.options, run.channels)
     return PredictedNight(night.subject, night.ends - run.options.stride, night.stages, probabilities, unknown=unknown)
 
@@ -76,7 +76,7 @@ def predicted_night(run: RunFolder, night: Night, probabilities: np.ndarray) -> 
 def predict_result(
     run: TrainedRun, architecture: str, precision: str, repeat: int, nights: Sequence[Night], dataset_dir: Data
 ) -> Result:
-    """The Result of a model of a run at the default operating point; arguments as `model_probabilities` has them."""
+    """The Result of a run's model at the default operating point. Args: as `model_probabilities`."""
     probabilities = model_probabilities(run, architecture, precision, nights, dataset_dir)
     predicted = [predicted_night(run, night, p) for night, p in zip(nights, probabilities, strict=True)]
     return Result(architecture, precision, run.options.seed, repeat, DEFAULT, predicted)
@@ -90,33 +90,33 @@ def run_fold(
     precisions: Sequence[str],
     windows: int | None = None,
 ) -> None:
-    """Train one fold in the run folder `folder`, or finish one that was stopped, and write its predictions.
+    """Train one fold, or resume one that was stopped, and write its predictions.
 
     Args:
-        folder: Of the fold.
+        folder: Run folder of the fold.
         dataset_dir: Folder of the recordings, or several sets.
-        fold: Which subjects are trained on and held out.
-        options: Options of the run; the fold has a seed of its own.
-        precisions: Of PRECISIONS, to be predicted with.
-        windows: None, or into how many parts the windows are split instead of the subjects (a leak).
+        fold: The fold, with the subjects to train on and to hold out.
+        options: Options of the run; their seed is replaced by the fold's.
+        precisions: Precisions to predict with.
+        windows: Number of parts to split the windows into, instead of the subjects (a leak); None for subjects.
 
     Raises:
-        UserMistake: The training has diverged, or the folder was begun with other nights.
+        UserMistake: The training diverged, or the folder was begun with other nights.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(_lock(folder), poll_interval=1):  # a worker that was given up for lost may still be at it
+    with FileLock(_lock(folder), poll_interval=1):  # a worker that was thought lost may still be working on it
         remove_unfinished(folder)
         _run_fold(folder, dataset_dir, fold, options, precisions, windows)
 
 
 def _lock(folder: Path) -> Path:
-    """The file that is locked while a fold is at work."""
+    """Path of a fold's lock file."""
     return folder.with_name(f".{folder.name}.lock")
 
 
 def _run_fold(folder, dataset_dir, fold, options, precisions, windows):
-    """As `run_fold`, which has made sure that no other process is at it."""
-    os.environ.update(dict.fromkeys(TENSORFLOW_THREADS, "1"))  # with one job, too: the same bytes with any number
+    """`run_fold`, with the lock held."""
+    os.environ.update(dict.fromkeys(TENSORFLOW_THREADS, "1"))  # with one job, too, to give the same bytes
     missing = [
         (architecture, precision)
         for architecture in options.architectures
@@ -124,25 +124,25 @@ def _run_fold(folder, dataset_dir, fold, options, precisions, windows):
         if not held_out_predictions(folder, architecture, precision).exists()
     ]
     if not missing:
-        if folder.exists():  # where it was stopped while doing so
+        if folder.exists():  # it may have been stopped while finishing
             RunFolder(folder).finish()
         return
     nights, _ = load_nights(dataset_dir, options)
     part = by_window(nights, fold, windows, options) if windows else nights_by_part(nights, fold.splits)
-    splits = {name: [night.subject for night in members] for name, members in part.items()}  # as it is, by window too
+    splits = {name: [night.subject for night in members] for name, members in part.items()}  # the actual one
     RunFolder.create(folder, nights, splits, replace(options, seed=fold.seed), dataset_dir)
     run = TrainedRun(folder)
     _train_and_export(run, part, [precision for precision in precisions if precision != "float32"])
     for architecture, precision in missing:
         result = predict_result(run, architecture, precision, fold.repeat, part["validation"], dataset_dir)
         if not all(np.isfinite(night.probabilities).all() for night in result.nights):
-            raise UserMistake(f"{folder}: {architecture} has diverged and predicts nothing; try a lower --lr")
+            raise UserMistake(f"{folder}: {architecture} diverged and predicts nothing; try a lower --lr")
         write_predictions(held_out_predictions(folder, architecture, precision), result)
     run.finish()
 
 
 def _train_and_export(run: TrainedRun, part: dict[str, list[Night]], exported: Sequence[str]) -> None:
-    """Train what is not trained, and make the bundles that are missing for these precisions."""
+    """Train the run unless it is trained, and build the bundles that are missing for these precisions."""
     from export.build import build_bundles
     from models.train_run import train_run
 
@@ -162,9 +162,12 @@ def run_folds(
     windows: int | None = None,
     progress: Callable[[], object] = lambda: None,
 ) -> None:
-    """Run all folds in the folders <out>/folds/<name>, by the `workers` of the context; complete ones not again.
+    """Run all folds in the folders <out>/folds/<name>, `in_parallel`; complete ones are not run again.
 
-    Other arguments are those of `run_fold`; progress is called after each fold.
+    Args: as `run_fold`.
+        out: Folder of the evaluation.
+        folds: All folds.
+        progress: Called after each fold.
     """
     work = ((fold_folder(out, fold.name), dataset_dir, fold, options, precisions, windows) for fold in folds)
     for _ in in_parallel(run_fold, work, ordered=False):
@@ -181,18 +184,19 @@ def collect_results(
     precisions: Sequence[str],
     ensemble: bool = False,
 ) -> list[Result]:
-    """Results of all models and operating points: folds pooled, repeats and seeds apart.
+    """Collect the results of all models and operating points: folds are pooled, repeats and seeds are not.
 
     Args:
         out: Folder of the evaluation.
         dataset_dir: Folder of the recordings, or several sets.
-        folds: All of the protocol.
+        folds: All folds of the protocol.
         options: Options of the runs.
-        precisions: Of PRECISIONS.
-        ensemble: Add the mean of all architectures' probabilities (of each seed, at the default operating point).
+        precisions: Precisions to collect.
+        ensemble: Whether to add the mean of all architectures' probabilities (for each seed, at the default operating
+            point).
 
     Returns:
-        The default operating point first, in the order of the precisions.
+        The results, with the default operating point first, in the order of the precisions.
     """
     nights, _ = load_nights(dataset_dir, options)
     valid = walch_valid(dataset_dir, nights)
@@ -219,12 +223,12 @@ def collect_results(
 def _pooled_by_point(
     folders: Sequence[Path], architecture: str, precision: str, valid: dict[str, np.ndarray]
 ) -> dict[str, list[PredictedNight]]:
-    """{operating point: nights of all folds}; each fold has chosen the weights of its own points."""
+    """{operating point: nights of all folds}; each fold has its own weights."""
     predicted = [(f, read_predictions(held_out_predictions(f, architecture, precision))) for f in folders]
     points = {folder: RunFolder(folder).operating_points(architecture) for folder in folders}
     by_point = {DEFAULT: merge_by_subject([night for _, nights in predicted for night in nights], valid)}
     for point in dict.fromkeys(name for of_fold in points.values() for name in of_fold):
-        weighed = [  # where a fold's subjects needed no weights, it has none
+        weighed = [  # a fold lacks a point if its subjects needed no weights
             weigh_night(night, **points[folder][point]) if point in points[folder] else night
             for folder, nights in predicted
             for night in nights
@@ -234,7 +238,7 @@ def _pooled_by_point(
 
 
 def _sorted(results: list[Result], precisions: Sequence[str]) -> list[Result]:
-    """The default operating point first, in the order of the precisions, DEFAULT_ARCHITECTURE before the others."""
+    """Sort the default operating point first, by precision, and DEFAULT_ARCHITECTURE before the others."""
     return sorted(
         results,
         key=lambda r: (
@@ -255,12 +259,12 @@ def write_tables(out: Path, results: Sequence[Result]) -> None:
 
 
 def merge_by_subject(nights: Sequence[PredictedNight], valid: dict[str, np.ndarray]) -> list[PredictedNight]:
-    """One night per subject, with its mask of valid epochs.
+    """Merge nights to one per subject, with its mask of valid epochs.
 
     Args:
-        nights: A night that several folds scored in parts (split by window) comes once per fold; of these each window
-            is taken from the fold that scored it.
-        valid: {subject: [windows] bool} of `walch_valid`.
+        nights: Predicted nights. Split by window, a night comes once per fold, and each window is taken from the fold
+            that scored it.
+        valid: {subject: [windows] bool} from `walch_valid`.
 
     Raises:
         UserMistake: A mask does not fit its night: the recording has changed since the models were scored on it.
@@ -268,12 +272,12 @@ def merge_by_subject(nights: Sequence[PredictedNight], valid: dict[str, np.ndarr
     merged: dict[str, PredictedNight] = {}
     for night in nights:
         if before := merged.get(night.subject):
-            here = night.stages >= 0
-            p = np.where(here[:, None], night.probabilities, before.probabilities)
-            night = replace(night, stages=np.where(here, night.stages, before.stages), probabilities=p)
+            scored = night.stages >= 0
+            p = np.where(scored[:, None], night.probabilities, before.probabilities)
+            night = replace(night, stages=np.where(scored, night.stages, before.stages), probabilities=p)
         mask = valid.get(night.subject)
         if mask is not None and len(mask) != len(night.stages):
-            raise UserMistake(f"night {night.subject} is not as it was when the models were scored on it; start anew")
+            raise UserMistake(f"night {night.subject}: changed since it was scored; start a new evaluation")
         merged[night.subject] = replace(night, valid=mask)
     return list(merged.values())
 
@@ -285,17 +289,17 @@ def score(
     architectures: Sequence[str],
     precisions: Sequence[str],
 ) -> list[Result]:
-    """Score a trained run on nights of a folder, at all its operating points.
+    """Score a trained run on nights, at all its operating points.
 
     Args:
         run: The run.
         dataset_dir: Folder of the recordings, or several sets.
-        nights: Of pipeline.align, that the run was not trained on.
-        architectures: Of the run.
-        precisions: Of PRECISIONS.
+        nights: Nights that the run was not trained on.
+        architectures: Architectures of the run.
+        precisions: Precisions to score.
 
     Returns:
-        The default operating point first, in the order of the precisions.
+        The results, with the default operating point first, in the order of the precisions.
     """
     valid = walch_valid(dataset_dir, nights)
     results = []
@@ -310,7 +314,7 @@ def score(
 
 
 def out_of_fold_results(run: TrainedRun) -> list[Result]:
-    """Results on the training nights, each predicted by a network of the inner folds that was not trained on it."""
+    """Results on the training nights, each predicted by an inner-fold network that was not trained on it."""
     nights, _ = load_nights(run.dataset_dir, run.options)
     valid = walch_valid(run.dataset_dir, nights)
     results = []

@@ -1,4 +1,4 @@
-"""What an evaluation reports: evaluation.json, report.md and plots, of models on nights that were held out."""
+"""The report of an evaluation on held-out nights: evaluation.json, report.md and plots."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -39,7 +39,7 @@ from scoring.predictions import PredictedNight, Result, predictions_table
 from scoring.sleep_statistics import bland_altman, error_matrix, hypnograms, sleep_table, whole_epochs
 
 SPREAD = ("accuracy", "kappa", "macro_f1")
-LEAST_NIGHTS = {BLAND_ALTMAN: 10, "best and worst": 5}  # fewer show chance, not the model
+LEAST_NIGHTS = {BLAND_ALTMAN: 10, "best and worst": 5}  # with fewer, plots show chance rather than the model
 NO_SETS: Mapping[str, str] = {}
 
 
@@ -55,11 +55,11 @@ def report(
     Nights without a scored epoch are left out. NaN is written as null.
 
     Args:
-        folder: Where to.
-        protocol: In plain JSON types, how the nights came to be held out.
-        results: The first is the main one, which is drawn in full.
-        seconds: Of a stride.
-        sets: {subject: data set}, where there are several.
+        folder: Output folder.
+        protocol: Settings of the evaluation, in JSON types.
+        results: The results; the first is the main one, which gets all plots.
+        seconds: Length of a stride, s.
+        sets: {subject: data set}, if there are several.
 
     Returns:
         The content of evaluation.json.
@@ -85,17 +85,17 @@ def report(
 
 
 def figures(nights: Sequence[PredictedNight], seconds: int) -> dict[str, Any]:
-    """All figures of one result: its entry in evaluation.json, but for its name.
+    """All scores of one result: its entry in evaluation.json, without its name.
 
     Args:
-        nights: Each with a scored epoch.
-        seconds: Of a stride.
+        nights: Nights with at least one scored epoch.
+        seconds: Length of a stride, s.
 
     Returns:
         {"scored": {"all", "walch_valid" if any night has a mask, "sensed" if any scored epoch's predicted stage is
-        unknown}, "epochs", "unknown_share" of the scored epochs beside "sensed", "subjects", "calibration", "by_hour",
-        "sleep": {"nights", "bland_altman", "error_matrix"}}. Unknown epochs count by their probabilities but in
-        "sensed" and "sleep".
+        unknown}, "epochs", "unknown_share" of the scored epochs together with "sensed", "subjects", "calibration",
+        "by_hour", "sleep": {"nights", "bland_altman", "error_matrix"}}. Unknown epochs count by their probabilities,
+        except in "sensed" and "sleep".
     """
     sets = epoch_sets(nights)
     epochs = {n: int(sum((m.counted_stages(n) >= 0).sum() for m in members)) for n, members in sets.items()}
@@ -112,7 +112,7 @@ def figures(nights: Sequence[PredictedNight], seconds: int) -> dict[str, Any]:
         "calibration": calibration(stages, p),
         "by_hour": by_hour(times, stages, p),
         "sleep": {
-            "nights": {  # "said" is what readers of the file know the predicted one by
+            "nights": {  # "said" is the file format's name of the predicted one
                 night.subject: {
                     "scored": scored_sleep.loc[night.subject].to_dict(),
                     "said": predicted_sleep.loc[night.subject].to_dict(),
@@ -126,9 +126,9 @@ def figures(nights: Sequence[PredictedNight], seconds: int) -> dict[str, Any]:
 
 
 def figures_by_set(nights: Sequence[PredictedNight], sets: Mapping[str, str]) -> dict[str, Any]:
-    """{"sets": {name: {"nights", "epochs", "scored": `pooled_scores` of all scored epochs}}} of each data set.
+    """{"sets": {name: {"nights", "epochs", "scored": `pooled_scores` of all scored epochs}}}; {} for one data set.
 
-    {} where there is one. Arguments as `figures` and `report` have them.
+    Args: as `figures` and `report`.
     """
     entries = {}
     for name in sorted({*sets.values()}):
@@ -139,14 +139,14 @@ def figures_by_set(nights: Sequence[PredictedNight], sets: Mapping[str, str]) ->
 
 
 def epoch_sets(nights: Sequence[PredictedNight]) -> dict[str, Sequence[PredictedNight]]:
-    """The sets of epochs that a result is scored on, as `PredictedNight.counted_stages` names them.
+    """The sets of epochs that a result is scored on, named as in `PredictedNight.counted_stages`.
 
     Args:
-        nights: Each with a scored epoch.
+        nights: Nights with at least one scored epoch.
 
     Returns:
-        {"all": nights, "walch_valid": those with an epoch in the mask, "sensed": those with one whose predicted stage
-        is not unknown}; without the masks, or unknown epochs, there is no such set.
+        {"all": nights, "walch_valid": those with an epoch in the mask, "sensed": those with an epoch whose predicted
+        stage is known}. "walch_valid" is missing without masks, "sensed" without unknown epochs.
     """
 
     def counted(members, epochs):
@@ -159,18 +159,18 @@ def epoch_sets(nights: Sequence[PredictedNight]) -> dict[str, Sequence[Predicted
 
 
 def _unknown_epochs(nights: Sequence[PredictedNight]) -> int:
-    """How many scored epochs have no predicted stage."""
+    """Number of scored epochs without a predicted stage."""
     return sum(int((night.stages[~night.sensed] >= 0).sum()) for night in nights)
 
 
 def pooled_windows(nights: Sequence[PredictedNight], epochs: str = "all") -> tuple[np.ndarray, np.ndarray]:
-    """Counted stages [windows] and probabilities [windows, 5] of all nights together."""
+    """Counted stages [windows] and probabilities [windows, 5] of all nights, concatenated."""
     stages = np.concatenate([night.counted_stages(epochs) for night in nights])
     return stages, np.concatenate([night.probabilities for night in nights])
 
 
 def pooled_scores(nights: Sequence[PredictedNight], epochs: str) -> dict[str, dict[str, Any]]:
-    """`scores` over the epochs of all nights together, with "per_subject" of each view."""
+    """`scores` over the epochs of all nights together, with "per_subject" for each view."""
     return {
         view: pooled | {"per_subject": over_subjects(confusions(nights, view, epochs))}
         for view, pooled in scores(*pooled_windows(nights, epochs)).items()
@@ -178,7 +178,7 @@ def pooled_scores(nights: Sequence[PredictedNight], epochs: str) -> dict[str, di
 
 
 def confusions(nights: Sequence[PredictedNight], view: str, epochs: str = "all") -> np.ndarray:
-    """[nights, classes, classes] confusion matrices."""
+    """Confusion matrices, [nights, classes, classes]."""
     return np.stack([confusion(night.counted_stages(epochs), night.probabilities, view) for night in nights])
 
 
@@ -186,12 +186,12 @@ def summary(entries: Sequence[dict[str, Any]], matrices: Sequence[np.ndarray]) -
     """Spread over seeds and repeats of the same model.
 
     Args:
-        entries: As evaluation.json has them under "results".
-        matrices: Five-stage confusions [nights, 5, 5] of each entry.
+        entries: The entries of "results" in evaluation.json.
+        matrices: Five-stage confusion matrices of each entry, [nights, 5, 5].
 
     Returns:
-        An entry per model and operating point. "consistent": where there are several repeats, whether each one's pooled
-        kappa lies in the range of `expected_kappa`; else None.
+        An entry per model and operating point. "consistent": with several repeats, whether each one's pooled kappa lies
+        in the range of `expected_kappa`; else None.
     """
     groups = pd.DataFrame(entries).groupby(["architecture", "precision", "operating_point"], sort=False).indices
     summaries = []
@@ -226,11 +226,11 @@ def draw(
     """Draw the plots of a report.
 
     Args:
-        folder: Where to.
+        folder: Output folder.
         results: All results.
-        scored_nights: Of each result the nights with scored epochs.
+        scored_nights: The nights with scored epochs of each result.
         entries: `figures` of each result.
-        seconds: Of a stride.
+        seconds: Length of a stride, s.
 
     Returns:
         {file name: caption}.
@@ -268,7 +268,7 @@ def draw(
 def _draw_nights(
     folder: Path, model: str, nights: Sequence[PredictedNight], main: dict[str, Any], seconds: int
 ) -> dict[str, str]:
-    """Plot the night of median kappa, of many also the lowest and the highest; {file name: caption}."""
+    """Plot the night of median kappa and, if there are enough nights, the best and the worst; {file name: caption}."""
     captions = {}
     ranked = sorted(nights, key=lambda night: main["subjects"][night.subject]["5"]["kappa"])
     chosen = {"median": ranked[len(ranked) // 2]}
@@ -285,5 +285,5 @@ def _draw_nights(
 
 
 def _confusion_panel(nights: Sequence[PredictedNight], view: str):
-    """(scored classes, predicted classes, their names), as `plot_confusion` takes them."""
+    """(scored classes, predicted classes, names of the classes), for `plot_confusion`."""
     return *classes(*pooled_windows(nights), view)[:2], VIEWS[view][0]

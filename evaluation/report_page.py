@@ -1,4 +1,4 @@
-"""report.md: the figures of evaluation.json as tables for people, with the plots; text in templates/report.md.jinja."""
+"""report.md: the scores in evaluation.json as tables, with the plots; the text is in templates/report.md.jinja."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,7 +16,7 @@ FIGURES = ("accuracy", "kappa", "macro_f1")
 
 
 def report_page(document: Mapping[str, Any], plots: Mapping[str, str]) -> str:
-    """Text of report.md.
+    """Render report.md.
 
     Args:
         document: Content of evaluation.json.
@@ -48,32 +48,32 @@ def report_page(document: Mapping[str, Any], plots: Mapping[str, str]) -> str:
 
 
 def _lead(main: Mapping[str, Any], protocol: Mapping[str, Any]) -> list[str]:
-    """Three sentences on the main model: how well it agrees, on whom, and where it is weakest."""
+    """Three sentences on the main model: its agreement, the nights it was scored on, and its weakest stage."""
     five, four = main["scored"]["all"]["5"], main["scored"]["all"]["4"]
     kappa = _interval(five["kappa"], five["per_subject"]["kappa"]["interval"])
-    beyond = f"Cohen's κ (agreement beyond chance; 1 is perfect) is {kappa} for five stages"
-    beyond += f" and {number(four['kappa'])} for four"
-    always = f"accuracy is {number(five['accuracy'])}, where always predicting the commonest stage gives"
+    agreement = f"Cohen's κ (agreement beyond chance; 1 is perfect) is {kappa} for five stages"
+    agreement += f" and {number(four['kappa'])} for four"
+    accuracy = f"accuracy is {number(five['accuracy'])}; always predicting the most frequent stage would give"
     nights = len(main["subjects"])
     named = f" of {protocol['data'].replace('unknown', 'unknown origin')}" if protocol.get("data") else ""
     counted = f"{nights} night{'s' if nights > 1 else ''}{named} ({main['epochs']['all']} epochs of 30 s)"
     recalls = {stage: recall for stage, recall in five["recall"].items() if recall is not None}
     weakest = min(recalls, key=recalls.get)
     sleep = main["sleep"]["bland_altman"]["TST"]
-    found = f"Its weakest stage is {weakest}: it finds {100 * recalls[weakest]:.0f} % of the epochs scored so"
+    found = f"Its weakest stage is {weakest}: it finds {100 * recalls[weakest]:.0f} % of these epochs"
     if sleep["bias"] is not None:
         found += f", and total sleep time is off by {sleep['bias']:+.0f} min on average"
     return [
-        f"**{_model_name(main)}**: {beyond}; {always} {number(five['majority_accuracy'])}.",
-        f"Scored on {counted}, {_whose(protocol)}.",
+        f"**{_model_name(main)}**: {agreement}; {accuracy} {number(five['majority_accuracy'])}.",
+        f"Scored on {counted}, {_training_note(protocol)}.",
         f"{found}.",
     ]
 
 
-def _whose(protocol: Mapping[str, Any]) -> str:
-    """Whether the models had seen the scored subjects."""
+def _training_note(protocol: Mapping[str, Any]) -> str:
+    """Whether the models were trained on the scored subjects, as text."""
     if protocol.get("split_by") == "window":
-        return "windows of which were trained on: **a leak**"
+        return "other windows of which were trained on: **a leak**"
     return "predicted by models that were not trained on these subjects"
 
 
@@ -100,7 +100,7 @@ def _results_table(results: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _sets_table(results: Sequence[Mapping[str, Any]]) -> str:
-    """Figures of each data set; "" where there is one."""
+    """Scores of each data set; "" if there is only one."""
     rows = []
     for entry in results:
         for name, of_set in entry.get("sets", {}).items():
@@ -153,7 +153,7 @@ def _stages_table(entry: Mapping[str, Any]) -> str:
     five, calibration = entry["scored"]["all"]["5"], entry["calibration"]
     columns = (five["recall"], five["precision"], five["auc"], calibration["stage_ece"])
     rows = [[stage, *(number(column[stage]) for column in columns)] for stage in STAGES]
-    rows.append(["likeliest stage", "", "", "", number(calibration["ece"])])
+    rows.append(["most likely stage", "", "", "", number(calibration["ece"])])
     return markdown_table(["stage", "recall", "precision", "AUC, one against rest", "expected calibration error"], rows)
 
 

@@ -1,6 +1,6 @@
-"""Saliency: which inputs, and from how many minutes back, drive each stage that a network predicts.
+"""Saliency: which inputs drive each stage that a network predicts, and from how many minutes back.
 
-Inputs are channels and the clock. How they are weighed: evaluation/attribution.py, by features and by sensors.
+Inputs are the channels and the clock. Their contributions are measured by evaluation/attribution.py.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,15 +21,15 @@ from pipeline.files import write_json
 from pipeline.nights import load_nights
 from pipeline.run_folder import SALIENCY, saliency_inputs_plot, saliency_plot
 
-WINDOWS = 8  # explained of each stage and night, evenly spaced
-CLOCK = "clock"  # the input that is no channel
-ACTIVITY_PREFIXES = ("moving_", "moved_", "since_moved")  # of features of activity that do not carry its name
+WINDOWS = 8  # explained per stage and night, evenly spaced
+CLOCK = "clock"  # the input that is not a channel
+ACTIVITY_PREFIXES = ("moving_", "moved_", "since_moved")  # features of activity without its name
 CLOCK_PREFIXES = ("hours", "decay_")
-LEAST_TOTAL = 1e-12  # so that shares of nothing are 0
+LEAST_TOTAL = 1e-12  # so that shares of a total of 0 are 0
 
 
 def input_of(feature: str) -> str:
-    """The input that a feature is computed from: a channel, or CLOCK. Raises ValueError for a name of none."""
+    """The input that a feature is computed from: a channel, or CLOCK. Raises ValueError if there is none."""
     if feature.startswith(ACTIVITY_PREFIXES):
         return "activity"
     if feature.startswith(CLOCK_PREFIXES):
@@ -37,11 +37,11 @@ def input_of(feature: str) -> str:
     for channel in CHANNELS:
         if f"{feature}_".startswith(f"{channel}_"):
             return channel
-    raise ValueError(f"{feature}: a feature of none of the inputs")
+    raise ValueError(f"{feature}: not a feature of any input")
 
 
 def newest_first(contribution: np.ndarray, span: int) -> np.ndarray:
-    """|contribution| [span, inputs] of [windows, inputs], the newest window first; 0 before the night."""
+    """|contribution| [span, inputs] from contributions [windows, inputs], newest window first; 0 before the night."""
     return np.abs(np.pad(contribution[::-1], [(0, span - len(contribution)), (0, 0)]))
 
 
@@ -51,16 +51,16 @@ def mean_over_nights(curves: np.ndarray, nights: np.ndarray) -> np.ndarray:
 
 
 def summary(curves: np.ndarray, names: Sequence[str], minutes: float) -> dict[str, dict[str, float | None]]:
-    """Figures of curves.
+    """Summarise curves.
 
     Args:
-        curves: [steps back, names].
-        names: Of the inputs.
-        minutes: Of a step.
+        curves: [steps back, inputs].
+        names: Names of the inputs.
+        minutes: Length of a step in minutes.
 
     Returns:
-        {"share": {name}, "half_minutes": {name}}: each input's part of the whole, and how many minutes back half of it
-        lies within.
+        {"share": {name}, "half_minutes": {name}}: each input's share of the total, and the minutes back within which
+        half of it lies.
     """
     return {
         "share": dict(zip(names, (curves.sum(0) / max(curves.sum(), LEAST_TOTAL)).tolist(), strict=True)),
@@ -69,13 +69,13 @@ def summary(curves: np.ndarray, names: Sequence[str], minutes: float) -> dict[st
 
 
 def half_minutes(curve: np.ndarray, minutes: float) -> float | None:
-    """Minutes back within which half of a curve [steps back] lies; a step is `minutes`. None for a curve of 0."""
+    """Minutes back within which half of a curve [steps back] lies; None if it is all 0. minutes: length of a step."""
     total = np.cumsum([0, *curve])
     return float(np.interp(total[-1] / 2, total, minutes * np.arange(len(total)))) if total[-1] > 0 else None
 
 
 def sample_windows(nights: Sequence[Night]) -> list[tuple[int, int, int]]:
-    """Windows to explain: [(night, window, stage)], up to WINDOWS of each stage and night, evenly spaced."""
+    """Choose windows to explain: [(night, window, stage)], up to WINDOWS per stage and night, evenly spaced."""
     targets = []
     for i, night in enumerate(nights):
         for stage in range(len(STAGES)):
@@ -91,20 +91,20 @@ def saliency(
     nights: Sequence[Night],
     progress: Callable[[str], object] = lambda message: None,
 ) -> dict[str, dict[str, Any]]:
-    """Saliency of trained networks of a run on scored nights.
+    """Measure the saliency of a run's networks on scored nights.
 
     Args:
         run: The run.
-        architectures: Of the run.
-        nights: Of pipeline.align.
-        progress: Called with what is being worked on.
+        architectures: Architectures of the run.
+        nights: The nights.
+        progress: Called with a description of the current step.
 
     Returns:
         {architecture: {"stages": {stage: {"features": [windows back, inputs], "sensors": [blocks back, channels]}},
-        "inputs", "shown"}}. stages: means over nights, in log-odds of the stage at windows scored so; features: what an
-        input's features contribute, absolute; sensors: |change| by exchanging a block of a channel. shown: None where
-        no transition can be shown, else {"pair": of `pair_to_show`, "probabilities": of each night [windows, 5],
-        "contributions": of each transition of the pair [windows, inputs], to the stage that it leads to, signed}.
+        "inputs", "shown"}}. stages: means over nights, in log-odds of the scored stage; features: |contribution| of an
+        input's features; sensors: |change| by replacing a block of a channel. shown: {"pair": from `pair_to_show`,
+        "probabilities": of each night, [windows, 5], "contributions": of each transition of the pair to the stage after
+        it, [windows, inputs], signed}; None if there is no transition to show.
     """
     sensing = run.sensing()
     stride = run.options.stride
@@ -113,12 +113,12 @@ def saliency(
     night_of, windows, stages = np.int32(targets).T
     models = {name: run.model(name) for name in architectures}
     sensor_changes: dict[str, list[np.ndarray]] = {name: [] for name in architectures}
-    last = np.minimum(windows, span - 1)  # the target's place in its span
+    last = np.minimum(windows, span - 1)  # index of the target in its span
     done = 0
     for features in exchange_blocks(sensing, nights, [(night, window) for night, window, _ in targets]):
         part = slice(done, done + len(features))
         done = part.stop
-        progress(f"exchanging minutes: {done} of {len(targets)} windows")
+        progress(f"replacing minutes: {done} of {len(targets)} windows")
         for name, model in models.items():
             sensor_changes[name].append(changes(model, features, stages[part], last[part], len(run.channels)))
 
@@ -133,8 +133,8 @@ def saliency(
         transitions = pair.shown if pair else []
         explained = [*targets, *((t.night, t.explained, t.after) for t in transitions)]
         crops = [sensed[night][max(0, window + 1 - span) : window + 1] for night, window, _ in explained]
-        of_features = contributions(model, crops, [stage for *_, stage in explained])
-        by_input = [contribution @ features_of_input for contribution in of_features]
+        by_feature = contributions(model, crops, [stage for *_, stage in explained])
+        by_input = [contribution @ features_of_input for contribution in by_feature]
         of_shown, by_input = by_input[len(targets) :], by_input[: len(targets)]
         curves = {
             "features": np.stack([newest_first(contribution, span) for contribution in by_input]),
@@ -158,21 +158,21 @@ def saliency_of_run(
 ) -> dict[str, Any]:
     """Write saliency.json and two plots of each of a run's networks, on nights that it was not trained on.
 
-    saliency_<architecture>.png shows a transition that the network follows beside one that it misses,
-    saliency_<architecture>_inputs.png how much each input counts for each stage.
+    saliency_<architecture>.png shows a transition that the network follows next to one that it misses,
+    saliency_<architecture>_inputs.png the contribution of each input to each stage.
 
     Args:
-        run_folder: Of the run.
-        dataset_dir: Folder of scored recordings; by default the run's own.
-        architectures: Of the run; by default all.
-        out: Where to write; by default the run folder.
-        progress: Called with what is being worked on.
+        run_folder: The run folder.
+        dataset_dir: Folder of scored recordings; by default the run's.
+        architectures: Architectures of the run; by default all.
+        out: Output folder; by default the run folder.
+        progress: Called with a description of the current step.
 
     Returns:
-        The content of saliency.json: per architecture and stage the `summary` by features and by sensors.
+        The content of saliency.json: for each architecture and stage, the `summary` by features and by sensors.
 
     Raises:
-        UserMistake: The run lacks an architecture, or no night is left.
+        UserMistake: The run lacks an architecture, or was trained on all nights.
     """
     run = TrainedRun(run_folder)
     folder = dataset_dir or run.dataset_dir

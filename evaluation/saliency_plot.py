@@ -1,4 +1,4 @@
-"""The plot of how much each input counts for each stage: shares, and minutes back."""
+"""Plots the inputs' contributions to each stage: shares, and minutes back."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,22 +12,22 @@ from evaluation.attribution import BLOCK_S, LOOK_BACK_S, span_and_block
 from pipeline.constants import MINUTE_S
 from scoring.plots import count_of_nights, model_name, save
 
-LABELLED_SHARE = 0.08  # the least share whose bar has room for a figure
-LEAST_TOTAL = 1e-12  # so that shares of nothing are 0
+LABELLED_SHARE = 0.08  # lowest share whose bar has room for a label
+LEAST_TOTAL = 1e-12  # so that shares of a total of 0 are 0
 COLOURS = {
     "heart_rate": "#c8553d", "activity": "#22577a", "clock": "#e0a526", "steps": "#228833", "motion_x": "#aa3377",
     "motion_y": "#66ccee", "motion_z": "#999999", "motion_magnitude": "#332288",
 }  # fmt: skip
-LABELS = {"activity": "movement", "clock": "time of night"}  # of inputs whose names say less
+LABELS = {"activity": "movement", "clock": "time of night"}  # clearer names of inputs
 
 
 def plot_inputs(architecture: str, result: Mapping[str, Any], nights: int, stride: int, path: Path) -> None:
-    """Shares of the inputs, and importance against minutes back.
+    """Plot the shares of the inputs, and their importance against minutes back.
 
     Args:
-        architecture: For the title.
-        result: Of `saliency`, for this architecture.
-        nights: How many it was measured on.
+        architecture: Name of the architecture, for the title.
+        result: Result of `saliency` for this architecture.
+        nights: Number of nights that it was measured on.
         stride: Seconds from one window to the next.
         path: PNG to write.
     """
@@ -57,7 +57,7 @@ def _plot_shares(figure, result):
                 if width > LABELLED_SHARE:
                     axis.text(at + width / 2, y, f"{width:.0%}", ha="center", va="center", color="white", fontsize=8)
     axis.set(yticks=range(len(result["stages"])), yticklabels=result["stages"], xlim=(0, 1), xlabel="share")
-    axis.set_title("share of each input\n(full: features; pale: sensor exchanged)", fontsize=10)
+    axis.set_title("share of each input\n(dark: features; pale: sensor replaced)", fontsize=10)
     axis.invert_yaxis()
     axis.xaxis.set_major_formatter(PercentFormatter(1, decimals=0))
 
@@ -73,7 +73,7 @@ def _plot_minutes(figure, result, stride):
     farthest = LOOK_BACK_S // MINUTE_S
     axes[-1][0].set(xlim=(0, farthest), ylim=(0, None), xticks=range(0, farthest + 1, 15))
     axes[-1][0].yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
-    titles = ("features", f"sensor exchanged, {BLOCK_S // MINUTE_S} min at a time")
+    titles = ("features", f"sensor replaced, {BLOCK_S // MINUTE_S} min at a time")
     for axis, title in zip(axes[0], titles, strict=True):
         axis.set_title(f"share within the last minutes:\n{title}", fontsize=10)
     for axis in axes[-1]:
@@ -81,7 +81,7 @@ def _plot_minutes(figure, result, stride):
 
 
 def timed_curves(curves: Mapping[str, np.ndarray], stride: int) -> dict[str, tuple[np.ndarray, float]]:
-    """Curves with the minutes of a step.
+    """Curves with the length of their steps in minutes.
 
     Args:
         curves: {"features": [windows back, inputs], "sensors": [blocks back, channels]}.

@@ -1,7 +1,7 @@
-"""Stress test: what is left of a model's agreement when its sensors are worse than those it was trained on.
+"""Stress test: a model's agreement when sensors are worse than those it was trained on.
 
-Only the input of held-out nights is changed, sample by sample, before alignment (pipeline.degrade). Every stress is
-compared with the same nights as recorded. Windows of unknown stage count by their probabilities.
+Only the sensor data of held-out nights are degraded, before alignment (pipeline.degrade). Every stress is compared with
+the same nights as recorded. Windows of unknown stage count by their probabilities.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,11 +30,11 @@ Model = tuple[str, str]  # architecture, precision
 
 @dataclass(frozen=True)
 class NightCounts:
-    """How the scored epochs of some nights were predicted: of one night, or [seeds, subjects] of several.
+    """Counts of scored epochs by predicted stage, of one night or of several as [seeds, subjects].
 
     Attributes:
         confusions: {view: [..., classes, classes]}.
-        unknown: [...] epochs whose predicted stage is unknown.
+        unknown: Number of epochs whose predicted stage is unknown, [...].
     """
 
     confusions: Mapping[str, np.ndarray]
@@ -48,26 +48,26 @@ class NightCounts:
 
 
 def run_folders(folder: Path) -> list[RunFolder]:
-    """The folds of an evaluation, or the one run that a folder is.
+    """The folds of an evaluation folder, or the one run of a run folder.
 
     Raises:
-        UserMistake: It is neither.
+        UserMistake: The folder is neither.
     """
     return [RunFolder(path) for path in fold_folders(folder) or [folder]]
 
 
 def chosen_architectures(run: RunFolder, requested: Sequence[str] | None) -> tuple[str, ...]:
-    """The requested architectures, or one of the run: the default one, if it has that."""
+    """The requested architectures, or by default one of the run: DEFAULT_ARCHITECTURE if it has that."""
     available = run.options.architectures
     default = DEFAULT_ARCHITECTURE if DEFAULT_ARCHITECTURE in available else available[0]
     return run.chosen_architectures(requested or (default,))
 
 
 def held_out_subjects(run: RunFolder, dataset_dir: Data | None) -> list[str]:
-    """Subjects that a run is tested on: its own held-out ones, or all of another folder that it was not trained on.
+    """Subjects to test a run on: its held-out ones, or those of another folder that it was not trained on.
 
     Raises:
-        UserMistake: There is none.
+        UserMistake: There are none.
     """
     if dataset_dir is None:
         present = {*subjects(run.dataset_dir)}
@@ -85,13 +85,13 @@ def stressed_nights(
     """A night under every stress.
 
     Args:
-        recording: With scored stages.
-        options: Of the run.
+        recording: A recording with scored stages.
+        options: Options of the run.
         stresses: Names of STRESSES.
-        seed: Of what is drawn at random.
+        seed: Seed of the random degradations.
 
     Yields:
-        (stress, night); all have the windows of the night as recorded, whatever sensors are gone.
+        (stress, night); all nights have the same windows as the recorded one, whatever sensors are missing.
     """
     clean = align(recording, options)
     for stress in stresses:
@@ -99,8 +99,8 @@ def stressed_nights(
 
 
 def _realigned(recording: Recording, changed: Recording, clean: Night, options: Options) -> Night:
-    """The night of a changed recording in the windows of the clean one; sensors that are as they were are not aligned
-    again, as raw motion takes long.
+    """Align a changed recording to the windows of the clean night; unchanged sensors are not aligned again, to save
+    time.
     """
     same = {sensor for sensor, series in recording.samples.items() if changed.samples.get(sensor) is series}
     movement = {"motion", "activity"}  # either fills the channel `activity`
@@ -121,18 +121,18 @@ def _realigned(recording: Recording, changed: Recording, clean: Night, options: 
 def count_night(
     folder: Path, dataset_dir: Data, subject: str, models: Sequence[Model], stresses: Sequence[str], seed: int
 ) -> dict[tuple[Model, str], NightCounts]:
-    """Counts of one held-out night under every stress; one night at a time is in memory.
+    """Counts of one held-out night under every stress.
 
     Args:
         folder: A run folder.
         dataset_dir: Folder of the recording.
-        subject: Whose night it is; the run was not trained on it.
-        models: Of the run. float32 is the full Keras model, any other precision the exported file.
+        subject: A subject that the run was not trained on.
+        models: Models of the run. float32 is the Keras model, any other precision the exported file.
         stresses: Names of STRESSES.
-        seed: Of what is drawn at random.
+        seed: Seed of the random degradations.
 
     Returns:
-        {(model, stress): counts}, {} of a night that cannot be used or has no scored epoch.
+        {(model, stress): counts}; {} if the night cannot be used or has no scored epoch.
     """
     from evaluation.crossvalidation import predicted_night
     from export.runner import Runner
@@ -169,31 +169,30 @@ def stress_test(
     seed: int = 0,
     progress: Callable[[int, int], object] = lambda done, total: None,
 ) -> dict[str, Any]:
-    """Figures of a run, or of all folds of an evaluation, under every stress, by the `workers` of the context.
+    """Score a run, or all folds of an evaluation, under every stress, `in_parallel`.
 
     Args:
         folder: A run folder, or the folder of an evaluation: its folds are pooled, its seeds averaged.
         dataset_dir: Scored recordings; by default those of the run.
-        architectures: Of the models; by default one, as `chosen_architectures` has it.
-        precisions: Of PRECISIONS.
-        stresses: Names of STRESSES; AS_RECORDED is always among them, and OF_RAW_MOTION where no night has raw motion
-            never.
-        seed: Of what is drawn at random.
-        progress: Called with the nights that are done and all of them.
+        architectures: Architectures to test; by default one, chosen by `chosen_architectures`.
+        precisions: Precisions to test.
+        stresses: Names of STRESSES. AS_RECORDED is added; OF_RAW_MOTION are left out if no night has raw motion.
+        seed: Seed of the random degradations.
+        progress: Called with the number of finished nights and of all nights.
 
     Returns:
-        stress.json: {"folder", "dataset_dir", "trainings": their seeds, "nights": subjects, "left_out": subjects whose
-        night cannot be used, "raw_motion": whether any night has it, "epochs": scored ones, "results":
-        [{"architecture", "precision", "stresses": [row of `figures`], "cadence": [{"heart_rate", "movement", "kappa",
-        "kappa_change"}]}]}.
+        Content of stress.json: {"folder", "dataset_dir", "trainings": their seeds, "nights": subjects, "left_out":
+        subjects whose night cannot be used, "raw_motion": whether any night has it, "epochs": number of scored ones,
+        "results": [{"architecture", "precision", "stresses": [row of `figures`], "cadence": [{"heart_rate", "movement",
+        "kappa", "kappa_change"}]}]}.
 
     Raises:
-        UserMistake: The folder is no run and no evaluation, it lacks a model, or no night can be used.
+        UserMistake: The folder is neither a run nor an evaluation, it lacks a model, or no night can be used.
     """
     stresses = list(dict.fromkeys([AS_RECORDED, *one_of("--stresses", stresses, STRESSES)]))
     runs = run_folders(folder)
     models = [(a, p) for a in chosen_architectures(runs[0], architectures) for p in precisions]
-    for run in runs:  # a mistake is found before anything is predicted
+    for run in runs:  # so that a missing model is found before anything is predicted
         for architecture, precision in models:
             run.existing(run.model_path(architecture).name)
             if precision != "float32":
@@ -230,7 +229,7 @@ def stress_test(
 
 
 def has_raw_motion(runs: Sequence[RunFolder], dataset_dir: Data | None) -> bool:
-    """Whether any night that is tested has raw motion."""
+    """Whether any tested night has raw motion."""
     tested = (
         (dataset_dir or run.dataset_dir, subject) for run in runs for subject in held_out_subjects(run, dataset_dir)
     )
@@ -245,7 +244,7 @@ def _count_nights(
     seed: int,
     progress: Callable[[int, int], object],
 ) -> dict[tuple[int, str], list[dict]]:
-    """{(seed of the training, subject): what `count_night` gives, once per repeat} of all held-out nights."""
+    """{(seed of the training, subject): results of `count_night`, one per repeat} of all held-out nights."""
     work = [(run, subject) for run in runs for subject in held_out_subjects(run, dataset_dir)]
     calls = ((run.path, dataset_dir or run.dataset_dir, subject, models, stresses, seed) for run, subject in work)
     counted: dict[tuple[int, str], list[dict]] = {}
@@ -257,7 +256,7 @@ def _count_nights(
 
 
 def _stack(cells: Sequence[Sequence[Sequence[NightCounts]]]) -> NightCounts:
-    """Counts [seeds, subjects] of those of each seed, subject and repeat; repeats are added up."""
+    """Combine counts of each seed, subject and repeat into counts [seeds, subjects]; repeats are summed."""
 
     def stack(values, shape):
         return np.array([[sum(map(values, repeats), np.zeros(shape, int)) for repeats in row] for row in cells])
@@ -275,8 +274,8 @@ def model_results(
     """One entry of "results" in stress.json.
 
     Args:
-        model: Whose it is.
-        counts: {stress: counts [seeds, subjects]}, AS_RECORDED among them.
+        model: The model.
+        counts: {stress: counts [seeds, subjects]}, including AS_RECORDED.
         cells: CADENCE or CADENCE_OF_COUNTS.
     """
     rows = {stress: figures(stress, after, counts[AS_RECORDED]) for stress, after in counts.items()}
@@ -295,18 +294,18 @@ def model_results(
 
 
 def figures(stress: str, counts: NightCounts, clean: NightCounts) -> dict[str, Any]:
-    """One row of the report: figures pooled over subjects, their mean over seeds.
+    """One row of the report: scores pooled over subjects, then averaged over seeds.
 
     Args:
-        stress: Its name.
-        counts: [seeds, subjects] under it.
-        clean: The same nights as recorded.
+        stress: Name of the stress.
+        counts: Counts under the stress, [seeds, subjects].
+        clean: Counts of the same nights as recorded.
 
     Returns:
         {"stress", "kind", "strength", "unit", "views": {view: {"accuracy", "kappa", "macro_f1"}}, "recall" and
-        "precision" of the five stages, "predicted_per_scored": epochs predicted as a stage per epoch scored so,
-        "unknown_share" of the epochs, "kappa_change" from the nights as recorded, "kappa_change_interval"}. NaN:
-        nothing to be a share of.
+        "precision" of the five stages, "predicted_per_scored": predicted epochs of a stage per scored epoch of it,
+        "unknown_share" of the epochs, "kappa_change" from the nights as recorded, "kappa_change_interval"}. Undefined
+        ratios are NaN.
     """
     pooled = {view: confusions.sum(1) for view, confusions in counts.confusions.items()}  # [seeds, classes, classes]
     five = pooled["5"]
@@ -329,29 +328,29 @@ def figures(stress: str, counts: NightCounts, clean: NightCounts) -> dict[str, A
 
 
 def _of_stages(part: np.ndarray, whole: np.ndarray) -> dict[str, float]:
-    """{stage: part / whole, mean over seeds} of counts [seeds, stages]; NaN of a stage without any."""
+    """{stage: part / whole, mean over seeds} of counts [seeds, stages]; NaN for stages without any."""
     ratios = np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0).mean(0)
     return dict(zip(STAGES, ratios.tolist(), strict=True))
 
 
 def kappa_change(after: np.ndarray, before: np.ndarray) -> tuple[float, list[float] | None]:
-    """Pooled five-stage κ under a stress less that of the nights as recorded, mean over seeds.
+    """Change of pooled five-stage κ by a stress, mean over seeds.
 
     Args:
-        after: Confusions [seeds, subjects, 5, 5] under the stress.
-        before: The same as recorded.
+        after: Confusion matrices under the stress, [seeds, subjects, 5, 5].
+        before: Confusion matrices of the nights as recorded, [seeds, subjects, 5, 5].
 
     Returns:
-        The change and its 95 % interval, a percentile bootstrap over subjects (Efron & Tibshirani 1993): the same
-        subjects are drawn on both sides. None of a single subject.
+        The change and its 95 % interval, by a percentile bootstrap over subjects (Efron & Tibshirani 1993) that draws
+        the same subjects for both; the interval is None for a single subject.
     """
     change = float(np.mean(agreement(after.sum(1))["kappa"] - agreement(before.sum(1))["kappa"]))
     subjects = after.shape[1]
     if subjects < 2:
         return change, None
     times_drawn = np.random.default_rng(0).multinomial(subjects, np.full(subjects, 1 / subjects), DRAWS)
-    one, other = (
+    kappa_after, kappa_before = (
         agreement(np.tensordot(times_drawn, confusions, (1, 1)))["kappa"].mean(1)  # of [draws, seeds, 5, 5]
         for confusions in (after, before)
     )
-    return change, np.quantile(one - other, (TAIL, 1 - TAIL)).tolist()
+    return change, np.quantile(kappa_after - kappa_before, (TAIL, 1 - TAIL)).tolist()

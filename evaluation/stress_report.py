@@ -1,4 +1,4 @@
-"""What a stress test writes: stress.json, stress.md (its text is templates/stress.md.jinja) and stress.png."""
+"""The report of a stress test: stress.json, stress.md (its text is in templates/stress.md.jinja) and stress.png."""
 
 from collections.abc import Mapping, Sequence
 from itertools import cycle
@@ -20,12 +20,12 @@ from scoring.tables import markdown_table, number
 
 COLUMNS = 5  # panels in a line of the plot
 PANEL_IN, LABEL_IN = 2.4, 0.3  # inches, height of a panel and of a label in the panel below
-MARGIN = 0.05  # of κ, beyond the best
+MARGIN = 0.05  # of κ, above the best
 COLOURS = ("#4477aa", "#ee6677", "#228833", "#aa3377", "#ccbb44", "#66ccee")  # of the models
 
 
 def write_report(folder: Path, document: Mapping[str, Any]) -> None:
-    """Write stress.json, stress.md and stress.png into a folder. document: of `stress_test`."""
+    """Write stress.json, stress.md and stress.png into a folder. document: from `stress_test`."""
     folder = Path(folder)
     drawn = plot_stresses(document["results"], len(document["nights"]), folder / STRESS_PLOT)
     write_whole(folder / STRESS_PAGE, stress_page(document, drawn))
@@ -33,7 +33,7 @@ def write_report(folder: Path, document: Mapping[str, Any]) -> None:
 
 
 def stress_page(document: Mapping[str, Any], drawn: bool = True) -> str:
-    """Text of stress.md.
+    """Render stress.md.
 
     Args:
         document: Content of stress.json.
@@ -47,7 +47,7 @@ def stress_page(document: Mapping[str, Any], drawn: bool = True) -> str:
 
 
 def stress_table(rows: Sequence[Mapping[str, Any]]) -> str:
-    """All figures, a row per stress."""
+    """Markdown table of all scores, a row per stress."""
     table = [
         [
             row["stress"],
@@ -75,7 +75,7 @@ def plot_stresses(results: Sequence[Mapping[str, Any]], nights: int, path: Path)
         path: PNG to write.
 
     Returns:
-        Whether there was any stress to draw.
+        Whether there was any stress to plot.
     """
     rows = [row for row in results[0]["stresses"] if row["stress"] != AS_RECORDED]
     kinds = list(dict.fromkeys(row["kind"] for row in rows if row["strength"] is not None))
@@ -98,8 +98,8 @@ def plot_stresses(results: Sequence[Mapping[str, Any]], nights: int, path: Path)
         if below:
             below.plot([kappas[stress] for stress in single], single, "o", color=colour, label=name)
             below.axvline(kappas[AS_RECORDED], color=colour, lw=0.8, ls="--")
-    everything = [row["views"]["5"]["kappa"] for result in results for row in result["stresses"]]
-    low, top = min(0, *everything), max(everything)
+    all_kappas = [row["views"]["5"]["kappa"] for result in results for row in result["stresses"]]
+    low, top = min(0, *all_kappas), max(all_kappas)
     for i, (kind, axis) in enumerate(axes.items()):
         unit = next(row["unit"] for row in rows if row["kind"] == kind)
         axis.set(xlabel=unit, ylim=(low, top + MARGIN))

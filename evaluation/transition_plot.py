@@ -1,4 +1,4 @@
-"""The picture of saliency for readers: a transition that a network follows beside one that it misses."""
+"""Plots saliency for readers: a transition that a network follows next to one that it misses."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -18,25 +18,25 @@ from pipeline.constants import CHANNELS, HOUR_S, MINUTE_S, STAGES
 from pipeline.options import Options
 from scoring.plots import BLUE, RED, STAGE_COLOURS, count_of_nights, model_name, save
 
-BEFORE_MIN, AFTER_MIN = 30, 10  # minutes shown around where the stage sets in
-LEAST_NAMED_MIN = 3  # the shortest run of a stage that has room for its name
+BEFORE_MIN, AFTER_MIN = 30, 10  # minutes shown before and after the onset of the stage
+LEAST_NAMED_MIN = 3  # shortest run of a stage that has room for its name
 STAGE_MAP = ListedColormap(STAGE_COLOURS)
 EFFECT_MAP = LinearSegmentedColormap.from_list("effect", (BLUE, "#f7f7f7", RED))
-FULL_COLOUR = 0.6  # of the strongest effect
-LEAST_EFFECT = 1e-6  # so that a scale of nothing is one
-LATER = f"{LASTS_S // MINUTE_S} minutes after it sets in"
+FULL_COLOUR = 0.6  # share of the strongest effect that gets the full colour
+LEAST_EFFECT = 1e-6  # so that the scale is never empty
+LATER = f"{LASTS_S // MINUTE_S} minutes after its onset"
 
 
 def plot_transitions(
     architecture: str, result: Mapping[str, Any], nights: Sequence[Night], options: Options, path: Path
 ) -> None:
-    """A column per transition: scored and predicted stages, heart rate and movement, and what each minute contributes.
+    """Plot a column per transition: scored and predicted stages, heart rate, movement, and contribution of each minute.
 
     Args:
-        architecture: For the title.
-        result: Of `saliency`, for this architecture; "shown" not None.
-        nights: That it was measured on.
-        options: Of the run.
+        architecture: Name of the architecture, for the title.
+        result: Result of `saliency` for this architecture; "shown" is not None.
+        nights: Nights that it was measured on.
+        options: Options of the run.
         path: PNG to write.
     """
     shown, inputs = result["shown"], result["inputs"]
@@ -52,7 +52,7 @@ def plot_transitions(
     for column, transition, effect in zip(axes.T, pair.shown, shown["contributions"], strict=True):
         stages, *lines, strip = column
         night, p = nights[transition.night], shown["probabilities"][transition.night]
-        minutes = (night.ends - night.ends[transition.onset] + options.stride) / MINUTE_S  # where a window ends
+        minutes = (night.ends - night.ends[transition.onset] + options.stride) / MINUTE_S  # ends of the windows
         _draw_stages(stages, minutes, options.stride, {"scored": night.stages, "predicted": p.argmax(1)})
         stages.set_title(_title(transition, transition == pair.followed, night, p), fontsize=10.5, loc="left")
         for axis, name in zip(lines, channels, strict=True):
@@ -65,8 +65,8 @@ def plot_transitions(
         for axis in column:
             axis.axvline(0, color="black", lw=1, ls="--")
             axis.set_xlim(-BEFORE_MIN, AFTER_MIN)
-        strip.set_title("what each minute contributes; right: in all (log-odds)", fontsize=9, loc="left")
-        strip.set_xlabel(f"minutes from where {STAGES[transition.after]} is scored first")
+        strip.set_title("contribution of each minute; at the right: total (log-odds)", fontsize=9, loc="left")
+        strip.set_xlabel(f"minutes from the onset of {STAGES[transition.after]}, as scored")
     for row in axes[1:-1]:
         lowest, highest = zip(*(axis.get_ylim() for axis in row), strict=True)
         for axis in row:
@@ -74,10 +74,10 @@ def plot_transitions(
     after, before = STAGES[pair.shown[0].after], STAGES[pair.shown[0].before]
     bar = figure.colorbar(mesh, ax=axes[-1], orientation="horizontal", aspect=40, shrink=0.4, ticks=[])
     bar.outline.set_visible(False)
-    bar.set_label(f"speaks against {after}  ◄        ►  speaks for {after}")
+    bar.set_label(f"evidence against {after}  ◄        ►  evidence for {after}")
     of_total = f"{pair.right} of {pair.total} transitions from {before} to {after}"
     figure.suptitle(
-        f"{model_name(architecture)}: what speaks for and against {after}, {LATER}\n"
+        f"{model_name(architecture)}: evidence for and against {after}, {LATER}\n"
         f"(right by then: {of_total}, {count_of_nights(len(nights))})"
     )
     save(figure, path)
@@ -95,7 +95,7 @@ def _title(transition: Transition, followed: bool, night: Night, p: np.ndarray) 
 
 
 def _draw_stages(axis: Axes, minutes: np.ndarray, stride: int, rows: Mapping[str, np.ndarray]) -> None:
-    """Strips in the colours of the stages, which are named where there is room."""
+    """Draw strips in the colours of the stages, with names where there is room."""
     edges = np.append(minutes - stride / MINUTE_S, minutes[-1])
     values = np.ma.masked_less(np.stack([*rows.values()]), 0)
     axis.pcolormesh(edges, np.arange(len(rows) + 1), values, cmap=STAGE_MAP, vmin=-0.5, vmax=len(STAGES) - 0.5)
@@ -112,7 +112,7 @@ def _draw_stages(axis: Axes, minutes: np.ndarray, stride: int, rows: Mapping[str
 
 
 def _runs(stages: np.ndarray) -> list[tuple[int, int, int]]:
-    """(stage, first, one past the last) of runs of equal stages."""
+    """(stage, first index, one past the last) of runs of equal stages."""
     bounds = [0, *(np.flatnonzero(np.diff(stages)) + 1), len(stages)]
     return [(int(stages[a]), int(a), int(b)) for a, b in pairwise(bounds)]
 
@@ -120,7 +120,7 @@ def _runs(stages: np.ndarray) -> list[tuple[int, int, int]]:
 def _draw_effect(
     axis: Axes, minutes: np.ndarray, stride: int, effect: np.ndarray, inputs: Sequence[str], strongest: float
 ) -> QuadMesh:
-    """A strip per input, coloured by what each window contributes, with the sum at its right."""
+    """Draw a strip per input, coloured by the contribution of each window, with the sum at the right."""
     edges = np.append(minutes - stride / MINUTE_S, minutes[-1])
     rows = np.arange(len(inputs) + 1)
     mesh = axis.pcolormesh(edges, rows, effect.T, cmap=EFFECT_MAP, vmin=-strongest, vmax=strongest)
@@ -137,7 +137,7 @@ def _draw_effect(
 
 
 def _bare(axis: Axes) -> None:
-    """No frame and no ticks beside strips."""
+    """Remove the frame and the ticks of strips."""
     axis.tick_params(left=False)
     for side in ("left", "bottom"):
         axis.spines[side].set_visible(False)

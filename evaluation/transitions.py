@@ -1,4 +1,4 @@
-"""Transitions of the scored stage, and two of one kind to show: one that a network follows and one that it misses."""
+"""Finds transitions of the scored stage, and two of one kind to show: one that a network follows, one it misses."""
 
 from collections.abc import Sequence
 from itertools import permutations
@@ -9,39 +9,39 @@ import numpy as np
 from pipeline.align import Night
 from pipeline.constants import EPOCH_S, STAGES
 
-LASTS_S = 300  # the stage that a transition leads to lasts this long, and is explained at its end
-KINDS = ((2, 4), (3, 0), *permutations(range(len(STAGES)), 2))  # N2 to REM if there is one, N3 to Wake, or any
+LASTS_S = 300  # s that the stage after a transition lasts, at the end of which it is explained
+KINDS = ((2, 4), (3, 0), *permutations(range(len(STAGES)), 2))  # preferably N2 to REM, then N3 to Wake, then any
 
 
 class Transition(NamedTuple):
     """A change of the scored stage that lasts."""
 
-    night: int  # index of it
-    onset: int  # window where the stage sets in
+    night: int  # index of the night
+    onset: int  # first window of the new stage
     explained: int  # window at the end of its first LASTS_S
     before: int  # stage, index into STAGES
     after: int
 
 
 class Pair(NamedTuple):
-    """Transitions of one kind: what to show, and how many of all are followed."""
+    """Transitions of one kind to show, and how many of all are predicted."""
 
     followed: Transition | None
     missed: Transition | None
-    right: int  # whose stage is predicted where they are explained
+    right: int  # number of transitions whose new stage is predicted at `explained`
     total: int
 
     @property
     def shown(self) -> list[Transition]:
-        """Those that there are, the followed one first."""
+        """The transitions that exist, the followed one first."""
         return [transition for transition in (self.followed, self.missed) if transition]
 
 
 def lasting_transitions(nights: Sequence[Night], stride: int, kind: tuple[int, int]) -> list[Transition]:
-    """All transitions of a kind that last.
+    """Find all transitions of a kind whose new stage lasts.
 
     Args:
-        nights: Of pipeline.align.
+        nights: The nights.
         stride: Seconds from one window to the next.
         kind: (stage before, stage after), indices into STAGES.
     """
@@ -57,18 +57,18 @@ def lasting_transitions(nights: Sequence[Night], stride: int, kind: tuple[int, i
 
 
 def pair_to_show(nights: Sequence[Night], stride: int, probabilities: Sequence[np.ndarray]) -> Pair | None:
-    """The surest followed and the surest missed transition of the first of KINDS that has both, or of one that has any.
+    """Choose the most clearly followed and missed transitions of the first of KINDS that has both, or else has any.
 
-    Followed: the stage is predicted where it is explained, and was not before it set in. Missed: it is predicted at no
-    window in between.
+    Followed: the new stage is predicted at `explained`, but not just before its onset. Missed: it is predicted in no
+    window from onset to `explained`.
 
     Args:
-        nights: Of pipeline.align.
+        nights: The nights.
         stride: Seconds from one window to the next.
-        probabilities: Of each night [windows, 5], as predicted.
+        probabilities: Predicted probabilities of each night, [windows, 5].
 
     Returns:
-        None where no night has a transition that lasts and is either followed or missed.
+        The transitions; None if there is no followed or missed transition that lasts.
     """
     pairs = [pair_of_kind(lasting_transitions(nights, stride, kind), probabilities) for kind in KINDS]
     any_shown = [pair for pair in pairs if pair.shown]
@@ -76,7 +76,7 @@ def pair_to_show(nights: Sequence[Night], stride: int, probabilities: Sequence[n
 
 
 def pair_of_kind(transitions: Sequence[Transition], probabilities: Sequence[np.ndarray]) -> Pair:
-    """The pair among transitions of one kind. probabilities: as `pair_to_show` has them."""
+    """Choose the pair among transitions of one kind. probabilities: as for `pair_to_show`."""
 
     def sure(transition: Transition) -> float:
         return float(probabilities[transition.night][transition.explained, transition.after])

@@ -1,4 +1,4 @@
-"""Sensing and the four networks."""
+"""The sensing front end and the four networks."""
 
 import os
 
@@ -8,6 +8,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # no GPU is needed
 
-with native_stderr_silenced():  # its start-up noise says nothing to a user, and no setting silences all of it
+with native_stderr_silenced():  # its start-up messages mean nothing to a user, and no setting silences all of them
     import tensorflow as tf
 tf.get_logger().setLevel("ERROR")

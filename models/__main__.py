@@ -34,7 +34,7 @@ from pipeline.splits import nights_by_part
 
 @click.group(cls=Commands)
 def main() -> None:
-    """Features of nights, to train networks on."""
+    """Prepare features of nights for training."""
 
 
 @main.command()
@@ -43,9 +43,9 @@ def main() -> None:
 @option("out", type=Path, required=True, help="The run folder, new or begun by this command.")
 @parallel
 def prepare(dataset_dir: Data, out: Path, **fields: Any) -> None:
-    """Begin a run and write the features of its nights; train.py --resume --out RUN goes on with it.
+    """Begin a run and write the features of its nights; `train.py --resume --out RUN` then trains on them.
 
-    Stopped, it goes on where it was: shards that are whole are kept.
+    If it was stopped, running it again resumes it: finished shards are kept.
     """
     options = Options(**fields)
     with sole_use(make_folder(out)), progress_bar() as bar:
@@ -56,13 +56,15 @@ def prepare(dataset_dir: Data, out: Path, **fields: Any) -> None:
             raise UserMistake(f"--out {out}: was begun with other options; name another folder")
         task = bar.add_task("reading nights", total=None)
 
-        def doing(what: str, cost: float = 0) -> None:
-            bar.update(task, description=what, advance=cost)
+        def report(step: str, cost: float = 0) -> None:
+            bar.update(task, description=step, advance=cost)
 
-        nights, findings = load_nights(dataset_dir, options, progress=lambda subject: doing(f"reading night {subject}"))
+        nights, findings = load_nights(
+            dataset_dir, options, progress=lambda subject: report(f"reading night {subject}")
+        )
         run = TrainedRun.begin(out.resolve(), nights, findings, options, dataset_dir.resolve())
-        features_of_parts(run, nights_by_part(nights, run.splits), doing)
-    console.print(f"{len(nights)} nights prepared; to train on them: python train.py --resume --out {out}")
+        features_of_parts(run, nights_by_part(nights, run.splits), report)
+    console.print(f"{len(nights)} nights prepared. To train on them: python train.py --resume --out {out}")
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""The features of a window: where a window of sensor values becomes what a network is fed.
+"""The features of a window: computes the input of a network from a window of sensor values.
 
-`WindowFeatures` makes them group by group:
+`WindowFeatures` computes them in groups:
 
-| method            | features of each channel c, of heart rate, of activity or of time | what they tell              |
+| method            | features of each channel c, of heart rate, of activity or of time | what they describe          |
 |-------------------|-------------------------------------------------------------------|-----------------------------|
 | _statistics       | c_spread, _most, _least, _last, _step, _sensed                    | the window by itself        |
 | _night_so_far     | c, c_from_5min, _from_20min, _from_night, c_z, c_missing_for      | the newest stride against   |
@@ -16,14 +16,14 @@
 | _times            | since_moved, moved_just_now, hours, decay_*min                    | time since the last         |
 |                   |                                                                   | movement, since the start   |
 
-The context is everything that they remember from window to window; `context_sizes` lists its parts.
+The context is the state carried from window to window; `context_sizes` lists its parts.
 
-How restless heart rate is counts against the wearer's own night so far, as a ratio: in bpm it says as much of the
-sensor (noise, smoothing, how often it samples) as of sleep.
+Variability of heart rate is taken relative to the wearer's night so far: in bpm it would tell as much about the sensor
+(noise, smoothing, sampling interval) as about sleep.
 
-Everything is continuous in the sensed values (the rank counts in overlapping bins, low and high are expectiles), so
-that another runtime's rounding cannot tip it over an edge. Only operations that TFLite has built in, and few of
-them: each takes some 100 bytes of a microcontroller's RAM. So channels, time spans and running means share them.
+All features are continuous in the sensor values (the rank counts in overlapping bins, low and high are expectiles), so
+that rounding in another runtime makes no jumps. Only built-in TFLite operations are used, and few of them, as each
+takes about 100 bytes of a microcontroller's RAM: channels, time spans and running means share operations.
 
 Shapes: B nights, C channels, V values per window, K time spans, F features, N numbers of context.
 """
@@ -39,21 +39,21 @@ from pipeline.options import Options
 
 HOUR_MIN = 60
 # of each channel
-AVERAGES_MIN = (5, 20)  # time constants of exponential averages; beside them the mean of the night so far
+AVERAGES_MIN = (5, 20)  # time constants of exponential averages, used next to the mean of the night so far
 SPANS = ("night", *(f"{m}min" for m in AVERAGES_MIN))
-LEAST_VARIANCE = {"heart_rate": 1.0}  # bpm², added under z-scores: keeps rounding small early on
+LEAST_VARIANCE = {"heart_rate": 1.0}  # bpm², added to the variance of z-scores, to keep rounding errors small early on
 LEAST_VARIANCE_OTHER = 0.01  # the same for other channels, in their unit squared
 # of heart rate
 TRAILING_MIN = (5, 20, 60)  # trailing means
 SPREAD_MIN = (2, 5, 10, 20)  # trailing SD
-UNREST = ("spread", "step", *(f"spread_{m}min" for m in SPREAD_MIN))  # measured against the night so far
-USUAL = ("spread", "spread_5min")  # means of the night so far that the network is told, too
+UNREST = ("spread", "step", *(f"spread_{m}min" for m in SPREAD_MIN))  # relative to the night so far
+USUAL = ("spread", "spread_5min")  # means of the night so far that are features, too
 SLOPE_MIN = 5  # trailing least squares
-SLOPE_RIDGE_MIN2 = 0.01  # min², added to the sum of squared times: draws the slope of few values to zero
+SLOPE_RIDGE_MIN2 = 0.01  # min², added to the sum of squared times: shrinks the slope of few values towards zero
 BINS = np.arange(35.0, 151.0, dtype=np.float32)  # bpm, centres of the bins of the night's histogram, 1 bpm apart
 HALF_BIN = 0.5  # bpm
 EXPECTILES = (0.02, 0.98)  # low and high end of the night so far; Newey & Powell, Econometrica 1987
-EXPECTILE_RATE = 0.1  # least share of a miss by which they move in 30 s
+EXPECTILE_RATE = 0.1  # lowest share of the difference by which they move in 30 s
 LEAST_RANGE = 2.0  # bpm, added between low and high end
 BUFFERS = ("hour", "half_hour")  # parts of the context that lose their oldest value
 # of activity
@@ -61,20 +61,20 @@ COUNTS_MIN = (2, 5, 10, 30)  # trailing means
 STILL_MIN = (2.5, 10, 30)  # trailing maximum, and share of windows with movement
 MOVED_RATE = 0.2  # per minute, at which moved_just_now decays
 # of time
-DECAYS_MIN = (10, 30, 90)  # time constants of what decays from the start of the night
+DECAYS_MIN = (10, 30, 90)  # time constants of exponential decays from the start of the night
 
 
 class WindowFeatures:
     """The features of a set of channels.
 
     Attributes:
-        options: The options that say what a window holds.
+        options: Options that define a window.
         channels: Names of the channels, in order.
-        context_sizes: {part of the context: how many numbers}, in order.
+        context_sizes: {part of the context: number of values}, in order.
     """
 
     def __init__(self, options: Options, channels: Sequence[str]):
-        """Features of these channels (names in pipeline.constants.CHANNELS)."""
+        """Create the features of these channels (names in pipeline.constants.CHANNELS)."""
         self.options = options
         self.channels = tuple(channels)
         kinds = {c: (CHANNELS[c].bins, c != "heart_rate", options.seconds_per_value(c)) for c in self.channels}
@@ -82,23 +82,23 @@ class WindowFeatures:
         self._stacked_channels = [c for group in self._groups for c in group]  # heart rate, other samples, bins
         count = len(self.channels)
         self.context_sizes = {
-            "seen": count,  # windows in which the channel was sensed
-            "level": count,  # the last one sensed
+            "seen": count,  # number of windows with values
+            "level": count,  # the latest one
             "running": count * len(SPANS),  # mean of the night so far and exponential averages; expectiles after them
             "variance": count,  # of the night so far
-            "minutes": count + 2,  # since each channel was sensed, since the wrist moved, since the start
+            "minutes": count + 2,  # since each channel's latest value, since the latest movement, since the start
         }
         if "heart_rate" in self.channels:
             self.context_sizes["running"] += len(EXPECTILES)
             self.context_sizes |= {
-                "hour": HOUR_S // options.stride,  # levels of the last hour, 0 where missing
+                "hour": HOUR_S // options.stride,  # levels of the last hour, 0 if missing
                 "histogram": len(BINS),  # of the night so far
-                "unrest_seen": len(UNREST),  # windows in which it could be measured
+                "unrest_seen": len(UNREST),  # number of windows in which it could be measured
                 "unrest": len(UNREST),  # mean of the night so far, log(1 + bpm)
             }
         if "activity" in self.channels:
             self.context_sizes |= {
-                "half_hour": HOUR_S // 2 // options.stride,  # 1 + levels of the last half hour, 0 where missing
+                "half_hour": HOUR_S // 2 // options.stride,  # 1 + levels of the last half hour, 0 if missing
             }
 
     @property
@@ -106,13 +106,16 @@ class WindowFeatures:
         return self.options.stride / MINUTE_S
 
     def measure(self, windows: Mapping[str, tf.Tensor], context: tf.Tensor) -> tuple[Features, tf.Tensor]:
-        """Features of a window in all groups, and the context [B, N] after it.
+        """Compute all features of a window.
 
-        The groups read the parts of the context from `old` and leave them in `new`.
+        The groups read the parts of the context from `old` and write them to `new`.
 
         Args:
             windows: {channel: [B, V]}.
-            context: [B, N] before the window.
+            context: Context before the window, [B, N].
+
+        Returns:
+            The features, and the context after the window, [B, N].
         """
         sizes = {}
         for name, size in self.context_sizes.items():
@@ -134,14 +137,14 @@ class WindowFeatures:
         return features, concatenated([new[name] for name in self.context_sizes])
 
     def _stacked(self, windows, newest=False):
-        """All channels together: values [B, C, V], 0 where missing, and which are valid, as 1 or 0.
+        """All channels stacked: values [B, C, V], 0 if missing, and whether they are valid, 1 or 0.
 
-        A channel of fewer values has them at the end. Sums over bins (counts, steps) are heavy-tailed and go in as
-        log(1 + x). newest: of the newest stride only.
+        A channel with fewer values has them at the end. Sums over bins (counts, steps) are heavy-tailed and used as
+        log(1 + x). newest: only the newest stride.
         """
         size_of = self.options.values_per_stride if newest else self.options.values_per_window
         size = max(map(size_of, self._stacked_channels))
-        rows, shifted = [], []  # values; the same, 0 where missing and at least 1 elsewhere
+        rows, shifted = [], []  # values; values shifted to 0 if missing and at least 1 otherwise
         for name in self._stacked_channels:
             channel, x = CHANNELS[name], windows[name]
             if size_of(name) < x.shape[1]:
@@ -152,26 +155,26 @@ class WindowFeatures:
             shifted.append(x - np.float32(channel.missing) if channel.missing else x)
             rows.append(tf.math.log(tf.maximum(shifted[-1], 1)) if channel.bins else x)
         values = tf.stack(rows, 1)
-        valid = tf.clip_by_value(tf.stack(shifted, 1), 0, 1)  # out of range, too: no NaN may enter the context
+        valid = tf.clip_by_value(tf.stack(shifted, 1), 0, 1)  # clipped, so that no NaN enters the context
         return values * valid, valid
 
     def _newest(self, windows):
-        """Mean, 0 where there is none, and number of the valid values in the newest stride: [B, C] both."""
+        """Mean (0 without values) and number of the valid values in the newest stride, [B, C] each."""
         x, valid = self._stacked(windows, newest=True)
         n = tf.reduce_sum(valid, 2)
         order = [self._stacked_channels.index(name) for name in self.channels]
-        return (tf.gather(each, order, axis=1) for each in (tf.reduce_sum(x, 2) / tf.maximum(n, 1), n))
+        return (tf.gather(column, order, axis=1) for column in (tf.reduce_sum(x, 2) / tf.maximum(n, 1), n))
 
     def _statistics(self, x, valid, features):
-        """What each channel did in the window: over its valid values, against their mean. x, valid: [B, C, V].
+        """Statistics of each channel's valid values in the window, relative to their mean. x, valid: [B, C, V].
 
-        Returns a Table of it; heart rate's features wait for `_unrest`.
+        Returns a Table of them; the features of heart rate are added later, by `_unrest`.
         """
         n = tf.reduce_sum(valid, 2, keepdims=True)  # (B, C, 1)
         pairs = tf.maximum(n - 1, 1)
         mean = tf.reduce_sum(x, 2, keepdims=True) / tf.maximum(n, 1)
         away = (x - mean) * valid
-        before, last, follows = _held(x, valid)
+        before, last, follows = _latest_valid(x, valid)
         sizes = np.float32([[[self.options.values_per_window(name)] for name in self._stacked_channels]])
         statistics = {
             "spread": tf.sqrt(tf.reduce_sum(away * away, 2, keepdims=True) / pairs),
@@ -194,29 +197,29 @@ class WindowFeatures:
         return within
 
     def _night_so_far(self, mean, n, old, new, features):
-        """Level of each channel in the newest stride, against running averages.
+        """Level of each channel in the newest stride, relative to running averages.
 
-        mean: of the valid values in the newest stride, 0 where there are none. n: their number. [B, C] both.
-        Returns of each channel {"level", the last one where nothing was sensed; "mean"; "sensed", 1 or 0; "seen",
-        windows in which it was; "share", of a window in those}, and how far heart rate is above its low end and above
-        its high end: [B, 1] each.
+        mean: of the valid values in the newest stride, 0 without any; n: their number; [B, C] each.
+        Returns {channel: {"level": the latest one; "mean"; "sensed": 1 if there are values, else 0; "seen": number of
+        windows with values; "share": 1 / seen}}, and heart rate's differences from its low and its high end, [B, 1]
+        each.
         """
         sensed = tf.minimum(n, 1)
         level = new["level"] = mean + (1 - sensed) * old["level"]
         seen = new["seen"] = old["seen"] + sensed
         share = 1 / tf.maximum(seen, 1)
         minutes = old["minutes"] + self._stride_min
-        before = tf.minimum(old["seen"], 1)  # 0 until the first value, with which a level is compared but has no spread
-        # Means of what was seen that turn into exponential averages: rate max(1/n, 1 - exp(-minutes gone / span)),
-        # whatever the sensor's interval; a span without end keeps the mean. And expectiles of heart rate.
+        before = tf.minimum(old["seen"], 1)  # 0 until after the first value, which has no spread
+        # Means that turn into exponential averages: rate max(1/n, 1 - exp(-minutes passed / span)), independent of the
+        # sensor's interval; an infinite span keeps the mean. And expectiles of heart rate.
         count, parts = (
             len(self.channels),
             {"level": level, "mean": mean, "sensed": sensed, "seen": seen, "share": share},
         )
         together = tf.concat([*parts.values()], 1)
-        each = tf.split(together, len(parts) * count, 1)
-        night = {c: dict(zip(parts, each[i::count], strict=True)) for i, c in enumerate(self.channels)}
-        moved = tf.minimum(night["activity"]["mean"], 1) if "activity" in self.channels else tf.zeros_like(each[0])
+        columns = tf.split(together, len(parts) * count, 1)
+        night = {c: dict(zip(parts, columns[i::count], strict=True)) for i, c in enumerate(self.channels)}
+        moved = tf.minimum(night["activity"]["mean"], 1) if "activity" in self.channels else tf.zeros_like(columns[0])
         since = new["minutes"] = minutes * (1 - tf.concat([sensed, moved, tf.zeros_like(moved)], 1))
         channel, decay = [*range(count)] * len(SPANS), np.repeat([0, *(-1 / m for m in AVERAGES_MIN)], count)
         start = old["running"]
@@ -234,26 +237,28 @@ class WindowFeatures:
             )
         miss = x - start
         running = new["running"] = start + rate * (self._leaning(miss) if "heart_rate" in self.channels else miss)
-        apart = x - running
+        deviation = x - running
         sizes = [count, len(channel) - count]  # the mean of the night so far, and the rest
-        product, share_of_night = (tf.split(x, sizes, 1)[0] for x in (miss * apart, rate))
-        from_night, _, *ends = tf.split(apart, [count, len(AVERAGES_MIN) * count] + [1] * (len(channel) - 3 * count), 1)
-        squared = product * before  # exactly 0 at the first value, whatever is rounded how
+        product, share_of_night = (tf.split(x, sizes, 1)[0] for x in (miss * deviation, rate))
+        from_night, _, *ends = tf.split(
+            deviation, [count, len(AVERAGES_MIN) * count] + [1] * (len(channel) - 3 * count), 1
+        )
+        squared = product * before  # exactly 0 at the first value, whatever the rounding
         variance = new["variance"] = old["variance"] + share_of_night * (squared - old["variance"])  # Welford 1962
         least = np.float32([LEAST_VARIANCE.get(c, LEAST_VARIANCE_OTHER) for c in self.channels])
 
         features.add(self.channels, level, seen)
         for span in (*SPANS[1:], SPANS[0]):
             columns = range(SPANS.index(span) * count, (SPANS.index(span) + 1) * count)
-            features.add([f"{c}_from_{span}" for c in self.channels], apart, seen, columns)
+            features.add([f"{c}_from_{span}" for c in self.channels], deviation, seen, columns)
         features.add([f"{c}_z" for c in self.channels], from_night / tf.sqrt(variance + least), seen)
         features.add([f"{c}_missing_for" for c in self.channels], tf.math.log(since + 1), seen, least=0)
         return night, ends
 
     def _leaning(self, miss):
-        """Misses [B, running], those of expectiles weighed so that up and down balance there: e above, 1 - e below.
+        """Differences `miss` [B, running], weighted for expectiles: e if above, 1 - e if below.
 
-        Of the low end the lesser of both products counts, of the high end the greater, of an average either.
+        For the low end the lesser of both products is used, for the high end the greater, for an average either.
         """
         averages = [1.0] * len(self.channels) * len(SPANS)
         sign, up, down = (
@@ -262,29 +267,29 @@ class WindowFeatures:
         return tf.maximum(miss * (sign * up), miss * (sign * down)) * sign
 
     def _trailing(self, minutes, size):
-        """[size, K]: 1 for the newest windows of a buffer of `size` that lie within each of `minutes`, else 0."""
+        """Mask [size, K] of a buffer of windows: 1 if a window lies within each of the last `minutes`, else 0."""
         windows = [max(1, round(m * MINUTE_S / self.options.stride)) for m in minutes]
         return np.float32([[i >= size - n for n in windows] for i in range(size)])
 
     def _heart_rate(self, night, ends, old, new, features):
-        """Heart rate against its last hour and its range so far. night, ends: of `_night_so_far`.
+        """Heart rate relative to its last hour and its range so far. night, ends: from `_night_so_far`.
 
-        Returns its trailing SDs in bpm, for `_unrest`, and over how many values they are: [B, K] both.
+        Returns its trailing SDs in bpm, for `_unrest`, and the number of values behind them, [B, K] each.
         """
-        hour = new["hour"] = tf.concat([old["hour"], night["mean"]], 1)  # (B, size), 0 where missing
+        hour = new["hour"] = tf.concat([old["hour"], night["mean"]], 1)  # (B, size), 0 if missing
         valid, size = tf.minimum(hour, 1), hour.shape[1]
-        gone = (night["level"] - hour) * valid  # summed rather than the values themselves: less is lost to rounding
+        change = (night["level"] - hour) * valid  # differences are summed, as sums of values would lose digits
 
         spans = [*SPREAD_MIN, *(m for m in TRAILING_MIN if m not in SPREAD_MIN)]
         mask = self._trailing(spans, size)
         n = tf.matmul(valid, mask)
-        mean = tf.matmul(gone, mask) / tf.maximum(n, 1)
+        mean = tf.matmul(change, mask) / tf.maximum(n, 1)
         columns = [spans.index(m) for m in TRAILING_MIN]
         features.add([f"heart_rate_from_last_{m}min" for m in TRAILING_MIN], mean, n, columns, columns)
 
         recent = max(2, round(max(SPREAD_MIN) * MINUTE_S / self.options.stride))
         sizes = [size - recent, recent]
-        newest, on = (tf.expand_dims(tf.split(x, sizes, 1)[1], 1) for x in (gone, valid))  # (B, 1, recent)
+        newest, on = (tf.expand_dims(tf.split(x, sizes, 1)[1], 1) for x in (change, valid))  # (B, 1, recent)
         sizes = [len(SPREAD_MIN), len(spans) - len(SPREAD_MIN)]
         centre, number = (tf.split(x, sizes, 1)[0] for x in (mean, n))
         squares = tf.math.squared_difference(newest, tf.expand_dims(centre, 2)) * (
@@ -292,7 +297,7 @@ class WindowFeatures:
         )
         spread = tf.sqrt(tf.reduce_sum(squares, 2) / tf.maximum(number - 1, 1))
 
-        self._slope(gone, valid, n, spans.index(SLOPE_MIN), features)
+        self._slope(change, valid, n, spans.index(SLOPE_MIN), features)
         self._rank(night, old, new, features)
         above_low, above_high = ends
         features.add(["heart_rate_above_low"], above_low, night["seen"])
@@ -300,26 +305,26 @@ class WindowFeatures:
         features.add(["heart_rate_in_range"], above_low / wide, night["seen"])
         return spread, number
 
-    def _slope(self, gone, valid, n, column, features):
+    def _slope(self, change, valid, n, column, features):
         """Least squares over the valid windows of the last minutes, bpm per minute.
 
-        With sums over N values x at times t: (N sum(tx) - sum(t) sum(x)) / (N (sum(tt) + ridge) - sum(t) sum(t)); a
-        time counts from the middle. gone: the level less x. column: of n [B, K], where N stands.
+        With sums over N values x at times t: (N sum(tx) - sum(t) sum(x)) / (N (sum(tt) + ridge) - sum(t) sum(t)), with
+        times relative to the middle. change: level - x. column: that of N in n [B, K].
         """
-        size = gone.shape[1]
+        size = change.shape[1]
         recent = max(2, round(SLOPE_MIN * MINUTE_S / self.options.stride))  # needs two
         t = np.arange(size) - size + (recent + 1) / 2
         on = np.arange(size) >= size - recent
         t *= on * self._stride_min
         ones = tf.matmul(valid, np.float32([on, -t]).T)  # N, -sum(t)
         times = tf.matmul(valid, np.float32([t * t, t]).T) + np.float32([SLOPE_RIDGE_MIN2, 0])
-        values = tf.matmul(gone, np.float32([-t, -1.0 * on]).T)
+        values = tf.matmul(change, np.float32([-t, -1.0 * on]).T)
         above, below = (tf.reduce_sum(ones * x, 1, keepdims=True) for x in (values, times))
         slope = above / tf.maximum(below, SLOPE_RIDGE_MIN2)
         features.add(["heart_rate_slope"], slope, n, count_columns=[column], least=2)
 
     def _rank(self, night, old, new, features):
-        """Share of the night so far in which heart rate was lower; a value is shared out between the bins around it."""
+        """Share of the night so far with lower heart rate; each value is divided between the two nearest bins."""
         from_bins = tf.clip_by_value(night["level"], BINS[0], BINS[-1]) - BINS
         near = tf.nn.relu(1 - tf.abs(from_bins)) * night["sensed"]
         histogram = new["histogram"] = old["histogram"] + near
@@ -328,12 +333,12 @@ class WindowFeatures:
         features.add(["heart_rate_rank"], rank, night["seen"])
 
     def _unrest(self, within, spread, number, old, new, features):
-        """How restless heart rate is, in the window and lately: log(1 + bpm) less its mean of the night so far.
+        """Variability of heart rate in the window and recently: log(1 + bpm), less its mean over the night so far.
 
-        within: of `_statistics`; spread and number: of `_heart_rate`.
+        within: from `_statistics`; spread and number: from `_heart_rate`.
         """
-        own = [within.column("heart_rate", name) for name in ("spread", "step", "most", "least", "last", "sensed", "n")]
-        assert own == [*range(7)]  # heart rate comes first
+        names = ("spread", "step", "most", "least", "last", "sensed", "n")
+        assert [within.column("heart_rate", name) for name in names] == [*range(7)]  # heart rate comes first
         sizes = [2, 3, 1, 1, within.flat.shape[1] - 7]
         shaken, ends, _, n, _ = tf.split(within.flat, sizes, 1)
         numbers = tf.concat([n, n, number], 1)
@@ -344,22 +349,22 @@ class WindowFeatures:
         features.add([f"heart_rate_{name}" for name in UNREST], x - usual, numbers, least=2)
         columns = [UNREST.index(name) for name in USUAL]
         features.add([f"heart_rate_usual_{name}" for name in USUAL], usual, seen, columns, columns)
-        relative = ends / tf.exp(tf.split(usual, [1, len(UNREST) - 1], 1)[0])  # over 1 bpm + the usual spread
+        relative = ends / tf.exp(tf.split(usual, [1, len(UNREST) - 1], 1)[0])  # divided by 1 bpm + the usual spread
         features.add([f"heart_rate_{name}" for name in ("most", "least", "last")], relative, n, least=2)
 
     def _movement(self, night, old, new, features):
-        """Activity over the last half hour, and time since the last movement. night: of `_night_so_far`."""
-        newest = night["mean"] + night["sensed"]  # 1 + level, 0 where missing
+        """Activity over the last half hour. night: from `_night_so_far`."""
+        newest = night["mean"] + night["sensed"]  # 1 + level, 0 if missing
         half = new["half_hour"] = tf.concat([old["half_hour"], newest], 1)
         count = tf.nn.relu(half - 1)
         spans = [*COUNTS_MIN, *(m for m in STILL_MIN if m not in COUNTS_MIN)]
         mask = self._trailing(spans, half.shape[1])
         n = tf.matmul(tf.minimum(half, 1), mask)
-        some = tf.maximum(n, 1)
-        features.add([f"activity_{m}min" for m in COUNTS_MIN], tf.matmul(count, mask) / some, n)
+        divisor = tf.maximum(n, 1)
+        features.add([f"activity_{m}min" for m in COUNTS_MIN], tf.matmul(count, mask) / divisor, n)
 
         columns = [spans.index(m) for m in STILL_MIN]
-        share = tf.matmul(tf.minimum(count, 1), mask) / some  # log(1 + 3.07) and more is movement
+        share = tf.matmul(tf.minimum(count, 1), mask) / divisor  # movement is log(1 + 3.07) or more
         most = tf.reduce_max(tf.expand_dims(count, 1) * self._trailing(STILL_MIN, half.shape[1]).T, 2)
         features.add([f"activity_most_{m}min" for m in STILL_MIN], most, n, count_columns=columns)
         features.add([f"moving_{m}min" for m in STILL_MIN], share, n, columns, columns)
@@ -378,21 +383,21 @@ class WindowFeatures:
         features.add(names, decays, new["seen"], range(1, len(rates[0])), [0] * len(names), least=0)
 
 
-def _held(x: tf.Tensor, valid: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-    """The valid value before each.
+def _latest_valid(x: tf.Tensor, valid: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    """Find the latest valid value before each value.
 
     Args:
-        x: [B, C, V].
-        valid: [B, C, V], 1 or 0.
+        x: Values, [B, C, V].
+        valid: 1 if a value is valid, else 0, [B, C, V].
 
     Returns:
-        Before each value the newest valid one, 0 where there is none [B, C, V]; the last valid one of all [B, C, 1];
-        1 where a value and one before it are valid, else 0 [B, C, V].
+        The latest valid value before each value, 0 if there is none, [B, C, V]; the last valid value, [B, C, 1]; 1 if a
+        value and an earlier one are valid, else 0, [B, C, V].
     """
     channels, size = x.shape[1:]
-    place = valid * np.arange(1, size + 1, dtype=np.float32)  # from 1; the greatest before a value is the newest
+    place = valid * np.arange(1, size + 1, dtype=np.float32)  # from 1; the greatest before a value is the latest
     padded = tf.reshape(tf.pad(place, [[0, 0], [0, 0], [size, 0]]), (-1, channels, 2 * size, 1))
     newest = tf.reshape(tf.nn.max_pool2d(padded, (1, size), 1, "VALID"), (-1, channels, size + 1))
-    held = tf.gather(tf.pad(x, [[0, 0], [0, 0], [1, 0]]), tf.cast(newest, tf.int32), axis=2, batch_dims=2)
-    before, last = tf.split(held, [size, 1], 2)
+    latest = tf.gather(tf.pad(x, [[0, 0], [0, 0], [1, 0]]), tf.cast(newest, tf.int32), axis=2, batch_dims=2)
+    before, last = tf.split(latest, [size, 1], 2)
     return before, last, valid * tf.split(tf.minimum(newest, 1), [size, 1], 2)[0]

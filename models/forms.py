@@ -1,4 +1,4 @@
-"""The two Keras forms of a network (models.network), and mapping a step form over nights."""
+"""The two Keras forms of a network (models.network), and functions that run a step form over nights."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -11,7 +11,7 @@ import tensorflow as tf
 from models.network import Network
 from pipeline.constants import PROBABILITIES
 
-NIGHTS_AT_ONCE = 64  # rolled over, or predicted, together
+NIGHTS_AT_ONCE = 64  # nights predicted together
 
 Tensors = dict[str, tf.Tensor]
 Arrays = dict[str, np.ndarray]
@@ -33,7 +33,7 @@ def step_form(network: Network) -> keras.Model:
 
 
 def padded(nights: Sequence[np.ndarray], value: float = 0) -> np.ndarray:
-    """Nights of [T, ...] as one batch [B, longest T, ...], filled up at the end: nothing earlier sees it."""
+    """Nights [T, ...] as one batch [B, longest T, ...], padded at the end, which does not affect earlier windows."""
     longest = max(map(len, nights))
     return np.stack(
         [np.pad(x, [(0, longest - len(x))] + [(0, 0)] * (x.ndim - 1), constant_values=value) for x in nights]
@@ -41,30 +41,30 @@ def padded(nights: Sequence[np.ndarray], value: float = 0) -> np.ndarray:
 
 
 def predicted_nights(model: keras.Model, nights: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """What a network in sequence form predicts of nights, NIGHTS_AT_ONCE in memory at a time.
+    """Predict nights by a network in sequence form, NIGHTS_AT_ONCE in memory at a time.
 
     Args:
         model: features [B, T, F] -> probabilities [B, T, 5].
-        nights: Features [T, F] of each.
+        nights: Features of each night, [T, F].
 
     Yields:
-        Probabilities [T, 5] of each night.
+        Probabilities of each night, [T, 5].
     """
     nights = iter(nights)
-    while some := list(islice(nights, NIGHTS_AT_ONCE)):
-        for night, p in zip(some, model.predict_on_batch(padded(some)), strict=True):
+    while batch := list(islice(nights, NIGHTS_AT_ONCE)):
+        for night, p in zip(batch, model.predict_on_batch(padded(batch)), strict=True):
             yield p[: len(night)]
 
 
 def roll_network(network: Network, features: np.ndarray) -> tuple[np.ndarray, Arrays]:
-    """Step form of a network, rolled over nights from states of zero.
+    """Run the step form of a network over nights, from states of zero.
 
     Args:
         network: The network.
         features: [B, T, F].
 
     Returns:
-        Probabilities [B, T, 5], and {state: [B, T, ...]} as it is before each window.
+        Probabilities [B, T, 5], and the states before each window {state: [B, T, ...]}.
     """
     model = step_form(network)
 
@@ -82,15 +82,15 @@ def roll(
     inputs: Mapping[str, np.ndarray],
     states: Mapping[str, np.ndarray],
 ) -> tuple[Arrays, Arrays]:
-    """Map a step form over nights.
+    """Run a step form over nights.
 
     Args:
         step: (inputs {name: [B, ...]}, states {name: [B, ...]}) -> (outputs {name: [B, ...]}, states after them).
         inputs: {name: [B, T, ...]}.
-        states: {name: [B, ...]} before the first window.
+        states: States before the first window, {name: [B, ...]}.
 
     Returns:
-        Outputs {name: [B, T, ...]}, and states {name: [B, T, ...]} as they are before each window.
+        Outputs {name: [B, T, ...]}, and the states before each window {name: [B, T, ...]}.
     """
 
     def with_states(inputs, states):
@@ -102,10 +102,10 @@ def roll(
 
 
 def roller(step: Callable) -> Callable[[Mapping[str, np.ndarray], Mapping[str, np.ndarray]], Any]:
-    """A function that maps a step form over nights as `roll` does, traced once for many calls; it gives outputs alone.
+    """A function that runs a step form over nights as `roll` does, but traced only once, and returns only the outputs.
 
     Args:
-        step: As of `roll`; its outputs may be nested.
+        step: As for `roll`; its outputs may be nested.
     """
 
     def swap(x):  # (B, T, ...) -> (T, B, ...), and back

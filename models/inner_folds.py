@@ -1,7 +1,7 @@
-"""Inner cross-validation: what models predict of training subjects that they were not trained on.
+"""Inner cross-validation: out-of-fold predictions of training subjects.
 
-It chooses operating points on all training subjects rather than a few, and, where no subject is held out at all, the
-number of training epochs and the figures that the model card quotes.
+They are used to choose operating points on all training subjects rather than a few; and, if no subject is held out, to
+choose the number of training epochs and for the figures in the model card.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,10 +23,15 @@ from scoring.metrics import kappa
 
 
 class PredictLateEpochs(keras.callbacks.Callback):
-    """Predicts some nights after each late epoch: one of these epochs will be chosen once all folds are done."""
+    """Predicts nights after each late epoch, one of which will be chosen when all folds are done."""
 
     def __init__(self, nights: Sequence[Variants], first: int):
-        """Nights to predict, as recorded; first: the epoch from which on, from 1."""
+        """Predict nights.
+
+        Args:
+            nights: Nights to predict; their first variant is used.
+            first: First epoch to predict after, from 1.
+        """
         super().__init__()
         self.nights, self.first = nights, first
         self.longest = max(windows_of(night)[0] for night in nights)
@@ -43,18 +48,18 @@ class PredictLateEpochs(keras.callbacks.Callback):
 
 
 def fold_members(nights: int, options: Options, people: Sequence[str] | None = None) -> list[np.ndarray]:
-    """Which nights each inner fold holds out, by the run's seed; every night once, those of a person together.
+    """The nights that each inner fold holds out, by the run's seed: every night once, a person's nights together.
 
     Args:
-        nights: How many.
-        options: Of the run.
-        people: Whose each night is, [nights]; by default another's each.
+        nights: Number of nights.
+        options: Options of the run.
+        people: Person of each night, [nights]; by default a different one each.
 
     Returns:
         Indices of the nights of each fold.
     """
-    whose = np.array(people or range(nights))
-    by_person = [np.flatnonzero(whose == person) for person in dict.fromkeys(whose.tolist())]
+    persons = np.array(people or range(nights))
+    by_person = [np.flatnonzero(persons == person) for person in dict.fromkeys(persons.tolist())]
     n = len(by_person)
     order = np.random.default_rng([options.seed, n]).permutation(n)
     blocks = np.array_split(order, min(options.inner_folds, n))
@@ -64,21 +69,21 @@ def fold_members(nights: int, options: Options, people: Sequence[str] | None = N
 def predict_fold(
     architecture: str, nights: Sequence[Variants], members: np.ndarray, options: Options, partial: Path, first: int
 ) -> np.ndarray:
-    """Train on all nights but those of a fold, and predict these.
+    """Train on all nights except those of a fold, and predict these.
 
     Args:
-        architecture: Of the network.
-        nights: Of every training subject the night and its variants.
-        members: Indices of the nights held out.
-        options: Of the run.
-        partial: Where the fold is kept once it is done: what is there already is not trained again.
-        first: The epoch, from 1, from which on to predict.
+        architecture: Architecture of the network.
+        nights: The night and its variants of every training subject.
+        members: Indices of the nights to hold out.
+        options: Options of the run.
+        partial: Folder in which finished folds are kept; one that exists there is not trained again.
+        first: First epoch to predict after, from 1.
 
     Returns:
         Probabilities [epochs, members, longest, 5].
     """
     file = inner_fold(partial, int(members.min()))
-    with suppress(OSError, ValueError, EOFError):  # not there, or damaged: made below
+    with suppress(OSError, ValueError, EOFError):  # missing or damaged: computed below
         return np.load(file, allow_pickle=False)
     held_out = {*members.tolist()}
     data = {"train": [night for i, night in enumerate(nights) if i not in held_out]}
@@ -98,19 +103,19 @@ def predict_out_of_fold(
     progress: Callable[[], None] = lambda: None,
     people: Sequence[str] | None = None,
 ) -> tuple[int, list[np.ndarray]]:
-    """Predict every training night by a network that was not trained on it, by the `workers` of the context.
+    """Predict every training night by a network that was not trained on it, `in_parallel`.
 
     Args:
-        architecture: Of the networks.
-        nights: Of every training subject the night and its variants.
-        options: Of the run; inner_folds networks are trained.
-        partial: Where folds are kept until the run is complete.
-        choose_epoch: Whether to choose the late epoch of the best kappa over all nights together; else it is the last.
+        architecture: Architecture of the networks.
+        nights: The night and its variants of every training subject.
+        options: Options of the run; inner_folds networks are trained.
+        partial: Folder in which folds are kept until the run is complete.
+        choose_epoch: Whether to choose the late epoch with the best kappa over all nights; otherwise the last is used.
         progress: Called after each fold.
-        people: Whose each night is; by default another's each.
+        people: Person of each night; by default a different one each.
 
     Returns:
-        The epoch, from 1, and its probabilities [windows, 5] of each night.
+        The epoch, from 1, and its probabilities of each night, [windows, 5].
     """
     folds = fold_members(len(nights), options, people)
     first = first_late_epoch(options) if choose_epoch else options.epochs
@@ -124,7 +129,7 @@ def predict_out_of_fold(
 
 
 def _best_epoch(nights: Sequence[Variants], by_night: Mapping[int, np.ndarray]) -> int:
-    """Which of the late epochs has the best kappa over all nights together."""
+    """Index of the late epoch with the best kappa over all nights together."""
     stages = np.concatenate([night[0][1] for night in nights])
     predicted = np.concatenate([by_night[i].argmax(2).astype(np.int8) for i in range(len(nights))], 1)  # [epochs, all]
     scored = stages >= 0

@@ -1,8 +1,8 @@
-"""LSTM network, with input and forget gate coupled.
+"""LSTM network with coupled input and forget gates.
 
-A plain LSTM's cell state grows over hours of sleep, and one 8-bit scale then is too coarse for it (measured: as few as
-95 % of windows keep their stage). Coupled (CIFG: Greff et al. 2017, IEEE TNNLS 28(10), "LSTM: A Search Space Odyssey",
-which finds it no worse), the cell state is a running average of values within [-1, 1] and stays there.
+A plain LSTM's cell state grows over hours of sleep, until one 8-bit scale is too coarse for it (as few as 95 % of
+windows keep their stage). With coupled gates (CIFG: Greff et al. 2017, IEEE TNNLS 28(10), "LSTM: A Search Space
+Odyssey", which finds it no worse) the cell state is a running average of values in [-1, 1] and stays in that range.
 """
 
 import keras
@@ -13,21 +13,21 @@ from models.recurrent import Recurrent
 
 @keras.saving.register_keras_serializable("wristsleep")
 class CoupledLSTMCell(layers.Layer):
-    """One step of the LSTM; the input gate is 1 - forget gate.
+    """One step of the LSTM; input gate = 1 - forget gate.
 
     Input shape: x [B, F], states [hidden [B, U], cell [B, U]]. Output shape: hidden [B, U], [hidden, cell] after it.
     """
 
     def __init__(self, units: int, **kwargs):
-        """A cell of U = `units` values."""
+        """Create a cell with U = `units` values."""
         super().__init__(**kwargs)
         self.units = self.output_size = units
         self.state_size = [units, units]
 
     def build(self, shape):
-        """Make the weights of forget gate, output gate and value, side by side."""
+        """Create the weights of forget gate, output gate and value, concatenated."""
 
-        def initial_bias(shape, dtype=None):  # 1 on the forget gate: at first, the cell remembers
+        def initial_bias(shape, dtype=None):  # 1 on the forget gate, so that the cell remembers at first
             return ops.concatenate([ops.ones(self.units), ops.zeros(2 * self.units)])
 
         width = 3 * self.units
@@ -46,7 +46,7 @@ class CoupledLSTMCell(layers.Layer):
         return hidden, [hidden, cell]
 
     def get_config(self):
-        """What Keras saves of the cell."""
+        """Configuration that Keras saves."""
         return {**super().get_config(), "units": self.units}
 
 

@@ -1,4 +1,4 @@
-"""Mean and spread of features over any number of nights, of which only one is in memory at a time."""
+"""Mean and spread of features over any number of nights, with only one in memory at a time."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -8,11 +8,11 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Moments:
-    """Moments of F features where they are available, all [F] float64.
+    """Moments of F features over their available values, all [F] float64.
 
     Attributes:
-        number: Of values.
-        mean: Of them.
+        number: Number of values.
+        mean: Mean of the values.
         squares: Sum of their squared distances from the mean.
     """
 
@@ -22,29 +22,34 @@ class Moments:
 
     @classmethod
     def of_night(cls, values: np.ndarray, available: np.ndarray) -> "Moments":
-        """Moments of one night. values, available (1 or 0): [windows, F]."""
+        """Moments of one night.
+
+        Args:
+            values: [windows, F].
+            available: 1 if a value is available, else 0, [windows, F].
+        """
         number = available.sum(0, dtype=np.float64)
         mean = (values * available).sum(0, dtype=np.float64) / np.maximum(number, 1)
         return cls(number, mean, (((values - mean) * available) ** 2).sum(0, dtype=np.float64))
 
     def with_more(self, other: "Moments") -> "Moments":
-        """Moments of both together (Chan, Golub & LeVeque 1983)."""
+        """Moments of both sets of values together (Chan, Golub & LeVeque 1983)."""
         number = self.number + other.number
         share = other.number / np.maximum(number, 1)
-        apart = other.mean - self.mean
-        squares = self.squares + other.squares + apart**2 * self.number * share
-        return Moments(number, self.mean + apart * share, squares)
+        difference = other.mean - self.mean
+        squares = self.squares + other.squares + difference**2 * self.number * share
+        return Moments(number, self.mean + difference * share, squares)
 
     @property
     def spread(self) -> np.ndarray:
-        """Standard deviation [F], 0 where there is no value."""
+        """Standard deviation, [F]; 0 if there is no value."""
         return np.sqrt(self.squares / np.maximum(self.number, 1))
 
     def as_lists(self) -> list[list[float]]:
-        """For JSON, which keeps every bit; Moments.of_lists gives them back."""
+        """The moments as lists for JSON, without loss; `of_lists` reads them."""
         return [self.number.tolist(), self.mean.tolist(), self.squares.tolist()]
 
     @classmethod
     def of_lists(cls, saved: Iterable[Iterable[float]]) -> "Moments":
-        """What `as_lists` gave."""
+        """The moments in lists from `as_lists`."""
         return cls(*(np.array(x, np.float64) for x in saved))

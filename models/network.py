@@ -1,4 +1,4 @@
-"""What the four networks have in common: the entrance, the noise of training, the output, and two forms."""
+"""Base class of the four networks: input layer, training noise, output layer, and the two forms."""
 
 from collections.abc import Mapping
 
@@ -6,31 +6,31 @@ from keras import KerasTensor, layers
 
 from pipeline.constants import STAGES
 
-INPUT_NOISE_SD = 0.3  # SD of the standardised features; acts in training only
-DROPOUT = 0.3  # share of activations; acts in training only
+INPUT_NOISE_SD = 0.3  # SD of noise on the standardised features, in training only
+DROPOUT = 0.3  # share of activations, in training only
 
 
 class Network:
-    """Features of a window -> probabilities of the stages, with the night so far in mind.
+    """Features of a window and of the night so far -> stage probabilities.
 
-    The layers are shared by two forms: `sequence` takes whole nights, `step` one window and the states before it.
+    Two forms share the layers: `sequence` takes whole nights, `step` one window and the states before it.
 
     Attributes:
         features: F, the number of features.
-        states: Shape {name: (...)} of each state of the step form, without the batch. All are zero before the night.
+        states: {name: shape without the batch} of the states of the step form. All are zero before the night.
     """
 
     states: dict[str, tuple[int, ...]]
 
     def __init__(self, features: int, hidden: int):
-        """Make the layers.
+        """Create the layers.
 
         Args:
             features: F, the number of features.
             hidden: D, the width of the hidden layers.
         """
         self.features = features
-        # initial weights are drawn in the order in which layers are made: another order is another training
+        # initial weights are drawn in the order in which layers are created: another order gives another training
         self.noise = layers.GaussianNoise(INPUT_NOISE_SD)
         self.drop = layers.Dropout(DROPOUT)
         self.squeeze = layers.Dense(hidden, "tanh", name="squeeze")
@@ -38,7 +38,7 @@ class Network:
         self.stages = layers.Dense(len(STAGES), "softmax", name="stages")
 
     def make_body(self, hidden: int) -> None:
-        """Make what lies between the first and the last dense layer, and set `states`."""
+        """Create the layers between the first and the last dense layer, and set `states`."""
         raise NotImplementedError
 
     def enter(self, x: KerasTensor) -> KerasTensor:

@@ -1,7 +1,7 @@
 """Operating points: weights on the five probabilities that trade one stage against another.
 
-Chosen on predictions that no model made of its own training nights, never on the held-out subjects. The watch
-multiplies, renormalises, and then sums into coarser views.
+They are chosen on out-of-fold predictions of training subjects, never on the held-out subjects. The watch multiplies,
+renormalises, and then sums into coarser views.
 """
 
 from collections.abc import Sequence
@@ -12,35 +12,34 @@ from sklearn.metrics import f1_score
 from pipeline.constants import STAGES
 
 REM = STAGES.index("REM")
-REM_RECALL = 0.72  # required of "rem" on new subjects: reached with a margin of one standard error over subjects
-MOST_REM_WEIGHT = 4.0  # a few odd nights must not cost all precision
-EXPONENTS = np.linspace(0, 1, 21)  # tried for "balanced": 0 leaves the probabilities, 1 divides by the prior
-REM_WEIGHTS = MOST_REM_WEIGHT ** np.linspace(0, 1, 41)  # tried for "rem", rising
-LEAST_PRIOR = 1e-3  # of a stage that is hardly predicted
+REM_RECALL = 0.72  # target of "rem" on new subjects, to be reached with a margin of one standard error over subjects
+MOST_REM_WEIGHT = 4.0  # so that a few odd nights cannot cost all precision
+EXPONENTS = np.linspace(0, 1, 21)  # tried for "balanced": 0 keeps the probabilities, 1 divides by the prior
+REM_WEIGHTS = MOST_REM_WEIGHT ** np.linspace(0, 1, 41)  # tried for "rem", ascending
+LEAST_PRIOR = 1e-3  # for stages that are hardly predicted
 
 
 def operating_points(
     stages: Sequence[np.ndarray], probabilities: Sequence[np.ndarray]
 ) -> tuple[dict[str, dict], dict[str, str]]:
-    """The operating points of a model.
+    """Choose the operating points of a model.
 
-    "balanced": prior^-a with the a in [0, 1] of the best macro F1 (a family of one parameter: few subjects choose it,
-    and five free weights would fit those few). "rem": the least weight on REM, up to MOST_REM_WEIGHT, with which its
-    recall, less the standard error of the subjects' own recalls, reaches REM_RECALL. A point that would leave the
-    probabilities as they are is left out.
+    "balanced": prior^-a with the a in [0, 1] that gives the best macro F1 (one parameter only, as five free weights
+    would overfit the few subjects). "rem": the lowest weight on REM, up to MOST_REM_WEIGHT, with which its recall,
+    less the standard error over subjects, reaches REM_RECALL. Points that would change nothing are left out.
 
     Args:
-        stages: [windows] of each subject's night, -1 unscored.
-        probabilities: [windows, 5] of each night, by a model that was not trained on it.
+        stages: Scored stages of each night, [windows], -1 if unscored.
+        probabilities: Probabilities of each night, [windows, 5], by a model that was not trained on it.
 
     Returns:
-        {"balanced" or "rem": {"weights": [5]}}, whose weights sum to 1; and {point left out: why}.
+        {"balanced" or "rem": {"weights": [5]}} with weights that sum to 1; and {name left out: reason}.
     """
     nights = [(s[s >= 0], p[s >= 0]) for s, p in zip(stages, probabilities, strict=True) if (s >= 0).any()]
     weights = {"balanced": _balanced_weights(nights), "rem": _rem_weights(nights)}
     reasons = {
-        "balanced": "no weights gave a better macro F1 than the probabilities as they are",
-        "rem": f"REM recall reaches {REM_RECALL:g} with its margin without any weights, or no night has REM",
+        "balanced": "no weights gave a better macro F1 than the unweighted probabilities",
+        "rem": f"REM recall reaches {REM_RECALL:g} without weights, margin included, or no night has REM",
     }
     points = {name: {"weights": [float(f"{x:.4g}") for x in w / w.sum()]} for name, w in weights.items()}
     kept = {name: point for name, point in points.items() if len(set(point["weights"])) > 1}
@@ -48,7 +47,7 @@ def operating_points(
 
 
 def _balanced_weights(nights):
-    """[5]: prior^-a of the best macro F1. nights: (scored [windows], p [windows, 5]) of each."""
+    """Weights prior^-a with the best macro F1, [5]. nights: (scored [windows], p [windows, 5]) of each."""
     scored, p = (np.concatenate(x) for x in zip(*nights, strict=True))
     prior = np.maximum(p.mean(0), LEAST_PRIOR)
     weights = [prior**-a for a in EXPONENTS]
@@ -57,7 +56,7 @@ def _balanced_weights(nights):
 
 
 def _rem_weights(nights):
-    """[5]: 1, but for the weight on REM. nights: as of `_balanced_weights`."""
+    """Weights that are 1 except for REM, [5]. nights: as for `_balanced_weights`."""
     with_rem = [(p, scored == REM) for scored, p in nights if (scored == REM).any()]
     weights = np.ones(len(STAGES))
     if not with_rem:

@@ -1,4 +1,4 @@
-"""What the three recurrent networks share: dense, one recurrent layer, dense. Each has a file of its own."""
+"""Base class of the three recurrent networks: dense layer, one recurrent layer, dense layer."""
 
 from keras import layers
 
@@ -8,7 +8,7 @@ from models.network import Network
 class Recurrent(Network):
     """features -> dense -> recurrent layer -> dense -> stage probabilities.
 
-    A subclass names its states and makes its Keras layer, whose `cell` is the step form.
+    A subclass names its states and creates its Keras layer, whose `cell` is the step form.
     """
 
     state_names = ("hidden",)

@@ -1,7 +1,7 @@
 """Sensing: the float32 front end. One window in, context in -> features, context out.
 
-`Sensing.step` is the only definition. Exported, it runs on the wrist; rolled over nights (`Sensing.sense_nights`), it
-gives the features that the networks are trained on. What the features are stands in models/features.py.
+`Sensing.step` is the only definition. It is exported to run on the wrist; run over nights (`Sensing.sense_nights`), it
+computes the features that the networks are trained on. The features are defined in models/features.py.
 
 Shapes: B nights, V values per window, F features, N numbers of context.
 """
@@ -20,7 +20,7 @@ from pipeline.constants import CHANNELS
 from pipeline.options import Options
 
 LEAST_SPREAD = 1e-3  # a feature that varies less over the training nights is only centred
-LIMIT = 4.0  # SD: features are held within
+LIMIT = 4.0  # SD to which features are clipped
 
 
 class Sensing:
@@ -29,23 +29,23 @@ class Sensing:
     Example:
         sensing = Sensing(options, ("heart_rate", "activity"))
         sensing.fit(*sensing.measure_nights(training_nights))
-        features = sensing.sense_nights(nights)  # of each night [windows, F]
+        features = sensing.sense_nights(nights)  # [windows, F] for each night
 
     Attributes:
-        options: The options that say what a window holds.
+        options: Options that define a window.
         channels: Names of the channels, in order.
-        scaler: {"mean": [F], "spread": [F]} of the training nights, or None before it is fitted.
-        features: Makes the features of a window.
+        scaler: {"mean": [F], "spread": [F]} of the training nights; None before it is fitted.
+        features: Computes the features of a window.
         context_size: N.
     """
 
     def __init__(self, options: Options, channels: Sequence[str], scaler: Mapping[str, list] | None = None):
-        """A front end.
+        """Create a front end.
 
         Args:
-            options: pipeline.options.Options.
+            options: Options of the run.
             channels: Names of channels (pipeline.constants.CHANNELS), in order.
-            scaler: What `fit` left in `scaler`, or None where it is to be fitted.
+            scaler: A scaler from `fit`; None to fit one.
         """
         self.options = options
         self.channels = tuple(channels)
@@ -54,15 +54,15 @@ class Sensing:
         self.context_size = sum(self.features.context_sizes.values())
 
     def initial(self) -> np.ndarray:
-        """[1, N] float32: the context before the night."""
+        """The context before the night, [1, N] float32."""
         return np.zeros((1, self.context_size), np.float32)
 
     def step(self, windows: Mapping[str, tf.Tensor], context: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """The step form, as it is exported.
+        """The step form, as exported.
 
         Args:
-            windows: {channel: [B, V] float32} in the channel's unit, its missing value where nothing was sensed.
-            context: [B, N] before the window.
+            windows: {channel: [B, V] float32} in the channel's unit, with its missing value where there is no data.
+            context: Context before the window, [B, N].
 
         Returns:
             Features [B, F], standardised, and the context [B, N] after the window.
@@ -75,11 +75,11 @@ class Sensing:
 
         Args:
             windows: {channel: [B, V]}.
-            context: [B, N] before the window.
+            context: Context before the window, [B, N].
 
         Returns:
-            Values [B, F], available [B, F] (1, or 0 where nothing was sensed yet that the feature could rest on), and
-            the context [B, N] after the window.
+            Values [B, F]; available [B, F], 1 or 0 if there are no data for a feature yet; and the context [B, N] after
+            the window.
         """
         features, context = self.features.measure(windows, context)
         return features.values(), features.available(), context
@@ -91,36 +91,36 @@ class Sensing:
         return tuple(self.features.measure(empty, tf.constant(self.initial()))[0].names)
 
     def scale(self, values: tf.Tensor, available: tf.Tensor) -> tf.Tensor:
-        """Standardised features.
+        """Standardise features.
 
         Args:
-            values: [..., F] as `measure` returns them.
-            available: [..., F], 1 or 0.
+            values: From `measure`, [..., F].
+            available: From `measure`, [..., F].
 
         Returns:
-            [..., F]: in SD from the mean of the training nights, within LIMIT; 0 (the average) where not available.
+            Features [..., F] in SD from the mean of the training nights, clipped to LIMIT; 0 (the mean) if unavailable.
         """
         return standardised(values, available, self.scaler)
 
     def measure_nights(self, nights: Sequence[Night]) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """`measure`, rolled over whole nights.
+        """`measure`, run over whole nights.
 
         Args:
-            nights: Nights, aligned under the same options.
+            nights: Nights aligned with the same options.
 
         Returns:
-            Values and available, each a list of [windows, F] float32 per night.
+            Values and available, each a list with [windows, F] float32 per night.
         """
         values, available = [], []
         for i in range(0, len(nights), NIGHTS_AT_ONCE):
-            some = nights[i : i + NIGHTS_AT_ONCE]
-            out = self._roll(some)
-            values += [x[: len(night)] for x, night in zip(out["values"], some, strict=True)]
-            available += [x[: len(night)] for x, night in zip(out["available"], some, strict=True)]
+            batch = nights[i : i + NIGHTS_AT_ONCE]
+            out = self._roll(batch)
+            values += [x[: len(night)] for x, night in zip(out["values"], batch, strict=True)]
+            available += [x[: len(night)] for x, night in zip(out["available"], batch, strict=True)]
         return values, available
 
     def _roll(self, nights):
-        """{"values", "available"}: [B, T, F] of a batch of nights, filled up at the end."""
+        """{"values", "available"} of a batch of nights, [B, T, F], padded at the end."""
         windows = {
             name: padded([night.values(name, self.options) for night in nights], CHANNELS[name].missing)
             for name in self.channels  # (B, T, V)
@@ -130,7 +130,7 @@ class Sensing:
 
     @cached_property
     def _roller(self):
-        """`measure` mapped over nights, traced once for all calls."""
+        """`measure` run over nights, traced once for all calls."""
 
         def step(inputs, states):
             values, available, context = self.measure(inputs, states["context"])
@@ -139,33 +139,33 @@ class Sensing:
         return roller(step)
 
     def fit(self, values: Iterable[np.ndarray], available: Iterable[np.ndarray]) -> None:
-        """Fit the scaler: each feature's mean and spread where it is available.
+        """Fit the scaler: mean and spread of each feature's available values.
 
         Args:
-            values: [windows, F] per night as `measure_nights` returns them, of training nights only.
-            available: Likewise.
+            values: From `measure_nights`, of training nights only.
+            available: From `measure_nights`.
         """
         self.fit_moments(Moments.of_night(*night) for night in zip(values, available, strict=True))
 
     def fit_moments(self, nights: Iterable[Moments]) -> None:
-        """Fit the scaler by the moments of each training night, in order."""
-        together = reduce(Moments.with_more, nights)
-        spread = together.spread
+        """Fit the scaler to the moments of each training night, in order."""
+        moments = reduce(Moments.with_more, nights)
+        spread = moments.spread
         self.scaler = {
-            "mean": together.mean.tolist(),
+            "mean": moments.mean.tolist(),
             "spread": np.where(spread > LEAST_SPREAD, spread, 1).tolist(),
         }
 
     def sense_nights(self, nights: Sequence[Night]) -> list[np.ndarray]:
-        """Sequence form: features of each night, a list of [windows, F] float32."""
+        """Sequence form: standardised features, a list with [windows, F] float32 per night."""
         return self.scale_nights(*self.measure_nights(nights))
 
     def scale_nights(self, values: Sequence[np.ndarray], available: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """Features [windows, F] of each night, of what `measure_nights` returned."""
+        """Standardised features [windows, F] of each night, from the results of `measure_nights`."""
         return [self.scale(v, a).numpy() for v, a in zip(values, available, strict=True)]
 
 
 def standardised(values: tf.Tensor, available: tf.Tensor, scaler: Mapping[str, list]) -> tf.Tensor:
-    """`Sensing.scale` by a scaler."""
+    """`Sensing.scale` with a given scaler."""
     mean, spread = (np.float32(scaler[name]) for name in ("mean", "spread"))
     return tf.clip_by_value((values - mean) * (1 / spread), -LIMIT, LIMIT) * available

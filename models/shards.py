@@ -1,9 +1,9 @@
-"""Features of many nights on disk: TFRecord files, written side by side and read a night at a time.
+"""Features of many nights on disk: TFRecord files, written in parallel and read one night at a time.
 
-A shard has the features of NIGHTS_AT_ONCE nights and variants, as measured: they are standardised on reading, as the
-scaler is known only when all are measured. Each is a tf.train.Example, read by its offset and checked: so
-training takes nights in the order that it would take them in memory, and gets the same weights to the bit. An index
-(JSON) says where each is; it is written after its shard, so a shard without one is not whole.
+A shard has the features of NIGHTS_AT_ONCE nights and variants, before standardisation: the scaler, known only when all
+are measured, is applied on reading. Each night is a tf.train.Example that is read by its offset and checked, so that
+training can take nights in any order, with the same weights, bit for bit, as from memory. An index (JSON) has the
+offsets; it is written after its shard, so a shard without an index is incomplete.
 """
 
 import hashlib
@@ -31,8 +31,8 @@ from pipeline.options import Options
 from pipeline.scratch import remove_unfinished, scratch_folder
 from pipeline.workers import in_parallel
 
-AS_RECORDED = -1  # in place of a variant's number
-WORTH_A_CHILD = 12  # shards; for more, other processes are worth the seconds and the memory that they take
+AS_RECORDED = -1  # instead of the number of a variant
+WORTH_A_CHILD = 12  # shards; for more, other processes are worth the time and memory they take
 HEAD_BYTES, TAIL_BYTES = 12, 4  # of a TFRecord: length and its checksum before, checksum of the data after
 _CODE = b"".join(
     (Path(__file__).parent.parent / name).read_bytes()
@@ -48,12 +48,12 @@ _CODE = b"".join(
 
 
 class Row(NamedTuple):
-    """What is measured: a night or a variant of it.
+    """A night, or a variant of it, to be measured.
 
     Attributes:
-        night: Its number.
-        variant: Which of its variants, or AS_RECORDED.
-        shown: Names of the channels that are left of it; None for all.
+        night: Number of the night.
+        variant: Number of the variant, or AS_RECORDED.
+        shown: Names of the channels to keep; None for all.
     """
 
     night: int
@@ -63,14 +63,14 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True)
 class Place:
-    """Where the features of a night or variant are.
+    """Location of the features of a night or variant.
 
     Attributes:
         path: The shard.
-        windows: How many.
-        offset: Of the record's content, in bytes.
-        length: Of it, in bytes.
-        crc32: Of it.
+        windows: Number of windows.
+        offset: Offset of the record's content, bytes.
+        length: Length of the content, bytes.
+        crc32: Checksum of the content.
     """
 
     path: Path
@@ -84,12 +84,12 @@ class Stored(Sequence[tuple[np.ndarray, np.ndarray]]):
     """Nights or variants in shards, as pairs of features [windows, F], standardised, and stages [windows]."""
 
     def __init__(self, places: Sequence[Place], scaler: Mapping[str, list]):
-        """Those at these places; scaler: as Sensing has it."""
+        """The nights or variants at these places; scaler: of Sensing."""
         self.places, self.scaler = tuple(places), scaler
 
     @property
     def windows(self) -> list[int]:
-        """How many windows each has."""
+        """Number of windows of each."""
         return [place.windows for place in self.places]
 
     def __len__(self) -> int:
@@ -103,7 +103,7 @@ class Stored(Sequence[tuple[np.ndarray, np.ndarray]]):
 
 
 def read_record(place: Place) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Values [windows, F] float32, available [windows, F] float32 (1 or 0) and stages [windows] int8.
+    """Read values [windows, F] float32, available [windows, F] float32 (1 or 0) and stages [windows] int8.
 
     Raises:
         UserMistake: The shard is gone or damaged.
@@ -113,7 +113,7 @@ def read_record(place: Place) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             file.seek(place.offset)
             content = file.read(place.length)
         if zlib.crc32(content) != place.crc32:
-            raise ValueError("wrong checksum; --resume makes it anew")
+            raise ValueError("wrong checksum; --resume writes it again")
     feature = tf.train.Example.FromString(content).features.feature
     values, available, stages = (feature[name].bytes_list.value[0] for name in ("values", "available", "stages"))
     measured = np.frombuffer(values, "<f4").reshape(place.windows, -1)
@@ -133,7 +133,7 @@ def _record(values, available, stages):
 
 
 def digest_of_night(night: Night) -> str:
-    """What a night's features hang on: the name of its file in the cache tells its channels, or else their bytes do."""
+    """Digest of all that a night's features depend on; its file name in the cache, if any, stands for its channels."""
     digest = hashlib.blake2b(night.ends.tobytes() + night.stages.tobytes(), digest_size=16)
     if isinstance(night.channels, StoredChannels):
         digest.update(repr([night.channels.path.name, *night.channels]).encode())
@@ -145,27 +145,27 @@ def digest_of_night(night: Night) -> str:
 
 @lru_cache(maxsize=2)
 def _sensing(options: Options, channels: tuple[str, ...]) -> Sensing:
-    """One for all shards that a process writes, traced once."""
+    """One Sensing for all shards that a process writes, traced once."""
     return Sensing(options, channels)
 
 
 def index_of(path: Path) -> Path:
-    """Where the index of a shard is."""
+    """Path of a shard's index."""
     return path.with_suffix(".json")
 
 
 def write_shard(
     path: Path, key: str, rows: Sequence[Row], nights: Mapping[int, Night], options: Options, variants: int
 ) -> None:
-    """Measure some nights and variants and write them, then their index.
+    """Measure nights and variants and write them, then their index.
 
     Args:
         path: The shard.
-        key: Of what is in it, for the index.
-        rows: What it is to hold, in order.
-        nights: {number: night} of those in `rows`; the number seeds the variants.
-        options: Of the run, with its channels by name.
-        variants: Of each night.
+        key: Digest of its content, for the index.
+        rows: Nights and variants to write, in order.
+        nights: {number: night} of the nights in `rows`; the number seeds the variants.
+        options: Options of the run, with the models' channels filled in.
+        variants: Number of variants of each night.
     """
     sensing = _sensing(options, options.channels)
     varied = {
@@ -173,19 +173,19 @@ def write_shard(
         for number, night in nights.items()
         if any(row.night == number and row.variant != AS_RECORDED for row in rows)
     }
-    some = []
+    selected = []
     for number, variant, shown in rows:
         night = nights[number] if variant == AS_RECORDED else varied[number][variant]
-        some.append(night if shown is None else only_channels(night, shown))
-    values, available = sensing.measure_nights(some)
-    contents = [_record(*row, night.stages) for *row, night in zip(values, available, some, strict=True)]
+        selected.append(night if shown is None else only_channels(night, shown))
+    values, available = sensing.measure_nights(selected)
+    contents = [_record(*row, night.stages) for *row, night in zip(values, available, selected, strict=True)]
     records = [HEAD_BYTES + len(content) + TAIL_BYTES for content in contents]
     path.parent.mkdir(parents=True, exist_ok=True)
-    with scratch_folder(path.parent, f".{path.stem}.") as beside:
-        with tf.io.TFRecordWriter(str(Path(beside, path.name))) as writer:
+    with scratch_folder(path.parent, f".{path.stem}.") as scratch:
+        with tf.io.TFRecordWriter(str(Path(scratch, path.name))) as writer:
             for content in contents:
                 writer.write(content)
-        os.replace(Path(beside, path.name), path)
+        os.replace(Path(scratch, path.name), path)
     moments = [
         Moments.of_night(*measured).as_lists() if row == Row(row.night) else None
         for row, *measured in zip(rows, values, available, strict=True)
@@ -203,7 +203,7 @@ def write_shard(
 
 
 def shard_is_whole(path: Path, key: str) -> bool:
-    """Whether a shard is there with what its key stands for, byte by byte as it was written."""
+    """Whether a shard exists with this key and is undamaged."""
     try:
         index = read_json(index_of(path))
         return index["key"] == key and index["blake2b"] == _digest_of_file(path)
@@ -224,41 +224,41 @@ def write_shards(
     options: Options,
     progress: Callable[[str], object] = lambda what: None,
 ) -> tuple[dict[Row, Place], Iterator[Moments]]:
-    """Features of nights and their variants, in shards; those that a stopped run left whole are kept.
+    """Write the features of nights and their variants to shards; complete ones from a stopped run are kept.
 
     Args:
-        folder: Of the shards.
-        nights: In order.
-        rows: What is to be measured of them.
-        variants: Of each night that has any.
-        options: Of the run, with its channels by name.
-        progress: Called with what is done.
+        folder: Folder of the shards.
+        nights: All nights.
+        rows: Nights and variants to measure.
+        variants: Number of variants of each night that has any.
+        options: Options of the run, with the models' channels filled in.
+        progress: Called with a description of the current step.
 
     Returns:
-        ({row: where it is}, moments of each night as recorded, in the order of the rows).
+        ({row: its place}, moments of each night as recorded, in the order of the rows).
     """
     digests = [digest_of_night(night) for night in nights]
     shape = hashlib.blake2b(_CODE + repr((options.alignment, options.channels, options.seed, variants)).encode())
     shards, missing = [], []
     for begin in range(0, len(rows), NIGHTS_AT_ONCE):
-        some = rows[begin : begin + NIGHTS_AT_ONCE]
+        members = rows[begin : begin + NIGHTS_AT_ONCE]
         path = folder / f"features-{begin // NIGHTS_AT_ONCE:06}.tfrecord"
         key = shape.copy()
-        key.update(repr([(digests[row.night], *row) for row in some]).encode())
-        shards.append((path, some))
+        key.update(repr([(digests[row.night], *row) for row in members]).encode())
+        shards.append((path, members))
         if not shard_is_whole(path, key.hexdigest()):
-            of_rows = {row.night: nights[row.night] for row in some}
-            missing.append((path, key.hexdigest(), some, of_rows, options, variants))
+            of_members = {row.night: nights[row.night] for row in members}
+            missing.append((path, key.hexdigest(), members, of_members, options, variants))
     written = in_parallel(write_shard, missing, ordered=False, worth_a_child=len(missing) > WORTH_A_CHILD)
     for done, _ in enumerate(written, 1):
         progress(f"features: {done} of {len(missing)} shards")
     remove_unfinished(folder)  # of workers that were killed
-    places = {row: Place(path, *at) for path, some in shards for row, *at in zip(some, *_places(path), strict=True)}
+    places = {row: Place(path, *at) for path, rows in shards for row, *at in zip(rows, *_places(path), strict=True)}
     recorded = (read_json(index_of(path))["moments"] for path, _ in shards)
     return places, (Moments.of_lists(saved) for of_shard in recorded for saved in of_shard if saved)
 
 
 def _places(path):
-    """Fields of Place, but for the path, of what is in a shard."""
+    """Fields of Place, except the path, of the records in a shard."""
     index = read_json(index_of(path))
     return [index[name] for name in ("windows", "offsets", "lengths", "crc32")]

@@ -1,4 +1,4 @@
-"""A run folder with its Keras models: sensing, networks, and what the full model predicts."""
+"""A run folder with its Keras models: sensing, networks, and their predictions."""
 
 from collections.abc import Iterable, Sequence
 
@@ -13,15 +13,15 @@ from pipeline.errors import one_of
 from pipeline.files import reading
 from pipeline.run_folder import RunFolder
 
-CALIBRATION_WINDOWS = 400  # for quantization, drawn from the training nights
-CALIBRATION_NIGHTS = 8  # the longest training nights, from which they are drawn
+CALIBRATION_WINDOWS = 400  # windows of training nights for quantization
+CALIBRATION_NIGHTS = 8  # number of the longest training nights that they are drawn from
 
 
 class TrainedRun(RunFolder):
     """A RunFolder whose models can be loaded; needs TensorFlow."""
 
     def sensing(self) -> Sensing:
-        """The front end with the run's scaler."""
+        """The sensing front end with the run's scaler."""
         return Sensing(self.options, self.channels, self.scaler)
 
     def model(self, architecture: str) -> keras.Model:
@@ -36,10 +36,10 @@ class TrainedRun(RunFolder):
             return keras.models.load_model(path, compile=False)
 
     def network(self, architecture: str) -> Network:
-        """The network with the trained weights in its layers, for the step form.
+        """The network with its trained weights, for the step form.
 
         Raises:
-            UserMistake: As for `model`, or the weights are of another network.
+            UserMistake: As `model`, or the weights are of another network.
         """
         network = NETWORKS[architecture](len(self.scaler["mean"]), self.options.hidden_dim)
         weights = self.model(architecture).get_weights()
@@ -48,14 +48,14 @@ class TrainedRun(RunFolder):
         return network
 
     def probabilities(self, architecture: str, features: Iterable[np.ndarray]) -> list[np.ndarray]:
-        """Probabilities of the full model.
+        """Probabilities predicted by the Keras model.
 
         Args:
-            architecture: One of the run's.
-            features: [windows, F] of each night.
+            architecture: One of the run's architectures.
+            features: Features of each night, [windows, F].
 
         Returns:
-            [windows, 5] of each night.
+            Probabilities of each night, [windows, 5].
         """
         return list(predicted_nights(self.model(architecture), features))
 
@@ -63,7 +63,7 @@ class TrainedRun(RunFolder):
         """Draw windows for quantization, with the states before them, and write them to the run.
 
         Args:
-            features: [windows, F] of each training night.
+            features: Features of each training night, [windows, F].
         """
         nights = sorted(features, key=len)[-CALIBRATION_NIGHTS:]
         length = min(map(len, nights))

@@ -1,4 +1,4 @@
-"""Training one network on whole nights."""
+"""Trains one network on whole nights."""
 
 import zipfile
 import zlib
@@ -19,57 +19,57 @@ from pipeline.run_folder import epoch_model
 from scoring.metrics import kappa
 
 WEIGHT_DECAY = 0.02  # of AdamW
-WARM_UP = 0.1  # of all steps, in which the learning rate rises
-WARM_UP_RISE = 10  # times that it rises, to --lr
-DECAY_TO = 0.01  # of --lr, at the last step
+WARM_UP = 0.1  # share of all steps in which the learning rate rises
+WARM_UP_RISE = 10  # factor by which it rises, to --lr
+DECAY_TO = 0.01  # share of --lr at the last step
 CLIP_NORM = 1.0  # of each weight's gradient
 LEAST_PROBABILITY = 1e-7  # in the loss, as Keras clips it
-LOGGED_NIGHTS = 32  # of a part are scored after each epoch; of more, so many, evenly chosen
+LOGGED_NIGHTS = 32  # most nights of a part that are scored after each epoch, evenly chosen
 
-Nights = Sequence[tuple[np.ndarray, np.ndarray]]  # per night features [windows, F], stages [windows], -1 unscored
+Nights = Sequence[tuple[np.ndarray, np.ndarray]]  # of each night features [windows, F], stages [windows], -1 unscored
 
 
 class SeedNoise(keras.callbacks.Callback):
-    """Seeds input noise and dropout by seed and epoch: a training that goes on draws what it would have drawn."""
+    """Seeds input noise and dropout by seed and epoch, so that a resumed training draws the same numbers."""
 
     def __init__(self, seed: int):
-        """A callback of one training."""
+        """Callback for one training with this seed."""
         super().__init__()
         self.seed = seed
 
     def on_epoch_begin(self, epoch, logs=None):
-        """Seed every layer that draws numbers, each in its own way."""
+        """Seed every layer that draws random numbers, each with a different seed."""
         for i, layer in enumerate(self.model.layers):
             if getattr(layer, "seed_generator", None) is not None:
                 layer.seed_generator.state.assign([self.seed, epoch * len(self.model.layers) + i])
 
 
 class StopDiverged(keras.callbacks.Callback):
-    """Ends a training whose loss is no longer a number."""
+    """Ends a training whose loss is not finite."""
 
     def __init__(self, architecture: str):
-        """A callback of one training."""
+        """Callback for the training of an architecture."""
         super().__init__()
         self.architecture = architecture
 
     def on_epoch_end(self, epoch, logs=None):
-        """Raise UserMistake."""
+        """Raise UserMistake if the loss is not finite."""
         if not np.isfinite(logs["loss"]):
-            what = f"{self.architecture}: the training has diverged in epoch {epoch + 1}"
-            raise UserMistake(f"{what}; start anew with a lower --lr")
+            what = f"{self.architecture}: the training diverged in epoch {epoch + 1}"
+            raise UserMistake(f"{what}; start a new run with a lower --lr")
 
 
 class LogEpochs(keras.callbacks.Callback):
-    """After each epoch: scores it, keeps its model, and only then has its row written down, so that both are there."""
+    """Scores each epoch, saves its model, and only then logs its row, so that a logged epoch always has a model."""
 
     def __init__(self, rows: list, parts: Mapping[str, Nights], partial: Path, after_epoch: Callable):
-        """Append to `rows`; the rest is as `train_network` takes it. parts: the nights to be scored."""
+        """Callback that appends to `rows`; parts: nights to score; the others as for `train_network`."""
         super().__init__()
         self.rows, self.parts, self.partial = rows, parts, partial
         self.after_epoch = after_epoch
 
     def on_epoch_end(self, epoch, logs=None):
-        """Row, model, log; then the model of the epoch before is no longer needed."""
+        """Write row, model and log; then delete the model of the previous epoch."""
         row = {"epoch": epoch + 1, "train_accuracy": float(logs["accuracy"])} | scores(self.model, self.parts)
         self.rows.append(row)
         self.model.save(epoch_model(self.partial, epoch + 1))
@@ -78,13 +78,17 @@ class LogEpochs(keras.callbacks.Callback):
 
 
 def scores(model: keras.Model, parts: Mapping[str, Nights]) -> dict[str, float]:
-    """{"<part>_accuracy", "<part>_kappa", "<part>_loss"} of a model, sequence form, on the scored windows of parts."""
+    """Score a model in sequence form on the scored windows of parts.
+
+    Returns:
+        {"<part>_accuracy", "<part>_kappa", "<part>_loss"} for each part.
+    """
     if not parts:
         return {}
-    some = {part: list(nights[:: -(-len(nights) // LOGGED_NIGHTS)]) for part, nights in parts.items()}
-    predicted = predicted_nights(model, (features for nights in some.values() for features, _ in nights))
+    chosen = {part: list(nights[:: -(-len(nights) // LOGGED_NIGHTS)]) for part, nights in parts.items()}
+    predicted = predicted_nights(model, (features for nights in chosen.values() for features, _ in nights))
     row = {}
-    for part, nights in some.items():
+    for part, nights in chosen.items():
         scored = np.concatenate([stages for _, stages in nights])
         p = np.concatenate([next(predicted) for _ in nights])[scored >= 0]
         scored = scored[scored >= 0]
@@ -96,7 +100,7 @@ def scores(model: keras.Model, parts: Mapping[str, Nights]) -> dict[str, float]:
 
 
 def whole_model(path: Path) -> bool:
-    """Whether there is a saved Keras model, an archive, with all of its bytes."""
+    """Whether a path holds a complete, undamaged Keras model file."""
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None
@@ -105,7 +109,7 @@ def whole_model(path: Path) -> bool:
 
 
 def first_late_epoch(options: Options) -> int:
-    """The first epoch, from 1, of the last third, when the learning rate is low."""
+    """First epoch, from 1, of the last third of the training, in which the learning rate is low."""
     return options.epochs * 2 // 3 + 1
 
 
@@ -119,27 +123,28 @@ def train_network(
     callbacks: Sequence[keras.callbacks.Callback] = (),
     stop_after: int | None = None,
 ) -> Path | None:
-    """Train a network, or go on with a training that was stopped.
+    """Train a network, or resume a stopped training.
 
     Args:
         architecture: A name of models.registry.
-        data: "train": per night a list of (features [windows, F], stages [windows]), itself and its variants;
-            "inner_validation" and "validation", which are only scored: per night one such pair; either may be left out
-            or empty.
+        data: "train": for each night, a list of (features [windows, F], stages [windows]) of itself and its variants;
+            "inner_validation" and "validation", which are only scored and may be missing or empty: one such pair for
+            each night.
         options: Options of the run.
-        rows: Of the epochs that were trained before; the new ones are appended. Cleared, and all trained again, where
-            the model of the last of them is damaged.
-        partial: The folder of what is under way, with the models of these epochs; None to keep and score no epoch.
-        after_epoch: Called with the row of each epoch: "epoch", from 1, "train_accuracy" and what `scores` returns.
+        rows: Rows of the epochs trained before; new ones are appended. Cleared, to train all again, if the model of the
+            last epoch is damaged.
+        partial: Folder of unfinished work, with the models of these epochs; None to save and score no epochs.
+        after_epoch: Called with each epoch's row: "epoch", from 1, "train_accuracy" and the `scores`.
         callbacks: Further Keras callbacks.
-        stop_after: Train this many epochs of the schedule only, and keep the last.
+        stop_after: Stop after this many epochs of the schedule.
 
     Returns:
-        Path of the last epoch's model, in `partial`, if that is given. The last, as choosing one by the inner nights
-        gains nothing on new subjects and, on degraded nights, loses to it: the learning rate has not settled before.
+        Path in `partial` of the last epoch's model; None without `partial`. The last epoch is used because choosing one
+        on the inner nights gains nothing on new subjects, and loses on degraded nights: earlier epochs have a higher
+        learning rate.
 
     Raises:
-        UserMistake: The training has diverged.
+        UserMistake: The training diverged.
     """
     keras.backend.clear_session()
     keras.utils.set_random_seed(options.seed)
@@ -166,13 +171,13 @@ def train_network(
 
 
 def new_model(architecture: str, features: int, options: Options, planned: Budget) -> keras.Model:
-    """An untrained network in sequence form, ready to fit: AdamW, with warm-up and cosine decay.
+    """Create an untrained network in sequence form, compiled with AdamW, warm-up and cosine decay.
 
     Args:
         architecture: A name of models.registry.
         features: F, the number of features.
         options: Options of the run.
-        planned: Of the training.
+        planned: Budget of the training.
     """
     model = sequence_form(NETWORKS[architecture](features, options.hidden_dim))
     steps = planned.steps * options.epochs

@@ -1,10 +1,10 @@
 """Transformer encoder, strictly causal: each window attends to the last W, itself included.
 
-The step form keeps a cache of the last W keys and values per block; no mask is needed there. The sequence form cuts the
+The step form keeps a cache of the last W keys and values per block, and needs no mask. The sequence form divides the
 night into chunks of W windows, which attend to their own chunk and the one before, with all but the last W windows
-masked out. Before the night both see keys and values of zero. Positions are relative: one learned bias per head and
-distance. In place of a norm stands tanh (Zhu et al. 2025, "Transformers without Normalization"): it is bounded, so 8
-and 16 bits suffice, and needs no RSQRT, which older runtimes lack in 16 bits.
+masked out. Before the night, both see keys and values of zero. Positions are relative: one learned bias per head and
+distance. Instead of layer normalization, tanh is used (Zhu et al. 2025, "Transformers without Normalization"): it is
+bounded, so that 8 and 16 bits suffice, and needs no RSQRT, which older runtimes lack in 16 bits.
 
 Shapes in comments: B nights, T windows, W = WINDOW, D hidden values, H = HEADS, C chunks of W windows.
 """
@@ -14,18 +14,18 @@ from keras import layers, ops
 
 from models.network import Network
 
-WINDOW = 60  # W, windows attended to
-HEADS = 4  # of each attention
+WINDOW = 60  # W, number of windows attended to
+HEADS = 4  # per attention layer
 BLOCKS = 2  # of attention and feed-forward
-MASKED = -1e9  # added to the score of what is not attended to
+MASKED = -1e9  # added to the scores of masked windows
 
 
 @keras.saving.register_keras_serializable("wristsleep")
 class DynamicTanh(layers.Layer):
-    """tanh(alpha x) * gain, both learned, in place of a norm. Shape unchanged."""
+    """tanh(alpha x) * gain, with learned alpha and gain, instead of layer normalization. Keeps the shape."""
 
     def build(self, shape):
-        """Make alpha, one number, and gain, one per value."""
+        """Create alpha, one number, and gain, one per value."""
         self.alpha = self.add_weight(shape=(), initializer=keras.initializers.Constant(0.5), name="alpha")
         self.gain = self.add_weight(shape=(shape[-1],), initializer="ones", name="gain")
 
@@ -36,14 +36,14 @@ class DynamicTanh(layers.Layer):
 
 @keras.saving.register_keras_serializable("wristsleep")
 class Attention(layers.Layer):
-    """Banded causal self-attention over the last W windows, before its output projection; two forms of one `attend`."""
+    """Banded causal self-attention over the last W windows, without output projection; both forms use `attend`."""
 
     def build(self, shape):
-        """Make the bias of each head and distance, the farthest first."""
+        """Create the bias of each head and distance, the farthest first."""
         self.near = self.add_weight(shape=(HEADS, WINDOW), initializer="zeros", name="near")
 
     def call(self, query, key, value, cached=False):
-        """`sequence`, or with `cached` the `step`: a Keras layer has one entrance."""
+        """`sequence`, or `step` with `cached`: a Keras layer has only one entry point."""
         return (self.step if cached else self.sequence)(query, key, value)
 
     def step(self, query, keys, values):
@@ -53,13 +53,13 @@ class Attention(layers.Layer):
     def sequence(self, query, key, value):
         """Whole nights, each [B, T, D] -> [B, T, D]."""
         length, width = ops.shape(query)[1], query.shape[2]
-        chunks = -(-length // WINDOW)  # the last one is filled up
+        chunks = -(-length // WINDOW)  # the last one is padded
 
         def chunked(x):  # (B, T, D) -> (B, C, W, D)
             x = ops.pad(x, [[0, 0], [0, chunks * WINDOW - length], [0, 0]])
             return ops.reshape(x, (-1, chunks, WINDOW, width))
 
-        def with_chunk_before(x):  # (B, C, W, D) -> (B C, 2 W, D); before the first chunk all is zero
+        def with_chunk_before(x):  # (B, C, W, D) -> (B C, 2 W, D); zeros before the first chunk
             before = ops.pad(x, [[0, 0], [1, 0], [0, 0], [0, 0]])[:, :-1]
             return ops.reshape(ops.concatenate([before, x], 2), (-1, 2 * WINDOW, width))
 
@@ -69,9 +69,9 @@ class Attention(layers.Layer):
         return ops.reshape(x, (-1, chunks * WINDOW, width))[:, :length]  # (B, T, D)
 
     def band(self):
-        """[H, W, 2 W]: the bias of query i and key j of a chunk and the one before; MASKED but for j = i+1 .. i+W."""
+        """Bias of query i of a chunk and key j of it and the one before, [H, W, 2 W]; MASKED except j = i+1 .. i+W."""
         row = ops.concatenate([ops.full((HEADS, 1), MASKED), self.near, ops.full((HEADS, WINDOW), MASKED)], 1)
-        rows = ops.tile(row, (1, WINDOW))  # (H, W (2 W + 1)): cut into rows of 2 W, each begins one place earlier
+        rows = ops.tile(row, (1, WINDOW))  # (H, W (2 W + 1)): divided into rows of 2 W, each begins one place earlier
         return ops.reshape(rows[:, : 2 * WINDOW * WINDOW], (HEADS, WINDOW, 2 * WINDOW))
 
     def attend(self, query, key, value, bias):
@@ -90,10 +90,10 @@ class Attention(layers.Layer):
 
 
 class Block:
-    """Attention, then feed-forward, each behind a DynamicTanh and with a residual."""
+    """Attention, then feed-forward, each after a DynamicTanh and with a residual connection."""
 
     def __init__(self, hidden: int, number: int):
-        """Make the layers of one block, whose names end in its number."""
+        """Create the layers of one block; their names end in its number."""
         self.norm = DynamicTanh(name=f"norm_{number}")
         self.query, self.key, self.value = (
             layers.Dense(hidden, use_bias=False, name=f"{name}_{number}") for name in ("query", "key", "value")
@@ -110,7 +110,7 @@ class Block:
         return self.query(x), self.key(x), self.value(x)
 
     def finish(self, x, attended, drop):
-        """Input of the block and what was attended to, [..., D] -> output [..., D]. drop: the network's dropout."""
+        """Block input and attention output, [..., D] each -> block output [..., D]. drop: the network's dropout."""
         x = x + drop(self.merge(attended))
         return x + drop(self.narrow(self.wide(self.norm_wide(x))))
 
@@ -119,7 +119,7 @@ class Transformer(Network):
     """features -> dense -> BLOCKS x (attention, feed-forward) -> dense -> stage probabilities."""
 
     def __init__(self, features: int, hidden: int):
-        """Make the layers; `hidden` is rounded up to a whole number per head."""
+        """Create the layers; `hidden` is rounded up to a multiple of HEADS."""
         super().__init__(features, -(-hidden // HEADS) * HEADS)
 
     def make_body(self, hidden):
@@ -140,7 +140,7 @@ class Transformer(Network):
         x = self.enter(x)  # (B, D)
         after = {}
         for i, block in enumerate(self.blocks):
-            # the time axis is added here only: an older runtime's 16-bit products give but the first of [1, 1, n]
+            # the time axis is added only here: in an older runtime, 16-bit products of [1, 1, n] give only the first
             query, key, value = (projected[:, None] for projected in block.project(x))  # (B, 1, D)
             keys = after[f"keys_{i}"] = ops.concatenate([states[f"keys_{i}"][:, 1:], key], 1)  # (B, W, D)
             values = after[f"values_{i}"] = ops.concatenate([states[f"values_{i}"][:, 1:], value], 1)

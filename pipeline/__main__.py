@@ -23,7 +23,7 @@ from pipeline.command_line import (
     progress_bar,
 )
 from pipeline.errors import UserMistake
-from pipeline.importers.asked import Asked, zone_named
+from pipeline.importers.request import ImportRequest, zone_named
 from pipeline.importers.run import SOURCES, import_nights
 from pipeline.nights import WORTH_A_CHILD, load_night
 from pipeline.options import Options
@@ -36,13 +36,13 @@ folder_argument = click.argument("folder", metavar="DIR", type=NamedPath())
 
 @click.group(cls=Commands)
 def main() -> None:
-    """Recordings: fetch, check, simulate or import them."""
+    """Download, check, simulate or import recordings."""
 
 
 @main.command()
 @folder_argument
 def download(folder: Path) -> None:
-    """Fetch sleep-accel 1.0.0 from PhysioNet into DIR, checked against its digests; continues where it stopped."""
+    """Download sleep-accel 1.0.0 from PhysioNet into DIR and check its SHA-256 sums; resumes an earlier download."""
     downloading.download(folder)
 
 
@@ -51,7 +51,7 @@ def download(folder: Path) -> None:
 @option("out", type=OutputFile(devices=True), default=None, help="Also write the findings to this file.")
 @parallel
 def check(folder: Path, out: Path | None) -> None:
-    """Check every file in DIR: report what is wrong with it and what training would do about it."""
+    """Check every file in DIR: report what is wrong, and what training would do about it."""
     usable, repeats = 0, Repeats()
     findings: list[Finding] = []
     work = [(folder, subject, Options(), True, False) for subject in subjects_of(folder)]
@@ -75,36 +75,37 @@ def check(folder: Path, out: Path | None) -> None:
 @option("seed", type=int, default=0, show_default=True)
 @parallel_here
 def synthesize(folder: Path, subjects: int, hours: float, motion_hz: float, seed: int) -> None:
-    """Write synthetic nights into DIR in the published layout: for trying things out, never for a claim of accuracy."""
+    """Write simulated nights into DIR, in the layout of sleep-accel: for trying things out, never to claim accuracy."""
     from pipeline import synthetic  # its filters are slow to import
 
     with progress_bar() as bar:
-        task = bar.add_task("synthetic nights", total=subjects)
+        task = bar.add_task("simulating nights", total=subjects)
         synthetic.synthesize(folder, subjects, hours, motion_hz, seed, progress=lambda *_: bar.advance(task))
-    console.print(f"{subjects} synthetic nights in {folder}")
+    console.print(f"{subjects} simulated nights in {folder}")
 
 
 @main.command("import")
 @click.argument("source", metavar="SOURCE", type=click.Choice([*SOURCES]))
 @click.argument("path", metavar="PATH", type=NamedPath())
 @click.argument("out", metavar="OUT", type=NamedPath())
-@option("since", type=click.DateTime(["%Y-%m-%d"]), default=None, help="Evening of the first night.")
+@option("since", type=click.DateTime(["%Y-%m-%d"]), default=None, help="Date of the first night's evening.")
 @option("zone", default=None, help="The wearer's time zone, such as Europe/Berlin.")
 @parallel
 def import_(source: str, path: Path, out: Path, since: datetime | None, zone: str | None) -> None:
-    """Bring the nights in PATH into OUT, a new folder in the published layout (docs/import.md).
+    """Convert the nights in PATH into OUT, a new folder in the layout of sleep-accel (docs/import.md).
 
     SOURCE is an export (apple-health, fitbit, garmin, csv) or a research set (bidsleep, wearanize, mesa, dreamt,
-    slpdb). Nights of a research set are read in parallel; an export is one stream, which --jobs and --scheduler do not
-    make faster.
+    slpdb). --jobs and --scheduler speed up research sets, but not exports, which are read as one stream.
     """
     if since and since.date() > date.today():
-        raise UserMistake(f"--since {since.date()}: lies in the future")
+        raise UserMistake(f"--since {since.date()}: is in the future")
     with progress_bar() as bar:
         task = bar.add_task(f"reading {path.name}", total=1.0)
-        asked = Asked(path, since.date() if since else None, zone_named(zone), lambda x: bar.update(task, completed=x))
-        names = import_nights(source, asked, out)
-    for line in asked.summary():
+        request = ImportRequest(
+            path, since.date() if since else None, zone_named(zone), lambda x: bar.update(task, completed=x)
+        )
+        names = import_nights(source, request, out)
+    for line in request.summary():
         click.echo(line)
     several = f"{len(names)} nights, {names[0]} to {names[-1]}," if len(names) > 1 else f"night {names[0]}"
     click.echo(f"{several} in {out}")

@@ -1,12 +1,12 @@
-"""Activity counts from raw acceleration, the same online and offline.
+"""Activity counts from raw acceleration, identical online and offline.
 
 The activity count of te Lindert BHW, Van Someren EJW. Sleep 2013;36(5):781-789, as used by Walch O, Huang Y, Forger D,
 Goldstein C. Sleep 2019;42(12):zsz180: z axis at 50 Hz, 3-11 Hz Butterworth of order 5, rectified, peak of each second
 in bins of 5/128 g rounded down, summed over 15 s, 3.07 x (sum - 3), not below 0.
 
-Theirs filters forwards and backwards over the whole night. Here one FIR with carried history stands for both passes.
-Its output lags by DELAY, and so do the seconds in which peaks are sought; the last second of a bin is cut short at the
-bin's end, so that a count is available when its bin ends.
+The published algorithm filters the whole night forwards and backwards. Here one causal FIR filter with carried history
+approximates both passes. Its output lags by DELAY, and so do the seconds in which peaks are found; the last second of a
+bin is cut off at the bin's end, so that the count is available then.
 """
 
 from collections.abc import Mapping
@@ -19,30 +19,30 @@ from pipeline.constants import COUNT_S, GRACE_S
 HZ = 50  # grid points per second, the rate of the published algorithm
 BIN_G = 5 / 128  # g per bin of a peak
 COUNT_UNIT = 3.07  # count = 3.07 x (bins summed - 3)
-COUNT_FREE = 3  # bins that do not count
+COUNT_FREE = 3  # bins that are subtracted
 BAND_HZ = 3, 11
 BUTTERWORTH_ORDER = 5
 N_TAPS = 42  # grid points: 0.84 s; 101 agree with the published counts no better (r > .999 on all nights either way)
-DELAY = 12  # grid points (0.24 s): below 9 the pass band suffers; a longer delay gains nothing and cuts more off a bin
-GAP_S = 1  # s; without a sample for longer than this, nothing was sensed
+DELAY = 12  # grid points (0.24 s): below 9 the pass band suffers; a longer delay only cuts more off a bin
+GAP_S = 1  # s; in a longer gap between samples, data are missing
 POINTS = HZ * COUNT_S  # grid points of a bin
 NO_COUNTS = np.empty((2, 0))
-LONG_AGO = -1e12  # s, time of the newest sample while there is none
+LONG_AGO = -1e12  # s, time of the newest sample before there is one
 
 
 def wiener_taps(corner: float = 0.01, n: int = 4096) -> np.ndarray:
-    """Taps of the causal FIR nearest to the delayed zero-phase filter, in the mean square of its output.
+    """Taps of the causal FIR filter closest to the delayed zero-phase filter, by mean squared error of its output.
 
-    The input is taken as a first-order random walk, the slope of wrist acceleration: gravity turning slowly is by far
-    the strongest and must not leak. Normal equations of the Wiener filter; what their sum lacks to 0, so that a wrist
-    at rest gives nothing at all, is shared out.
+    The input is modelled as a first-order random walk, with the spectral slope of wrist acceleration: slowly turning
+    gravity is by far the strongest part and must not leak through. The taps solve the normal equations of the Wiener
+    filter; their mean is subtracted, so that a wrist at rest gives exactly 0.
 
     Args:
-        corner: Hz; the power of the input falls as 1/f^2 above it.
+        corner: Frequency in Hz above which the power of the input falls as 1/f^2.
         n: Points of the discrete Fourier transform.
 
     Returns:
-        [N_TAPS].
+        The taps, [N_TAPS].
     """
     from scipy.linalg import solve_toeplitz
     from scipy.signal import butter, freqz
@@ -57,7 +57,7 @@ def wiener_taps(corner: float = 0.01, n: int = 4096) -> np.ndarray:
 
 
 # fmt: off
-TAPS = np.array([  # wiener_taps(), worked out once: the same bits on any machine, and no scipy to wait for
+TAPS = np.array([  # wiener_taps(), precomputed: the same bits on any machine, without importing scipy
     0.02594049364940151, 0.029797078364501975, 0.03460297609270191, 0.005266187837661087, -0.0323434815653577,
     -0.030016066295691656, -0.0011910688993531388, -0.026154301577302332, -0.12672259005953662, -0.18101843917750077,
     -0.05330608738554295, 0.19409272717530576, 0.3222801704227849, 0.19409272717533008, -0.053306087385530956,
@@ -74,13 +74,13 @@ TAPS = np.array([  # wiener_taps(), worked out once: the same bits on any machin
 def counts(band: np.ndarray) -> np.ndarray:
     """Activity counts of whole bins.
 
-    A second is sensed if half of its points are; a bin with fewer than half of its seconds sensed has count -1.
+    A second is valid if at least half of its points are; a bin with fewer than half of its seconds valid has count -1.
 
     Args:
-        band: Rectified filter output in g, [n, POINTS], NaN where nothing was sensed.
+        band: Rectified filter output in g, [n, POINTS], NaN where data are missing.
 
     Returns:
-        [n].
+        Activity counts, [n].
     """
     seconds = HZ * np.arange(COUNT_S)
     sensed = 2 * np.isfinite(band).reshape(-1, COUNT_S, HZ).sum(2) >= HZ
@@ -90,23 +90,23 @@ def counts(band: np.ndarray) -> np.ndarray:
 
 
 class ActivityCounter:
-    """Counts the bins [start + 15 k, start + 15 k + 15) s from samples as they come.
+    """Computes activity counts of the bins [start + 15 k, start + 15 k + 15) s from samples as they arrive.
 
-    Every grid point (start + i/50) is worked out once, from the sample before it and the one at or after it, on the
-    line between them; so counts are the same to the last bit however the samples are cut into calls. Where the sample
-    after comes later than GRACE_S past the end of the point's bin, the one before is held: the count could not wait.
-    Where samples are more than GAP_S apart the points between are missing, and the filter begins anew as if the first
-    value had been there for ever.
+    Every grid point (start + i/50 s) is computed once, interpolated between the sample before it and the one at or
+    after it, so counts are bit-identical however the samples are divided into calls. If the later sample comes more
+    than GRACE_S after the end of the point's bin, the earlier value is used instead, because the count cannot wait.
+    Points between samples more than GAP_S apart are missing; after them the filter restarts as if its first value had
+    been constant before.
     """
 
     def __init__(self, start: float = 0.0):
         """Begin to count.
 
         Args:
-            start: When the first bin begins, s, a multiple of COUNT_S.
+            start: Start of the first bin, s, a multiple of COUNT_S.
         """
         self.start = float(start)
-        self.next = 0  # grid point to work out next
+        self.next = 0  # index of the next grid point to compute
         self.last = np.array([LONG_AGO, 0.0])  # newest sample: s, g
         self.history = np.full(N_TAPS - 1, np.nan)  # newest grid values in g; NaN after a missing one
         self.band = np.empty(0)  # rectified output of the unfinished bin, [< POINTS]
@@ -119,8 +119,8 @@ class ActivityCounter:
             z: Acceleration in g, float64 [n].
 
         Returns:
-            [2, m]: end (s) and count of every bin that is now complete, but for missing ones. A bin is complete with
-            its last grid point, 1/50 s before its end.
+            End (s) and count of every bin that is now complete and not missing, [2, m]. A bin is complete with its
+            last grid point, 1/50 s before its end.
         """
         t, z = np.concatenate([self.last[:1], t]), np.concatenate([self.last[1:], z])
         late = (t[1:] - t[:-1] > COUNT_S + GAP_S).nonzero()[0] + 1  # samples before which whole bins may be missing
@@ -135,10 +135,10 @@ class ActivityCounter:
     def advance(self, now: float) -> np.ndarray:
         """Complete every bin that ends at `now` or before, from the samples so far.
 
-        Less than GRACE_S after a bin's end this forestalls samples that could still have counted.
+        Called less than GRACE_S after a bin's end, this excludes samples that could still have counted.
 
         Args:
-            now: s.
+            now: Time in s.
 
         Returns:
             As `feed`.
@@ -155,16 +155,16 @@ class ActivityCounter:
         return complete
 
     def state(self) -> dict[str, np.ndarray]:
-        """All that a counter with the same start needs to go on, as arrays."""
+        """The counter's state as arrays, for `restore` of one with the same start."""
         return {"next": np.array(self.next), "last": self.last, "history": self.history, "band": self.band}
 
     def restore(self, state: Mapping[str, np.ndarray]) -> None:
-        """Go on from what `state` gave."""
+        """Resume from arrays returned by `state`."""
         self.next = int(state["next"])
         self.last, self.history, self.band = state["last"], state["history"], state["band"]
 
     def _fill(self, t, z, stop):
-        """Work out grid points before `stop` and no later than the newest sample. t[0], z[0] are `self.last`."""
+        """Compute grid points before `stop` and up to the newest sample. t[0], z[0] are `self.last`."""
         point = self.start + np.arange(self.next, stop) / HZ
         point = point[: point.searchsorted(t[-1], "right")]
         if not len(point):
@@ -174,7 +174,7 @@ class ActivityCounter:
         begin, step = t[before], (t[1:] - t[:-1])[before]
         x = z[before] + (z[1:] - z[:-1])[before] * ((point - begin) / step)
         far = (step > GRACE_S).nonzero()[0]
-        due = self.start + GRACE_S + COUNT_S * ((self.next + far) // POINTS + 1)  # when the count can wait no longer
+        due = self.start + GRACE_S + COUNT_S * ((self.next + far) // POINTS + 1)  # the count waits no longer
         x[far] = np.where(t[after[far]] > due, z[before[far]], x[far])
         x[far[np.minimum(t[after[far]], due) - begin[far] > GAP_S]] = np.nan
 
@@ -191,11 +191,11 @@ class ActivityCounter:
     def _filter(self, x):
         """Filter output [n] for the next grid values [n] in g; NaN where they are."""
         y = np.full(len(x), np.nan)
-        missing = np.ones(len(x) + 2, bool)  # with one point more at both ends, where runs of values begin and end
+        missing = np.ones(len(x) + 2, bool)  # padded at both ends, so that runs of values begin and end
         missing[1:-1] = np.isnan(x)
         for i, j in (missing[1:] != missing[:-1]).nonzero()[0].reshape(-1, 2):
-            anew = i > 0 or np.isnan(self.history[-1])
-            run = np.concatenate([np.full(N_TAPS - 1, x[i]) if anew else self.history, x[i:j]])
+            restart = i > 0 or np.isnan(self.history[-1])
+            run = np.concatenate([np.full(N_TAPS - 1, x[i]) if restart else self.history, x[i:j]])
             y[i:j] = np.correlate(run, TAPS[::-1])  # lfilter's sums would depend on where a call begins
         self.history = np.full(N_TAPS - 1, np.nan) if missing[-2] else run[1 - N_TAPS :].copy()
         return y

@@ -1,7 +1,7 @@
 """Causal alignment: sensor events in, equally spaced windows out.
 
-`Aligner` is the only aligner. The watch feeds it events as they come; `align` feeds it a whole recording at a time.
-Sums run in float64 in time order, so both give the same windows to the last float32 digit.
+`Aligner` is the only aligner. The watch feeds it events as they arrive; `align` feeds it a whole recording. Sums are
+computed in float64 in time order, so both give bit-identical float32 windows.
 """
 
 from collections.abc import Iterable, Mapping
@@ -24,8 +24,8 @@ CHANNELS_OF_SENSOR: dict[str, tuple[str, ...]] = {  # the channels that a sensor
     "steps": ("steps",),
     "activity": ("activity",),
 }
-AT_A_TIME = 1 << 15  # samples that `align` feeds: their arrays stay in the processor's cache
-REASONS = ("not_a_number", "wrong_unit", "out_of_range", "late", "repeated")  # why a sample is not taken
+AT_A_TIME = 1 << 15  # samples that `align` feeds per call, so that arrays stay in the processor's cache
+REASONS = ("not_a_number", "wrong_unit", "out_of_range", "late", "repeated")  # why a sample is dropped
 
 
 @dataclass
@@ -34,11 +34,11 @@ class Night:
 
     Attributes:
         subject: Id of the sleeper.
-        ends: When each window ends, s from the start of the recording, [windows] float64.
-        channels: {name: [windows, values_per_window] float32}, the channel's missing value where nothing was sensed.
-        stages: Scored stage, index into STAGES, [windows] int8; -1 where unscored or where the window does not end
-            with an epoch.
-        fingerprint: Of the recording, see pipeline/repeats.py, [n] uint64.
+        ends: Ends of the windows, s from the start of the recording, [windows] float64.
+        channels: {name: [windows, values_per_window] float32}, with the channel's missing value where there is no data.
+        stages: Scored stages, indices into STAGES, [windows] int8; -1 if unscored or if the window does not end with
+            an epoch.
+        fingerprint: Fingerprint of the recording (pipeline/repeats.py), [n] uint64.
     """
 
     subject: str
@@ -51,7 +51,7 @@ class Night:
         return len(self.ends)
 
     def values(self, channel: str, options: Options) -> np.ndarray:
-        """Values of a channel, [windows, values_per_window] float32, all missing where the night lacks it."""
+        """Values of a channel, [windows, values_per_window] float32; all missing if the night lacks the channel."""
         empty = (len(self), options.values_per_window(channel))
         if channel in self.channels:
             return self.channels[channel]
@@ -59,13 +59,13 @@ class Night:
 
 
 class Aligner:
-    """Sensor events to windows, online: `feed` takes samples, `advance` and `before` close windows.
+    """Turns sensor events into windows, online: `feed` takes samples, `advance` and `before` close windows.
 
     Attributes:
         channels: Names of the channels that are filled.
-        start: When the first stride begins, s from the start of the recording.
-        closed: How many windows were closed so far.
-        dropped: {sensor: {reason of REASONS: samples}}, what was not taken and why.
+        start: Start of the first stride, s from the start of the recording.
+        closed: Number of windows closed so far.
+        dropped: {sensor: {reason of REASONS: number of samples dropped}}.
         guard: The InputGuard, with findings about units.
     """
 
@@ -73,15 +73,15 @@ class Aligner:
         """Begin a night.
 
         Args:
-            options: Of the run; data_alignment, window_size and stride count here.
+            options: Options of the run; data_alignment, window_size and stride are used.
             channels: Names of the channels to fill.
-            start: When the first stride begins, s from the start of the recording.
-            count_motion: Whether to work out `activity` from raw motion; False where activity counts are fed.
+            start: Start of the first stride, s from the start of the recording.
+            count_motion: Whether to compute `activity` from raw motion; False if activity counts are fed.
         """
         self.options, self.channels, self.start = options, tuple(channels), float(start)
         self.closed = 0
         self.counter = ActivityCounter() if count_motion and "activity" in self.channels else None
-        before = options.window_size - options.stride  # the first window reaches this far back, to nothing
+        before = options.window_size - options.stride  # s that the first window reaches back before `start`
         self.sums = {name: np.zeros(before // options.seconds_per_value(name)) for name in self.channels}
         self.numbers = {name: np.zeros(len(sums), np.int64) for name, sums in self.sums.items()}
         self.taken: dict[str, list[np.ndarray]] = {sensor: [] for sensor in CHANNELS_OF_SENSOR}  # s, in open windows
@@ -92,16 +92,16 @@ class Aligner:
         self.no_windows = np.zeros(0), empty
 
     def feed(self, sensor: str, t: ArrayLike, values: ArrayLike) -> None:
-        """Take samples of one sensor. What is dropped is counted in `dropped`.
+        """Take samples of one sensor. Dropped samples are counted in `dropped`.
 
         Args:
             sensor: One of CHANNELS_OF_SENSOR.
-            t: Times in s from the start of the recording, [n]; that of a bin is its end.
-            values: [n], of motion [n, 3] in g.
+            t: Times in s from the start of the recording, [n]; of bins, their ends.
+            values: [n]; motion: [n, 3] in g.
 
         Raises:
-            KeyError: There is no such sensor.
-            ValueError: A time is more than a night away, or the values are not of their shape.
+            KeyError: The sensor is unknown.
+            ValueError: A time is more than a night after the start, or the values have the wrong shape.
         """
         names = CHANNELS_OF_SENSOR[sensor]
         times, samples = _shaped(sensor, t, values)
@@ -121,7 +121,7 @@ class Aligner:
         times, samples = self._keep(sensor, "repeated", self._first_of_its_time(sensor, times), times, samples)
         if not len(times):
             return
-        self.taken[sensor].append(times.copy())  # the caller may use the array again
+        self.taken[sensor].append(times.copy())  # the caller may reuse the array
         self.newest[sensor] = max(self.newest[sensor], times.max())
         elapsed = times - self.start
         if sensor == "activity":
@@ -137,7 +137,7 @@ class Aligner:
                 self._add(name, elapsed, column)
 
     def _keep(self, sensor, reason, mask, *arrays):
-        """The arrays where the mask holds; the others are counted as dropped for a reason."""
+        """The arrays' rows where the mask is true; the others are counted as dropped for a reason."""
         lost = len(mask) - int(np.count_nonzero(mask))
         if not lost:
             return arrays
@@ -145,7 +145,7 @@ class Aligner:
         return tuple(array[mask] for array in arrays)
 
     def _first_of_its_time(self, sensor, t):
-        """[n] bool: whether no sample of the sensor with the same time was taken before."""
+        """[n] bool: whether a sample is the sensor's first with its time."""
         first = np.full(len(t), True)
         if (np.diff(t) <= 0).any():
             first[:] = False
@@ -155,13 +155,13 @@ class Aligner:
         return first
 
     def _taken(self, sensor):
-        """Times of the sensor's samples in windows that are open, [n] s."""
+        """Times of the sensor's samples in open windows, [n] s."""
         times = np.concatenate([np.empty(0), *self.taken[sensor]])
         self.taken[sensor] = [times]
         return times
 
     def _stop_counting(self):
-        """Activity counts are fed: what motion has counted in the windows that are open is forgotten."""
+        """Stop counting motion, as activity counts are fed; counts of motion in open windows are discarded."""
         if self.counter is None:
             return
         self.counter = None
@@ -177,10 +177,12 @@ class Aligner:
 
     @staticmethod
     def _slots(name, t, seconds):
-        """Which stretch of `seconds`, from the start, each time lies in: a sample's in [k, k + 1), a bin's in
-        (k, k + 1] with its end taken GRACE_S early. Exact, whatever division rounds to.
+        """Index k of the slot of length `seconds` that each time t, s since the start, lies in.
+
+        A sample at t lies in [k, k + 1) slots; a bin that ends at t lies in (k, k + 1], its end taken GRACE_S early.
+        Corrected for rounding of the division.
         """
-        t = np.maximum(t, -LONGEST_NIGHT_S)  # earlier is as late, and fits an integer
+        t = np.maximum(t, -LONGEST_NIGHT_S)  # earlier times are equally late, and these fit an integer
         if CHANNELS[name].bins:
             t = t - GRACE_S
             slot = np.ceil(t / seconds) - 1
@@ -193,7 +195,7 @@ class Aligner:
         return slot.astype(np.int64)
 
     def _add(self, name, t, values):
-        """Add values at t (s since the start) to their rows."""
+        """Add values at times t, s since the start, to their rows."""
         seconds = self.options.seconds_per_value(name)
         slot = self._slots(name, t, seconds) - self.closed * self.options.values_per_stride(name)
         values, slot = values[slot >= 0], slot[slot >= 0]
@@ -201,11 +203,11 @@ class Aligner:
             return
         slot += (self.options.window_size - self.options.stride) // seconds
         self.sums[name], self.numbers[name] = self._grown(name, slot.max() + 1)
-        np.add.at(self.sums[name], slot, values)  # one after the other, as they would come
+        np.add.at(self.sums[name], slot, values)  # one after the other, in the order of arrival
         np.add.at(self.numbers[name], slot, 1)
 
     def _grown(self, name, size):
-        """Sums and numbers of samples of a channel, at least `size` of them; they grow by some windows at a time."""
+        """Sums and sample counts of a channel's rows, grown to at least `size` rows, several windows at a time."""
         sums, numbers = self.sums[name], self.numbers[name]
         if len(sums) >= size:
             return sums, numbers
@@ -213,12 +215,22 @@ class Aligner:
         return np.pad(sums, more), np.pad(numbers, more)
 
     def before(self, t: float) -> Windows:
-        """Close the windows that an event at `t` lies past, by more than a late bin's grace. As `advance`."""
+        """Close every window that ended more than GRACE_S before an event at `t`.
+
+        Args:
+            t: Time of the event, s from the start of the recording.
+
+        Returns:
+            As `advance`.
+
+        Raises:
+            ValueError: The time is more than a night after the start.
+        """
         if not np.isfinite(t) or t < self.start:
             return self.no_windows
         self._check_time(t - self.start)
         stride, t = self.options.stride, t - self.start - GRACE_S
-        last = int(np.ceil(t / stride)) - 1  # exact as in _slots: what a bin at t belongs to stays open
+        last = int(np.ceil(t / stride)) - 1  # exact as in _slots: the window of a bin that ends at t stays open
         last -= last * stride >= t
         last += (last + 1) * stride < t
         return self._close(last)
@@ -227,13 +239,13 @@ class Aligner:
         """Close every window that ends by now.
 
         Args:
-            now: s from the start of the recording.
+            now: Time, s from the start of the recording.
 
         Returns:
-            The windows closed: (ends [n] in s, {channel: [n, values_per_window] float32}).
+            The closed windows: (ends [n] in s, {channel: [n, values_per_window] float32}).
 
         Raises:
-            ValueError: The time is no number, or more than a night away.
+            ValueError: The time is not finite, or more than a night after the start.
         """
         if not np.isfinite(now):
             raise ValueError(f"now={now}: expected a time in seconds")
@@ -241,7 +253,7 @@ class Aligner:
         return self._close(int(np.floor((now - self.start) / self.options.stride)))
 
     def _close(self, last):
-        """Close windows until `last` of them are closed."""
+        """Close windows until `last` are closed."""
         n = max(last - self.closed, 0)
         if not n:
             return self.no_windows
@@ -257,7 +269,7 @@ class Aligner:
         return ends, windows
 
     def _windows(self, name, n):
-        """The next n windows of a channel, [n, values_per_window] float32; what only they hold is dropped."""
+        """The next n windows of a channel, [n, values_per_window] float32; rows no later window needs are freed."""
         step, size, channel = self.options.values_per_stride(name), self.options.values_per_window(name), CHANNELS[name]
         sums, numbers = self._grown(name, step * (n - 1) + size)
         rows = sums if channel.bins else sums / np.maximum(numbers, 1)
@@ -266,7 +278,7 @@ class Aligner:
         return np.lib.stride_tricks.sliding_window_view(rows, size)[: step * n : step].copy()
 
     def state(self) -> dict[str, np.ndarray]:
-        """What an aligner of the same options and channels needs to go on, as arrays."""
+        """The aligner's state as arrays, for `restore` of one with the same options and channels."""
         saved: dict[str, np.ndarray] = {"closed": np.array(self.closed), "start": np.array(self.start)}
         saved["counting"] = np.array(self.counter is not None)
         for name in self.channels:
@@ -277,7 +289,7 @@ class Aligner:
         return saved | {f"counter.{k}": value for k, value in (self.counter.state() if self.counter else {}).items()}
 
     def restore(self, saved: Mapping[str, np.ndarray]) -> None:
-        """Go on from what `state` gave."""
+        """Resume from arrays returned by `state`."""
 
         def part(prefix):
             return {k.removeprefix(prefix): v for k, v in saved.items() if k.startswith(prefix)}
@@ -296,7 +308,7 @@ class Aligner:
 
 
 def _shaped(sensor, t, values):
-    """Times [n] and samples [n, 3] or [n, 1]; ValueError for other shapes."""
+    """Times [n] and samples [n, 3] or [n, 1]; raises ValueError for other shapes."""
     times, samples = np.atleast_1d(np.asarray(t, np.float64)), np.asarray(values, np.float64)
     columns = 3 if sensor == "motion" else 1
     expected: list[tuple[int, ...]] = [(len(times), columns)] + ([(len(times),)] if columns == 1 else [])
@@ -308,7 +320,7 @@ def _shaped(sensor, t, values):
 
 
 def channels_of(recording: Recording, options: Options) -> tuple[str, ...]:
-    """Names of the channels that the recording can fill, of those the options ask for."""
+    """Names of the requested channels that the recording can fill."""
     sensors = set(recording.samples) | ({"activity"} if "motion" in recording.samples else set())
     requested = set(options.channels or DEFAULT_CHANNELS)
     requested |= {"motion_magnitude"} if options.motion_magnitude else set()
@@ -318,11 +330,11 @@ def channels_of(recording: Recording, options: Options) -> tuple[str, ...]:
 
 
 def extent(recording: Recording, options: Options) -> tuple[float, float]:
-    """Where the night lies: whole strides, from t=0 (or its lead) to the last label (or sample).
+    """Start and end of a night in whole strides, from t=0 (or its lead) to the last label (or sample).
 
     Args:
-        recording: With at least one sample.
-        options: Of the run; negative_times and stride count here.
+        recording: A recording with at least one sample.
+        options: Options of the run; negative_times and stride are used.
 
     Returns:
         (start, end), s from the start of the recording.
@@ -337,7 +349,7 @@ def extent(recording: Recording, options: Options) -> tuple[float, float]:
 
 
 def align(recording: Recording, options: Options) -> Night:
-    """The windows of a whole recording, none of which looks ahead."""
+    """Align a whole recording; no window contains later samples."""
     start, end = extent(recording, options)
     aligner = Aligner(options, channels_of(recording, options), start, count_motion="activity" not in recording.samples)
     for sensor, (t, values) in recording.samples.items():
@@ -347,5 +359,5 @@ def align(recording: Recording, options: Options) -> Night:
     stages = np.full(len(ends), -1, np.int8)
     if recording.labels is not None:
         scored = dict(zip(*recording.labels, strict=True))
-        stages[:] = [scored.get(e - EPOCH_S, -1) for e in ends]  # a window that ends within an epoch is not counted
+        stages[:] = [scored.get(e - EPOCH_S, -1) for e in ends]  # a window that ends within an epoch stays unscored
     return Night(recording.subject, ends, channels, stages)

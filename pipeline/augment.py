@@ -1,8 +1,8 @@
-"""Training nights, varied: as another wearer, another watch or a looser strap might have given them.
+"""Data augmentation: training nights as another wearer, another watch or a looser strap might have recorded them.
 
-For training only. How much of each property a variant has is drawn evenly over the variants of a night (a Latin
-hypercube): every wearer is seen without movement, with noise and so on equally often, so that a sensor's absence says
-nothing of who wears it. Each night draws from a generator of its own: the same seed gives the same variants.
+For training only. The strength of each property is spread evenly over the variants of a night (Latin hypercube), so
+every wearer appears without movement, with noise and so on equally often, and a missing sensor does not tell who wears
+it. Each night has its own random generator: the same seed gives the same variants.
 """
 
 from dataclasses import replace
@@ -15,22 +15,22 @@ from pipeline.degrade import wander
 from pipeline.options import Options
 
 MOTION = ("motion_x", "motion_y", "motion_z")
-TEMPO = 0.12  # the night runs up to so much faster or slower, and so does, within it, sleep (SD of log)
-HEART_SCALE = (0.8, 1.25)  # of its swings about the night's mean
+TEMPO = 0.12  # largest change of the night's length (share), and SD of the log of the speed within it
+HEART_SCALE = (0.8, 1.25)  # factor of heart rate's swings about the night's mean
 HEART_SHIFT_BPM = 5.0  # SD
 ACTIVITY_SCALE = 0.25  # SD of log
 SAMPLED_S = 5  # watches' usual interval of heart rate
-HELD_S = 60  # a denser heart rate is interpolated over no more than this
+HELD_S = 60  # longest gap over which a denser heart rate is interpolated
 BREATH_HZ = 0.25
-GAP_MIN = (10, 60)  # a sensor off once
+GAP_MIN = (10, 60)  # of heart rate, once a night
 MOVEMENT_GAP_MIN = (10, 180)
 HOLE_MIN = 10
 HOURS_LATE = 2.0  # at most
-CYCLE_S = (20, 60)  # of heart rate's swings with repeated apnoea
+CYCLE_S = (20, 60)  # period of heart rate's swings with repeated apnoea
 CYCLE_BPM = (3, 12)  # from low to high
 BOUT_MIN = (10, 40)
-LIKELY = {  # how likely a variant has the property at all
-    "dense": 0.12,  # heart rate at every row, beat by beat: an ECG
+LIKELY = {  # probability that a variant has the property
+    "dense": 0.12,  # heart rate at every row, beat by beat, as from an ECG
     "cyclic": 0.15,
     "smoothed": 0.25,
     "noise": 0.3,
@@ -51,21 +51,22 @@ WANDER_S = (10, 300)
 SMOOTHED_S = (5, 60)
 THINNED_S = (20, 360)
 ROUNDED_BPM = (1, 2)
-BEAT_BPM = (0.5, 4)  # SD of heart rate with breathing, and of what else differs from beat to beat
+BEAT_BPM = (0.5, 4)  # SD of heart rate with breathing, and of other beat-to-beat variation
 HOLES = (0.05, 0.5)  # share of the night
 
 
 def night_variants(night: Night, options: Options, seed, count: int) -> list[Night]:
-    """Variants of a night.
+    """Draw variants of a night.
 
     Args:
-        night: As recorded.
-        options: Of the run.
-        seed: Anything that numpy.random.default_rng takes.
-        count: How many; multiples of 16 have every property exactly as often as LIKELY says.
+        night: The night as recorded.
+        options: Options of the run.
+        seed: Anything that numpy.random.default_rng accepts.
+        count: Number of variants. With multiples of 16, "no_movement" and "no_heart" are exactly as frequent as in
+            LIKELY.
 
     Returns:
-        The variants, whose windows and stages may be a few more or fewer than the night's.
+        The variants, whose number of windows may differ from the night's.
     """
     rng = np.random.default_rng(seed)
     drawn = {name: (rng.permutation(count) + rng.random(count)) / max(count, 1) for name in LIKELY}
@@ -73,14 +74,21 @@ def night_variants(night: Night, options: Options, seed, count: int) -> list[Nig
 
 
 class Variant:
-    """A variant while it is being put together."""
+    """Builds one variant of a night."""
 
     def __init__(self, night: Night, options: Options, drawn: dict[str, float], rng: np.random.Generator):
-        """Decide on its properties. drawn: {property: [0, 1)}, below its likelihood where the variant has it."""
+        """Decide on the variant's properties.
+
+        Args:
+            night: The night as recorded.
+            options: Options of the run.
+            drawn: {property: number in [0, 1)}; the variant has the property if it is below LIKELY[property].
+            rng: Generator of all other random numbers.
+        """
         self.original, self.options, self.rng = night, options, rng
-        self.seconds = options.seconds_per_value("heart_rate")  # of a row of it
+        self.seconds = options.seconds_per_value("heart_rate")  # per row
         self.has = {name: drawn[name] < likely for name, likely in LIKELY.items()}
-        self.has["no_heart"] = drawn["no_movement"] >= 1 - LIKELY["no_heart"]  # so that never both are lost
+        self.has["no_heart"] = drawn["no_movement"] >= 1 - LIKELY["no_heart"]  # so that both are never lost
         self.amount = {name: drawn[name] / likely if likely else 0.0 for name, likely in LIKELY.items()}  # [0, 1)
         self.at = tempo(len(night), rng)
 
@@ -109,22 +117,22 @@ class Variant:
         return replace(self.original, ends=ends, channels=channels, stages=self.original.stages[at])
 
     def _rows(self, name):
-        """[windows * values_per_stride] values of a channel in time: each window's newest stride."""
+        """Values of a channel in order of time, [windows * values_per_stride]: each window's newest stride."""
         return self.original.channels[name][self.at, -self.options.values_per_stride(name) :].astype(float).ravel()
 
     def _windows(self, name, rows):
-        """Rows as windows [windows, values_per_window], overlapping as the options ask."""
+        """Rows as windows, [windows, values_per_window], that overlap as set by the options."""
         size, step = self.options.values_per_window(name), self.options.values_per_stride(name)
         rows = np.concatenate([np.full(size - step, CHANNELS[name].missing), rows]).astype(np.float32)
         return np.lib.stride_tricks.sliding_window_view(rows, size)[::step].copy()
 
     def _strength(self, name, between):
-        """How much of a property, on a logarithmic scale."""
+        """Strength of a property, on a logarithmic scale between two values."""
         low, high = np.log(between)
         return float(np.exp(low + self.amount[name] * (high - low)))
 
     def _heart(self, x):
-        """Heart rate of another heart and then of another sensor. x: [rows] bpm, 0 where missing."""
+        """Heart rate of another heart, then of another sensor, [rows] bpm. x: [rows] bpm, 0 if missing."""
         rng, channel = self.rng, CHANNELS["heart_rate"]
         at = np.flatnonzero(x >= channel.low)
         if not len(at):
@@ -147,14 +155,14 @@ class Variant:
         return out
 
     def _held(self, at, y):
-        """Heart rate y in the rows `at`, in between too where they are not far apart."""
+        """Heart rate y at the rows `at`, interpolated between them over up to HELD_S."""
         rows = np.arange(at[0], at[-1] + 1)
         after = np.searchsorted(at, rows)
         rows = rows[(at[after] - at[np.maximum(after - 1, 0)]) * self.seconds <= HELD_S]
         return rows, np.interp(rows, at, y)
 
     def _beats(self, at, y):
-        """As an ECG shows it: with breathing, and beats that differ."""
+        """Heart rate as from an ECG: with breathing and beat-to-beat variation."""
         rng, n, seconds = self.rng, len(at), self.seconds
         size = self._strength("dense", BEAT_BPM) / np.sqrt(seconds)
         turns = BREATH_HZ * seconds * np.arange(n) + wander(rng, n, 60 / seconds) / 2
@@ -162,7 +170,7 @@ class Variant:
         return at, y + size * (rng.uniform(0.3, 1) * breath + rng.uniform(0.3, 1) * rng.standard_normal(n))
 
     def _watch(self, at, y):
-        """As another watch averages, errs and samples."""
+        """Heart rate as another watch averages and samples it, with its noise."""
         rng, seconds = self.rng, self.seconds
         if self.has["smoothed"]:
             total, end = np.append(0, np.cumsum(y)), np.arange(1, len(at) + 1)
@@ -178,7 +186,7 @@ class Variant:
         return at, y
 
     def _cycles(self, rows):
-        """[rows] bpm: bouts of swings over about half the night, sudden rise and slow fall, or even."""
+        """Bouts of swings over about half the night, with a sudden rise and slow fall or evenly, [rows] bpm."""
         rng, seconds = self.rng, self.seconds
         swings: list[np.ndarray] = []
         while sum(len(bout) for bout in swings) < rows:
@@ -190,7 +198,7 @@ class Variant:
         return np.concatenate(swings)[:rows]
 
     def _lost(self, windows):
-        """Where nothing is sensed, [windows] bool each: of heart rate; of movement, whose channels go together."""
+        """Windows without heart rate and windows without movement (all its channels), each [windows] bool."""
         rng, stride, has = self.rng, self.options.stride, self.has
         heart, movement = np.zeros(windows, bool), np.zeros(windows, bool)
         if has["holes"]:
@@ -215,7 +223,7 @@ class Variant:
 
 
 def tempo(windows, rng):
-    """Indices of the windows of a night that is resampled at a speed that wanders."""
+    """Indices of a night's windows, resampled at a speed that varies over the night."""
     size = max(1, int(windows * rng.uniform(1 - TEMPO, 1 + TEMPO)))
     speed = np.interp(np.linspace(0, 1, size), np.linspace(0, 1, 6), np.exp(rng.normal(0, TEMPO, 6)))
     place = np.cumsum(speed) - speed[0]
@@ -223,7 +231,7 @@ def tempo(windows, rng):
 
 
 def rotation(rng):
-    """[3, 3]: any way a watch may sit, all equally likely."""
+    """Uniformly random rotation matrix, [3, 3]."""
     q, r = np.linalg.qr(rng.standard_normal((3, 3)))
     q *= np.sign(np.diag(r))
     return q * np.linalg.det(q)

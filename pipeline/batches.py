@@ -1,4 +1,4 @@
-"""Nights of features -> tf.data batches of whole nights."""
+"""tf.data batches of whole nights of features."""
 
 from collections.abc import Iterator, Sequence
 
@@ -12,7 +12,7 @@ Variants = Sequence[tuple[np.ndarray, np.ndarray]]  # of a night: (features [win
 
 
 def windows_of(variants: Variants) -> list[int]:
-    """How many windows each variant of a night has, without reading those that are in a file."""
+    """Number of windows of each variant of a night, without reading variants from files."""
     lengths = getattr(variants, "windows", None)
     return [len(stages) for _, stages in variants] if lengths is None else lengths
 
@@ -20,16 +20,16 @@ def windows_of(variants: Variants) -> list[int]:
 def batches(nights: Sequence[Variants], options: Options, first_step: int = 0) -> tf.data.Dataset:
     """Endless batches of whole nights, padded at the end to the longest, for training.
 
-    Each pass takes one variant of every night, in a new order, in batches of nearly one size. The seed and the pass
-    decide everything. Nights are read while the batch before is trained on, if they are in files.
+    Each pass takes one variant of every night, in a new order, in batches of nearly equal size, determined by the seed
+    and the pass. Nights in files are read while the previous batch is trained on.
 
     Args:
-        nights: Per night its variants, (features [windows, F] float32, stages [windows], -1 where unscored).
-        options: Of the run; the seed and what pipeline.budget takes count here.
-        first_step: The step to begin with, so that a stopped training goes on with the same batches.
+        nights: The variants of each night: (features [windows, F] float32, stages [windows], -1 if unscored).
+        options: Options of the run; the seed and those of pipeline.budget are used.
+        first_step: The step to begin with, so that a stopped training resumes with the same batches.
 
     Returns:
-        A dataset of (features [B, T, F], stages [B, T], weights [B, T]: 1 where scored, else 0).
+        A dataset of (features [B, T, F], stages [B, T], weights [B, T]: 1 if scored, else 0).
     """
     longest = max(max(windows_of(variants)) for variants in nights)
     width = nights[0][0][0].shape[1]

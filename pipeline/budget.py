@@ -1,9 +1,9 @@
-"""How much a training takes on: batch size, learning rate, steps and variants, by the number of its nights.
+"""A training's batch size, learning rate, steps and variants, scaled by its number of nights.
 
-Up to USUAL_NIGHTS they are as the options say. Beyond, with x times as many, the batch grows with x^(1/3), the
-learning rate with the square root of that (Adam's noise scale: Malladi et al. 2022, NeurIPS), a night has x^(1/4) times
-fewer variants, as more wearers differ by themselves, and an epoch has at most MOST_STEPS times the steps of
-USUAL_NIGHTS: from some 340 nights on it is a fixed number of steps rather than a pass over all nights.
+Up to USUAL_NIGHTS they are those of the options. With x times as many nights, the batch grows with x^(1/3), the
+learning rate with the square root of that (Adam's noise scale: Malladi et al. 2022, NeurIPS), and a night has x^(1/4)
+times fewer variants, because more wearers bring variety themselves. An epoch has at most MOST_STEPS times the steps of
+USUAL_NIGHTS: from about 340 nights on it is a fixed number of steps rather than a pass over all nights.
 """
 
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ MOST_STEPS = 4
 
 @dataclass(frozen=True)
 class Budget:
-    """What a training takes on.
+    """The size of a training.
 
     Attributes:
         batch_size: Nights per step.
         lr: Highest learning rate.
-        steps: Per epoch.
-        steps_per_pass: In which every night is taken once.
+        steps: Steps per epoch.
+        steps_per_pass: Steps to go through every night once.
         variants: Varied copies of each night.
     """
 
@@ -34,11 +34,11 @@ class Budget:
 
 
 def budget(options: Options, nights: int) -> Budget:
-    """The Budget of a training on so many nights.
+    """The Budget for a number of training nights.
 
     Args:
-        options: Of the run; with `unscaled` they hold for any number of nights.
-        nights: Trained on.
+        options: Options of the run; with `unscaled` they are used as they are for any number of nights.
+        nights: Number of training nights.
     """
     times = 1.0 if options.unscaled else max(1.0, nights / USUAL_NIGHTS)
     batch_size = round(options.batch_size * times ** (1 / 3))

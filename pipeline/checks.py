@@ -1,4 +1,4 @@
-"""What is repaired in a file's rows, what makes a night unusable, and how both are reported."""
+"""Repairs of a file's rows, the reasons why a night is unusable, and how both are reported."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -18,11 +18,11 @@ SKIPPED = "night skipped"
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was wrong with the data.
+    """One problem in the data.
 
     Attributes:
-        file: In which file.
-        where: On which lines.
+        file: The file.
+        where: The lines.
         what: What was wrong.
         done: What was done about it.
     """
@@ -37,11 +37,11 @@ class Finding:
 
 
 class UnusableNight(Exception):
-    """A night that cannot be used. Its arguments are the findings of the night, the decisive one last."""
+    """A night that cannot be used. Its arguments are the night's findings; the last one is the reason."""
 
     @property
     def findings(self) -> list[Finding]:
-        """All findings of the night, the decisive one last."""
+        """All findings of the night; the last one is the reason why it is unusable."""
         return list(self.args)
 
     def __str__(self) -> str:
@@ -56,7 +56,7 @@ def lines_text(lines: Iterable[int]) -> str:
     return f"{len(numbers)} lines, first {', '.join(map(str, numbers[:3]))}"
 
 
-LEAN: dict[str, Any] = {"n_failure_cases": 1}  # the mask is enough; to list all of a night's motion takes pandera 20 s
+LEAN: dict[str, Any] = {"n_failure_cases": 1}  # the mask is enough; listing a night's motion takes pandera 20 s
 NUMBER = pa.Check(pd.Series.notna, error="not a number", ignore_na=False, **LEAN)
 
 
@@ -85,15 +85,15 @@ SCORING = pa.DataFrameSchema(  # labels that fail make the night unusable
 
 
 def clean(columns: Sequence[str], rows: np.ndarray, after: float) -> bool:
-    """Whether `failures` and `repair` would find nothing wrong with rows.
+    """Whether rows need no repair: `failures` and `repair` would find nothing.
 
     Args:
-        columns: Their names, t first.
+        columns: Names of the columns, t first.
         rows: [columns, n].
-        after: s; all times must be later.
+        after: Time in s that all rows must be later than.
     """
     t = rows[0]
-    ascending = after < t[0] and t[-1] <= LONGEST_NIGHT_S and bool((t[1:] > t[:-1]).all())  # so no NaN, either
+    ascending = after < t[0] and t[-1] <= LONGEST_NIGHT_S and bool((t[1:] > t[:-1]).all())  # rules out NaN, too
     limits = [(CHANNELS[name].low, CHANNELS[name].high) if name in CHANNELS else (-np.inf, np.inf) for name in columns]
     return ascending and all(
         low <= values.min() and values.max() <= high for (low, high), values in zip(limits[1:], rows[1:], strict=True)
@@ -104,7 +104,7 @@ def failures(schema: pa.DataFrameSchema, frame: pd.DataFrame) -> list[tuple[str,
     """What is wrong with rows.
 
     Args:
-        schema: What the rows must meet.
+        schema: Schema of the rows.
         frame: The rows, indexed by line number.
 
     Returns:
@@ -115,17 +115,17 @@ def failures(schema: pa.DataFrameSchema, frame: pd.DataFrame) -> list[tuple[str,
         schema.validate(frame, lazy=True)
     except pa.errors.SchemaErrors as errors:
         for error in errors.schema_errors:
-            wrong = ~error.check_output.reindex(frame.index, fill_value=True)  # pandera leaves out what is no number
+            wrong = ~error.check_output.reindex(frame.index, fill_value=True)  # pandera leaves out NaN
             failing[error.check.error] = failing.get(error.check.error, False) | wrong
     first = {what: " ".join(f"{k}={v:.12g}" for k, v in frame[rows].iloc[0].items()) for what, rows in failing.items()}
     return [(f"{what} (first: {first[what]})", frame.index[rows]) for what, rows in failing.items()]
 
 
 def repair(file: str, frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]:
-    """The usable rows of a file in order of time, no time twice.
+    """Repair a file's rows: sorted by time, every time once.
 
-    Rows with anything but numbers in their valid range are dropped, then rows are sorted and equal repeats dropped.
-    Different values at one time are averaged; different stages cannot be, so that epoch becomes unscored.
+    Rows with a value that is not a number in its valid range are dropped, and so are repeated rows. Different values
+    at one time are averaged; with different stages, the epoch becomes unscored.
 
     Args:
         file: Name of the file, for the findings.
@@ -153,7 +153,7 @@ def repair(file: str, frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]
     tied = frame.t.duplicated(keep=False)
     if not tied.any():
         return frame, findings
-    ties = frame[tied].sort_values(["t", *values])  # by value too: an average must not hang on the order
+    ties = frame[tied].sort_values(["t", *values])  # by value too: an average must not depend on the order
     again = ties.duplicated()
     report(ties.index[again], "repeats another line", ROW_DROPPED)
     ties = ties[~again]
@@ -168,6 +168,6 @@ def repair(file: str, frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Finding]]
 
 
 def write_findings(path: Path, findings: Sequence[Finding]) -> None:
-    """Write a line per finding, sorted by file, under a header; the file appears whole or not at all."""
+    """Write a header and a line per finding, sorted by file, atomically."""
     lines = [str(finding) for finding in sorted(findings, key=lambda finding: finding.file)]
     write_whole(path, "\n".join(["file: where: what was found; what was done", *(lines or ["no findings"]), ""]))

@@ -1,7 +1,7 @@
-"""Work on the workers of a Dask scheduler. Both run already: nothing is started here.
+"""Runs work on the workers of a Dask scheduler, which must be running already.
 
-Workers see the folders of this process under the same paths. Work whose worker is lost is done again by another one, so
-it must go on from what it left, or replace it.
+Workers must see the folders of this process under the same paths. Work of a lost worker is done again by another, so it
+must resume from, or replace, what the first one left.
 """
 
 import asyncio
@@ -27,27 +27,30 @@ from pipeline.errors import UserMistake
 from pipeline.versions import versions_and_code
 from pipeline.workers import TENSORFLOW_THREADS
 
-TIMEOUT_S = 5  # for a scheduler to answer
-SHOWN = 3  # workers that differ, in a message
-DASK = ("dask", "distributed", "tornado")  # packages that run beside the work on a worker
+TIMEOUT_S = 5  # s for a scheduler to answer
+SHOWN = 3  # number of differing workers that a message lists
+DASK = ("dask", "distributed", "tornado")  # packages that run alongside the work on a worker
 
-# sent whole: neither the scheduler nor a worker that has not been told of its checkout can import this module
+# pickled by value: the scheduler, and workers whose path does not include the checkout yet, cannot import this module
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 
 @contextmanager
 def connected(scheduler: str) -> Iterator[Client]:
-    """A client of the scheduler at an address such as tcp://host:8786, whose workers are like this process.
+    """Connect to the scheduler at an address such as tcp://host:8786, and check its workers.
+
+    Yields:
+        The client.
 
     Raises:
-        UserMistake: No scheduler answers there, or a worker has other versions, other code or several threads.
+        UserMistake: No scheduler answers, or a worker has other package versions, other code or several threads.
     """
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what it has to say is in the errors below
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # the errors raised below say it all
     asyncio.run(_must_answer(scheduler))
     with Client(scheduler, set_as_default=False) as client:
-        here = versions_and_code() | {"threads": 1}
-        there = client.run(describe, on_error="return")
-        different = [f"{address}: {text}" for address, facts in there.items() if (text := differences(here, facts))]
+        expected = versions_and_code() | {"threads": 1}
+        found = client.run(describe, on_error="return")
+        different = [f"{address}: {text}" for address, facts in found.items() if (text := differences(expected, facts))]
         if different:
             rest = f"; and {len(different) - SHOWN} more" if len(different) > SHOWN else ""
             raise UserMistake(f"--scheduler {scheduler}: workers differ: {'; '.join(different[:SHOWN])}{rest}")
@@ -55,10 +58,10 @@ def connected(scheduler: str) -> Iterator[Client]:
 
 
 async def _must_answer(scheduler: str) -> None:
-    """Raise UserMistake where no scheduler answers; a client would take minutes to find out."""
+    """Raise UserMistake if no scheduler answers; a client would take minutes to find out."""
     try:
-        async with asyncio.timeout(TIMEOUT_S), rpc(scheduler) as there:
-            kind = (await there.identity())["type"]
+        async with asyncio.timeout(TIMEOUT_S), rpc(scheduler) as remote:
+            kind = (await remote.identity())["type"]
     except TimeoutError:
         kind = f"no answer for {TIMEOUT_S} s"
     except (OSError, ValueError, ImportError) as error:
@@ -68,7 +71,7 @@ async def _must_answer(scheduler: str) -> None:
 
 
 def describe(dask_worker: Any) -> dict[str, Any]:
-    """What must be alike on all workers and here; of a worker that was not started in a checkout, that."""
+    """On a worker: its versions, code and threads, which must equal the client's; only "code" outside a checkout."""
     if os.getcwd() not in sys.path:
         sys.path.insert(0, os.getcwd())  # as `python -m` does
     try:
@@ -78,51 +81,52 @@ def describe(dask_worker: Any) -> dict[str, Any]:
     return versions_and_code() | {"threads": dask_worker.state.nthreads}
 
 
-def differences(here: dict[str, Any], there: dict[str, Any] | BaseException) -> str:
-    """In what a worker differs from this process, for people; empty if in nothing."""
-    if isinstance(there, BaseException):
-        return f"{type(there).__name__}: {there}"
-    if len(there) == 1:
-        return f"code {there['code']}; start it in a checkout"
+def differences(expected: dict[str, Any], found: dict[str, Any] | BaseException) -> str:
+    """How a worker differs from this process, as text for the user; "" if it does not."""
+    if isinstance(found, BaseException):
+        return f"{type(found).__name__}: {found}"
+    if len(found) == 1:
+        return f"code {found['code']}; start it in a checkout"
     return ", ".join(
-        f"{name} {there.get(name)} (here {value})" for name, value in here.items() if there.get(name) != value
+        f"{name} {found.get(name)} (here {value})" for name, value in expected.items() if found.get(name) != value
     )
 
 
 def on_cluster(client: Client, function: Callable, arguments: Iterable[tuple], ordered: bool = True) -> Iterator[Any]:
-    """What a function returns for each of several arguments, computed by the client's workers.
+    """Call a function with each of several arguments on the client's workers.
 
     Args:
-        client: Of `connected`.
-        function: Of a module of the project.
+        client: From `connected`.
+        function: A function at the top level of one of the project's modules.
         arguments: A tuple of arguments for each call.
-        ordered: Whether results come in the order of the arguments, or as they are ready.
+        ordered: Whether to yield results in the order of the arguments, or as they are ready.
 
-    Returns:
-        The results, as they come. What is not under way is not begun where the caller stops.
+    Yields:
+        The results. If the caller stops, calls that have not started are cancelled.
 
     Raises:
-        UserMistake: Of the function; a worker that came later differs or does not see a folder; the scheduler is gone.
+        UserMistake: Raised by the function; or a worker that joined later differs or does not see a folder; or the
+            scheduler is gone.
     """
     pieces = [cloudpickle.dumps(_Piece(function, values)) for values in arguments]
     if not client.ncores():
-        click.echo("no worker yet at the scheduler: waiting for one", err=True)
+        click.echo("the scheduler has no workers yet: waiting for one", err=True)
     futures = deque(client.map(pickle.loads, pieces, pure=False, key=function.__name__, batch_size=1000))
     try:
         yield from _results(client, futures, ordered)
     except KilledWorker as error:
-        last = error.last_worker.address if error.last_worker else "the last of them"
-        raise UserMistake(f"workers died, one after another, at the same work: see the log of {last}") from None
+        last = error.last_worker.address if error.last_worker else "the last one"
+        raise UserMistake(f"several workers died at the same work: see the log of {last}") from None
     except ImportError as error:
         raise UserMistake(str(error)) from None
     except CancelledError:
-        raise UserMistake("the scheduler is gone; what its workers have finished is kept") from None
+        raise UserMistake("the scheduler is gone; finished work is kept") from None
     finally:
         client.cancel(list(futures))
 
 
 def _results(client: Client, futures: deque[Future], ordered: bool) -> Iterator[Any]:
-    """Results of futures, which leave the queue, so that workers need not keep them."""
+    """Yield the results of futures, which are removed from the queue so that workers can free them."""
     if ordered:
         while futures:
             yield futures[0].result()
@@ -134,10 +138,10 @@ def _results(client: Client, futures: deque[Future], ordered: bool) -> Iterator[
 
 
 class _Piece:
-    """A call that is done when it is unpickled, so that a scheduler sees nothing but `pickle.loads` and bytes."""
+    """A call that runs when it is unpickled, so that the scheduler sees only `pickle.loads` and bytes."""
 
     def __init__(self, function: Callable, values: tuple):
-        """A call that a worker can do."""
+        """Pickle a call for a worker."""
         file = io.BytesIO()
         pickler = _AbsolutePaths(file)
         pickler.dump((function, values))
@@ -149,7 +153,11 @@ class _Piece:
 
 
 class _AbsolutePaths(pickle.Pickler):
-    """Makes paths absolute: workers have another working folder. `existing`: the paths, or what exists above them."""
+    """Makes paths absolute, as workers have another working folder.
+
+    Attributes:
+        existing: The pickled paths; for a path that does not exist, its nearest existing parent.
+    """
 
     def __init__(self, file: io.BytesIO):
         """A pickler into a file."""
@@ -157,7 +165,7 @@ class _AbsolutePaths(pickle.Pickler):
         self.existing: set[str] = set()
 
     def reducer_override(self, value: Any) -> Any:
-        """How a path is pickled; other values as ever."""
+        """Pickle paths as absolute ones, and other values as usual."""
         if not isinstance(value, Path):
             return NotImplemented
         path = value.absolute()
@@ -165,26 +173,26 @@ class _AbsolutePaths(pickle.Pickler):
         return Path, (str(path),)
 
 
-def _draw_apart() -> None:
-    """Give Dask, which draws numbers in another thread, a generator of its own.
+def _separate_random() -> None:
+    """Give Dask, which draws random numbers in another thread, a separate generator.
 
-    Keras draws the seeds of a network from Python's, so that networks would not be those that one machine trains.
+    Keras draws a network's seeds from Python's generator; sharing it would give other networks than on one machine.
     """
     for name, module in list(sys.modules.items()):
         if name.split(".")[0] in DASK and vars(module).get("random") is random:
             vars(module)["random"] = random.Random()
 
 
-def _call(call: bytes, folders: list[str], here: dict[str, Any]) -> Any:
-    """Do a piece of work on a worker, which may have come after the others were looked at."""
+def _call(call: bytes, folders: list[str], expected: dict[str, Any]) -> Any:
+    """Run a call on a worker, which may have joined after the others were checked."""
     worker = get_worker()
-    text = differences(here, describe(worker))
+    text = differences(expected, describe(worker))
     unseen = [folder for folder in folders if not os.path.exists(folder)]
     if unseen:
         text = f"it does not see {', '.join(unseen)}; folders must be shared, under the same paths"
     if text:
-        raise ImportError(f"worker {worker.address}: {text}")  # UserMistake may be what it cannot import
-    _draw_apart()
-    os.environ.update(dict.fromkeys(TENSORFLOW_THREADS, "1"))  # pieces, not operations, are parallel
+        raise ImportError(f"worker {worker.address}: {text}")  # the worker may be unable to import UserMistake
+    _separate_random()
+    os.environ.update(dict.fromkeys(TENSORFLOW_THREADS, "1"))  # calls already run in parallel
     function, values = pickle.loads(call)
     return function(*values)

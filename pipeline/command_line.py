@@ -1,4 +1,4 @@
-"""What the command lines share."""
+"""Options, parameter types and progress bars shared by all commands."""
 
 import errno
 import functools
@@ -28,10 +28,10 @@ HELP = {
     "negative_times": "Keep up to two hours before t=0, unscored.",
     "data_alignment": "Seconds per row; 30 is clinical alignment.",
     "motion_magnitude": "Add the magnitude of acceleration as a channel.",
-    "window_size": "Seconds that a window sees.",
+    "window_size": "Length of a window in seconds.",
     "stride": "Seconds from one window to the next.",
-    "channels": "Input channels, by comma; by default heart_rate and activity.",
-    "architectures": "By comma.",
+    "channels": "Input channels, comma-separated. By default heart_rate and activity.",
+    "architectures": "Networks to train, comma-separated.",
     "batch_size": "Nights per training step.",
     "variants": "Varied copies of each training night (another wearer, another watch, a sensor off); 0 for none.",
     "hidden_dim": "Units of each network.",
@@ -39,27 +39,27 @@ HELP = {
     "epochs": "Training epochs.",
     "train_split": "Share of the subjects to train on; 1 holds none out.",
     "inner_folds": "Folds within the training subjects that choose operating points; 0 for none.",
-    "seed": "Same seed, same split and weights.",
-    "unscaled": "Keep batch size, learning rate, epochs, variants beyond 31 nights, where they scale (docs/scale.md).",
+    "seed": "The same seed gives the same split and weights.",
+    "unscaled": "Do not scale batch size, learning rate, epochs and variants beyond 31 nights (docs/scale.md).",
 }
-SINGULAR = {"architectures": "--architecture", "precisions": "--precision"}  # does as well
+SINGULAR = {"architectures": "--architecture", "precisions": "--precision"}  # accepted, too
 
 
 class OneLine(click.Command):
-    """A command that ends with one line, exit code 2, where a file cannot be read or written, and quietly on Ctrl-C."""
+    """A command that reports file errors in one line, with exit code 2, and ends without a traceback on Ctrl-C."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """As of any command.
+        """Run the command.
 
         Raises:
             UserMistake: An operation on a file failed.
         """
-        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as it is until all modules are imported
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # set while modules are imported
             signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             return super().invoke(ctx)
         except OSError as error:
-            if error.errno == errno.EPIPE:  # nobody reads on: click's affair
+            if error.errno == errno.EPIPE:  # the reader is gone: handled by click
                 raise
             named = f"{error.filename}: " if error.filename else ""
             raise UserMistake(f"{named}{error.strerror or error}") from None
@@ -69,33 +69,33 @@ class OneLine(click.Command):
 
 
 class Commands(OneLine, click.Group):
-    """A group of such commands."""
+    """A group of OneLine commands."""
 
 
 class CommaList(click.ParamType):
-    """Values separated by commas, each once and at least one, as a tuple."""
+    """Comma-separated values as a tuple, without duplicates and not empty."""
 
     name = "list"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        """The values of a text; a default, which is a tuple already, as it is. UserMistake where there is no value."""
+        """The values of a text; a default, already a tuple, unchanged. Raises UserMistake if there is no value."""
         if isinstance(value, tuple):
             return value
         values = tuple(dict.fromkeys(part.strip() for part in value.split(",") if part.strip()))
         if not values:
-            raise UserMistake(f"{_spelt(param)} {value!r}: an empty list; to have the default, leave the option out")
+            raise UserMistake(f"{_spelt(param)} {value!r}: empty list; for the default, leave the option out")
         return values
 
 
 class NamedPath(click.Path):
-    """A path that the user names; an empty text names none."""
+    """A path given by the user, which must not be empty."""
 
     def __init__(self) -> None:
-        """Give paths as pathlib has them."""
+        """Return pathlib paths."""
         super().__init__(path_type=Path)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The path; UserMistake where the text is empty, or leads round in links."""
+        """The path; UserMistake if the text is empty, or its links form a circle."""
         if value == "":
             raise UserMistake(f"{_spelt(param)}: empty; name a file or folder")
         path = Path(value)
@@ -107,15 +107,19 @@ class NamedPath(click.Path):
 
 
 class OutputFile(NamedPath):
-    """The path of a file that a command writes: found wrong before the work starts, not after it."""
+    """The path of a file to write, checked before the work starts."""
 
     def __init__(self, devices: bool = False) -> None:
-        """Devices: whether it may be one, or a pipe: where nothing else is written beside it or read back."""
+        """Accept file paths.
+
+        Args:
+            devices: Whether to accept devices and pipes, too: only if no file is written next to it or read back.
+        """
         super().__init__()
         self.devices = devices
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The path; UserMistake where no file can be written there."""
+        """The path; UserMistake if no file can be written there."""
         path = super().convert(value, param, ctx)
         try:
             if path.is_dir():
@@ -149,15 +153,15 @@ def must_be_writable(spelt: str, path: Path) -> None:
 
 
 def _spelt(param: click.Parameter | None) -> str:
-    """An option as the user spells it, or an argument as the usage does."""
+    """An option as the user spells it, or an argument as in the usage line."""
     return "path" if param is None else param.metavar or param.opts[0]
 
 
 class Folders(NamedPath):
-    """A folder of recordings, or several data sets by comma."""
+    """A folder of recordings, or several comma-separated data sets."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The folder, or the DataSets, that a text names; UserMistake as for `DataSets.of`."""
+        """The folder, or the DataSets, that a text names. Raises UserMistake as `DataSets.of`."""
         if isinstance(value, DataSets):
             return value
         path = super().convert(value, param, ctx)
@@ -165,12 +169,12 @@ class Folders(NamedPath):
 
 
 def option(name: str, into: str | None = None, **settings: Any) -> Callable:
-    """A click option that is also spelt with dashes; a list of models in the singular, too.
+    """A click option that may also be spelt with dashes and, for lists of models, in the singular.
 
     Args:
-        name: Of the option, with underscores.
-        into: The parameter that it fills, if of another name.
-        settings: Of click.option.
+        name: Name of the option, with underscores.
+        into: Parameter that it fills, if the name differs.
+        settings: Settings of click.option.
     """
     if settings.get("type") is Path:
         settings["type"] = NamedPath()
@@ -179,34 +183,34 @@ def option(name: str, into: str | None = None, **settings: Any) -> Callable:
 
 
 def models_option(name: str, shown: str, default: tuple[str, ...] | None = None, about: str = "") -> Callable:
-    """The option --architectures or --precisions of what works with the models of a run: a list by comma.
+    """The option --architectures or --precisions of commands that use the models of a run: a comma-separated list.
 
     Args:
         name: "architectures" or "precisions".
-        shown: What holds by default, for people.
-        default: The same, as the command takes it.
+        shown: The default, as shown in the help.
+        default: The default value.
         about: Further help.
     """
-    return option(name, type=CommaList(), default=default, help=f"By comma{about}. [{shown}]")
+    return option(name, type=CommaList(), default=default, help=f"Comma-separated{about}. [{shown}]")
 
 
 def parallel(command: Callable, cluster: bool = True) -> Callable:
-    """Decorate a command with the options that say who does its work `in_parallel`.
+    """Decorate a command with the options for its work `in_parallel`.
 
     Args:
-        command: A click command to be.
-        cluster: Whether it has --scheduler, beside --jobs.
+        command: Function of a click command.
+        cluster: Whether it has --scheduler in addition to --jobs.
     """
 
     @option("jobs", type=click.IntRange(1), default=None, help="Processes at a time, of up to 1 GB each. [all cores]")
     @functools.wraps(command)
     def with_workers(*args: Any, jobs: int | None, scheduler: str | None = None, **values: Any) -> Any:
         if jobs and scheduler:
-            raise UserMistake(f"--jobs {jobs}: the workers of --scheduler do the work, as many as there are")
+            raise UserMistake(f"--jobs {jobs}: not with --scheduler, whose workers do the work; leave one of them out")
         with workers(jobs or ALL_CORES, scheduler):
             return command(*args, **values)
 
-    about = "Of a Dask cluster, as tcp://host:port, to do the work instead."
+    about = "Let a Dask cluster do the work: address of its scheduler, such as tcp://host:port."
     return option("scheduler", default=None, help=about)(with_workers) if cluster else with_workers
 
 
@@ -214,7 +218,7 @@ parallel_here = functools.partial(parallel, cluster=False)
 
 
 def progress_bar() -> Progress:
-    """A bar on standard error that tells what is happening and how long it will take."""
+    """A progress bar on standard error with a description and the time left."""
     columns = (
         TextColumn("{task.description:<36}"),
         BarColumn(),
@@ -253,7 +257,10 @@ def new_folder(name: str) -> Path:
 
 
 def make_folder(out: Path) -> Path:
-    """The folder of --out, created if need be.
+    """Create the folder of --out if it does not exist.
+
+    Returns:
+        The folder.
 
     Raises:
         UserMistake: It cannot be created.
@@ -261,15 +268,15 @@ def make_folder(out: Path) -> Path:
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserMistake(f"--out {out}: no folder can be made there ({error.strerror})") from None
+        raise UserMistake(f"--out {out}: cannot create a folder there ({error.strerror})") from None
     return out
 
 
 def must_be_new(out: Path) -> None:
-    """Check the folder of --out.
+    """Check that the folder of --out is new or empty.
 
     Raises:
-        UserMistake: There is something in it already, or it is a file.
+        UserMistake: It is a file, or not empty.
     """
     if out.exists() and (not out.is_dir() or holds_anything(out)):
-        raise UserMistake(f"--out {out}: exists and is not empty; name another, or add --resume to go on with it")
+        raise UserMistake(f"--out {out}: exists and is not empty; name another, or add --resume to continue it")

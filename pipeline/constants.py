@@ -1,4 +1,4 @@
-"""The constants of the field and of this project, each with its unit."""
+"""Constants of sleep scoring and of this project, with their units."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,10 +11,10 @@ EPOCH_S = 30  # s, a scored epoch (AASM)
 MINUTE_S = 60  # s
 HOUR_S = 3600  # s
 COUNT_S = 15  # s that an activity count covers
-GRACE_S = 0.1  # s; a bin that ends this little after a window still belongs to it
-LEAD_S = 7200  # s, the most that --negative_times keeps before t=0
-LONGEST_NIGHT_S = 24 * 3600  # s; what comes later is no part of a night
-LEAST_OVERLAP_S = 1800  # s of scored epochs with heart rate or movement that make a night usable
+GRACE_S = 0.1  # s; a bin that ends up to this long after a window still belongs to it
+LEAD_S = 7200  # s, the longest stretch before t=0 that --negative_times keeps
+LONGEST_NIGHT_S = 24 * 3600  # s; later samples are not part of the night
+LEAST_OVERLAP_S = 1800  # s of scored epochs with heart rate or movement; a night with less is not used
 
 ARCHITECTURES = ("lstm", "gru", "rnn", "transformer")
 PROBABILITIES = "stage_probabilities"  # name of the output of models and files
@@ -26,11 +26,11 @@ class Channel:
     """One named input.
 
     Attributes:
-        unit: Of its values.
-        low: Least valid value.
-        high: Greatest valid value.
-        missing: An impossible value, below `low`, that stands where nothing was sensed.
-        bins: Whether a value is a sum over a bin, available at the bin's end, rather than a sample.
+        unit: Unit of the values.
+        low: Lowest valid value.
+        high: Highest valid value.
+        missing: Impossible value, below `low`, that marks missing data.
+        bins: True if a value is a sum over a bin, available at the bin's end; False if it is a sample.
     """
 
     unit: str
@@ -49,10 +49,10 @@ CHANNELS = {
     "steps": Channel("steps", 0, 10_000, -1, bins=True),
     "activity": Channel("activity count", 0, 100_000, -1, bins=True),
 }
-DEFAULT_CHANNELS = ("heart_rate", "activity")  # those that pay; raw motion enters as activity counts
+DEFAULT_CHANNELS = ("heart_rate", "activity")  # the ones that improve scores; raw motion enters as activity counts
 
-UNKNOWN = "Unknown"  # stands in place of a stage where too little was sensed
-COVERAGE_S = 600  # s that the share of a sensor's coverage looks back
+UNKNOWN = "Unknown"  # given in place of a stage when there is too little data
+COVERAGE_S = 600  # s over which a sensor's coverage is computed
 ABSENT_S = 300  # s without heart rate and movement after which the stage is unknown
-OFF_WRIST_S = 1800  # s without heart rate, which there was before, and without a movement: the watch is off the wrist
-OFF_WRIST_BLIND_S = 7200  # s of stillness that mean so where there was never heart rate (people: at most 100 min)
+OFF_WRIST_S = 1800  # s without movement, and without heart rate after there was some: the watch is off the wrist
+OFF_WRIST_BLIND_S = 7200  # the same, in s without movement, if there never was heart rate (people: at most 100 min)

@@ -1,10 +1,9 @@
-"""Coverage: how much of each sensor a window rests on, and whether its stage is unknown.
+"""Coverage: how much data of each sensor a prediction rests on, and whether the stage is unknown.
 
-One definition serves the watch (window by window) and the pipeline (a whole night). The stage is unknown where heart
-rate and movement have both been absent for ABSENT_S, and where the watch is off the wrist: no heart rate, and no
-movement either, for longer than people lie still. Of 25 nights of sleep-accel, each with heart rate, the longest
-without a movement is 100 minutes; so where there has never been heart rate to tell, stillness alone takes
-OFF_WRIST_BLIND_S.
+The watch (window by window) and the pipeline (a whole night) use the same definition. The stage is unknown if heart
+rate and movement have both been absent for ABSENT_S, or if the watch is off the wrist: no heart rate and no movement
+for longer than people lie still. In the 25 sleep-accel nights, all with heart rate, the longest stretch without
+movement is 100 minutes; so if there never was heart rate, stillness must last OFF_WRIST_BLIND_S.
 """
 
 from collections import deque
@@ -27,10 +26,10 @@ from pipeline.options import Options
 
 @dataclass(frozen=True)
 class SensorCoverage:
-    """How much of one sensor a window rests on.
+    """Coverage of one sensor at a window.
 
     Attributes:
-        share: Share of the strides of the last COVERAGE_S (of the night so far, if it is shorter) with a value.
+        share: Share of the strides with a value in the last COVERAGE_S (in the night so far, if that is shorter).
         seconds_since: Seconds from the newest value to the end of the window; None if there has been none.
     """
 
@@ -40,11 +39,11 @@ class SensorCoverage:
 
 @dataclass(frozen=True)
 class Coverage:
-    """What a window rests on.
+    """Coverage of all sensors at a window.
 
     Attributes:
-        sensors: {sensor: SensorCoverage} of the sensors that the model takes.
-        unknown: Whether too little was sensed to predict a stage.
+        sensors: {sensor: SensorCoverage} of the model's sensors.
+        unknown: Whether there is too little data to predict a stage.
     """
 
     sensors: dict[str, SensorCoverage]
@@ -52,14 +51,14 @@ class Coverage:
 
 
 class CoverageTracker:
-    """Coverage of windows as they close, with what it must remember between them."""
+    """Computes the coverage of windows as they close, and keeps the state it needs between them."""
 
     def __init__(self, options: Options, channels: Sequence[str]):
         """Begin a night.
 
         Args:
-            options: Of the run, or of a bundle's contract.
-            channels: Names of the channels that windows hold.
+            options: Options of the run, or of a bundle's contract.
+            channels: Names of the windows' channels.
         """
         self.options, self.channels = options, tuple(channels)
         self.channels_of = {
@@ -69,7 +68,7 @@ class CoverageTracker:
         strides = max(1, COVERAGE_S // options.stride)
         self.recent: dict[str, deque] = {
             sensor: deque(maxlen=strides) for sensor in self.channels_of
-        }  # 1 where a stride has a value
+        }  # True for a stride with a value
         self.since = dict.fromkeys(self.channels_of, inf)  # s, from the newest value to the end of the window
         self.still = inf  # s, since the last stride with movement
         self.elapsed = 0.0  # s, of the night
@@ -78,7 +77,7 @@ class CoverageTracker:
         """Coverage of the next window.
 
         Args:
-            window: {channel: [values_per_window]}, missing values as the channel has them.
+            window: {channel: [values_per_window]}, with the channel's missing value where there is no data.
         """
         stride = self.options.stride
         self.elapsed += stride
@@ -89,7 +88,7 @@ class CoverageTracker:
             self.recent[sensor].append(age < inf)
             moved |= any(CHANNELS[name].bins and (self._newest(name, window[name]) > 0).any() for name in names)
         if "activity" not in self.channels_of and "motion" in self.channels_of:
-            moved |= bool(self.recent["motion"][-1])  # acceleration alone does not tell a still wrist from a table
+            moved |= bool(self.recent["motion"][-1])  # acceleration alone cannot tell a still wrist from a table
         self.still = 0.0 if moved else self.still + stride
         sensors = {
             sensor: SensorCoverage(sum(recent) / len(recent), None if self.since[sensor] == inf else self.since[sensor])
@@ -101,7 +100,7 @@ class CoverageTracker:
         return values[-self.options.values_per_stride(name) :]
 
     def _age(self, name, values):
-        """Seconds from the newest value of the newest stride to the end of the window; inf where it has none."""
+        """Seconds from the last value of the newest stride to the end of the window; inf if there is none."""
         sensed = np.flatnonzero(self._newest(name, values)[::-1] >= CHANNELS[name].low)
         return float(sensed[0] * self.options.seconds_per_value(name)) if len(sensed) else inf
 
@@ -115,13 +114,13 @@ class CoverageTracker:
         return movement >= ABSENT_S or still >= (OFF_WRIST_S if had_heart_rate else OFF_WRIST_BLIND_S)
 
     def state(self) -> dict[str, np.ndarray]:
-        """What a tracker of the same options and channels needs to go on, as arrays."""
+        """The tracker's state as arrays, for `restore` of one with the same options and channels."""
         saved = {f"recent.{sensor}": np.array(recent, bool) for sensor, recent in self.recent.items()}
         saved |= {f"since.{sensor}": np.array(seconds) for sensor, seconds in self.since.items()}
         return saved | {"still": np.array(self.still), "elapsed": np.array(self.elapsed)}
 
     def restore(self, saved: dict[str, np.ndarray]) -> None:
-        """Go on from what `state` gave."""
+        """Resume from arrays returned by `state`."""
         for sensor in self.channels_of:
             self.recent[sensor] = deque(saved[f"recent.{sensor}"].tolist(), self.recent[sensor].maxlen)
             self.since[sensor] = float(saved[f"since.{sensor}"])
@@ -129,12 +128,12 @@ class CoverageTracker:
 
 
 def coverage_of_night(night: Night, options: Options, channels: Sequence[str]) -> list[Coverage]:
-    """Coverage of every window of a night, as the watch has it when the window closes."""
+    """Coverage of every window of a night, as the watch computes it when the window closes."""
     tracker = CoverageTracker(options, channels)
     windows = {name: night.values(name, options) for name in channels}
     return [tracker.update({name: values[i] for name, values in windows.items()}) for i in range(len(night))]
 
 
 def unknown_windows(night: Night, options: Options, channels: Sequence[str]) -> np.ndarray:
-    """[windows] bool: where the stage is unknown."""
+    """[windows] bool: whether the stage is unknown."""
     return np.array([coverage.unknown for coverage in coverage_of_night(night, options, channels)], bool)

@@ -1,6 +1,7 @@
-"""Several data sets in one training: whose night is whose, by set and by person.
+"""Several data sets in one training: the set and the person of each night.
 
-A set is named by its folder, its nights `<set>.<id>`. A single folder is a plain Path, and its nights have their ids.
+A set is named after its folder, and its nights `<set>.<id>`. A single folder is a plain Path, and its nights keep their
+ids.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,7 +11,7 @@ from pathlib import Path
 from pipeline.errors import UserMistake
 from pipeline.files import read_json
 
-WEARERS = "wearers.json"  # {night: person}, where a person may have several nights
+WEARERS = "wearers.json"  # {night: person}, for persons with several nights
 
 
 @dataclass(frozen=True)
@@ -25,22 +26,22 @@ class DataSets:
 
     @classmethod
     def of(cls, folders: Sequence[Path]) -> "DataSets":
-        """The sets of some folders; in which order they are named makes no difference.
+        """The data sets in some folders, in any order.
 
         Raises:
-            UserMistake: A folder is named twice, or names do not tell the nights apart.
+            UserMistake: A folder is given twice, or the nights of two folders could have the same names.
         """
         named: dict[str, Path] = {}
         for folder in folders:
             name, path = (folder if folder.name.strip(".") else folder.resolve()).name, folder.resolve()
             if path in named.values():
-                raise UserMistake(f"--dataset_dir {folder}: named twice")
+                raise UserMistake(f"--dataset_dir {folder}: given twice")
             if name in named:
-                hint = "sets are told apart by the names of their folders: rename one, or link to it by another name"
+                hint = "data sets need different folder names: rename one, or link to it under another name"
                 raise UserMistake(f"--dataset_dir: {named[name]} and {path} are both named {name}; {hint}")
             named[name] = path
         for name, other in ((name, other) for name in named for other in named if other.startswith(f"{name}.")):
-            hint = f"nights of both could be named {other}.<id>: rename one, or link to it by another name"
+            hint = f"nights of both could be named {other}.<id>: rename one, or link to it under another name"
             raise UserMistake(f"--dataset_dir: {named[name]} and {named[other]}: {hint}")
         return cls(dict(sorted(named.items())))
 
@@ -49,18 +50,18 @@ class DataSets:
 
     @property
     def name(self) -> str:
-        """A name for all of them, for what is written about them."""
+        """A name for all of them, for reports."""
         return "+".join(self.folders)
 
     def resolve(self) -> "DataSets":
-        """The same; the folders are resolved, as Path.resolve has it."""
+        """Itself: the folders are already resolved. For use like Path.resolve."""
         return self
 
     def set_of(self, subject: str) -> str:
         """Name of the set that a subject is in.
 
         Raises:
-            UserMistake: It is in none of them.
+            UserMistake: The subject's name has none of the sets' prefixes.
         """
         for name in self.folders:
             if subject.startswith(f"{name}."):
@@ -72,7 +73,7 @@ Data = Path | DataSets
 
 
 def data_of(text: str) -> Data:
-    """The folder that a text names, or the data sets, by comma. UserMistake as for `DataSets.of`."""
+    """The folder, or the comma-separated data sets, that a text names. Raises UserMistake as `DataSets.of`."""
     parts = [Path(part.strip()) for part in text.split(",") if part.strip()]
     if len(parts) < 2 or Path(text).exists():
         return parts[0] if len(parts) == 1 else Path(text)
@@ -80,14 +81,14 @@ def data_of(text: str) -> Data:
 
 
 def data_as_json(data: Data) -> str | dict[str, str]:
-    """For JSON: the folder, or {name: folder}; `data_from_json` gives it back."""
+    """The folder, or {name: folder}, for JSON; the inverse of `data_from_json`."""
     if isinstance(data, DataSets):
         return {name: str(folder) for name, folder in data.folders.items()}
     return str(data)
 
 
 def data_from_json(value: str | Mapping[str, str]) -> Data:
-    """What `data_as_json` made a JSON value of."""
+    """The folder or data sets that `data_as_json` turned into JSON."""
     return Path(value) if isinstance(value, str) else DataSets({name: Path(path) for name, path in value.items()})
 
 
@@ -105,10 +106,10 @@ def sets_of(data: Data, subjects: Sequence[str]) -> dict[str, str]:
 
 
 def read_wearers(folder: Path) -> dict[str, str]:
-    """{night: person} as the folder's wearers.json has it, {} where there is none.
+    """{night: person} from the folder's wearers.json; {} if there is none.
 
     Raises:
-        UserMistake: The file cannot be read or is of another form.
+        UserMistake: The file is not a JSON object of night and person.
     """
     path = Path(folder) / WEARERS
     if not path.exists():
@@ -120,18 +121,18 @@ def read_wearers(folder: Path) -> dict[str, str]:
 
 
 def people(data: Data, subjects: Sequence[str]) -> dict[str, str]:
-    """Whose night each is.
+    """The person of each night.
 
     Args:
         data: The folder or folders.
-        subjects: Of the data.
+        subjects: Subjects of the data.
 
     Returns:
-        {subject: person}. A night that wearers.json does not name is a person of its own. Of several sets the person
-        is `<set>.<person>`, unless the file names a person of another of the sets in this way.
+        {subject: person}. A night that wearers.json does not list counts as a separate person. In several sets persons
+        are named `<set>.<person>`, unless wearers.json already names a person of another set in this way.
 
     Raises:
-        UserMistake: A wearers.json is no such file.
+        UserMistake: A wearers.json is invalid.
     """
     if not isinstance(data, DataSets):
         wearers = read_wearers(data)
@@ -145,36 +146,36 @@ def people(data: Data, subjects: Sequence[str]) -> dict[str, str]:
 
 
 def _in_set(person: str, name: str, names: Sequence[str] | Mapping[str, Path]) -> str:
-    """A person's name among several sets: that of this set, unless it is another's already."""
+    """A person's name among several sets: with this set's prefix, unless it already has another's."""
     named = any(person.startswith(f"{other}.") for other in names if other != name)
     return person if named else f"{name}.{person}"
 
 
 def identities(data: Data, persons: Mapping[str, str], other: Data) -> dict[str, set[str]]:
-    """Names by which nights can be compared with those of other data: of the night, and of the person.
+    """Names of nights and persons that can be compared with those of other data.
 
     Args:
         data: The folder or folders.
         persons: {subject: person}, as `people` returns it.
-        other: What they are compared with. A folder that they call by two names has the first of these in both; where
-            both are a single folder, equal ids are equal, too, as the folder may be a copy.
+        other: The data to compare with. A folder that has different names in the two gets the first of these in both.
+            If both are a single folder, equal ids also match, because one may be a copy of the other.
 
     Returns:
         {subject: names}.
     """
-    theirs = other.folders if isinstance(other, DataSets) else {other.resolve().name: other}
-    own = data.folders if isinstance(data, DataSets) else {data.resolve().name: data}
-    at = {folder.resolve(): name for name, folder in theirs.items()}
-    called = {name: min(name, at.get(folder.resolve(), name)) for name, folder in own.items()}
+    other_folders = other.folders if isinstance(other, DataSets) else {other.resolve().name: other}
+    folders = data.folders if isinstance(data, DataSets) else {data.resolve().name: data}
+    other_names = {folder.resolve(): name for name, folder in other_folders.items()}
+    common = {name: min(name, other_names.get(folder.resolve(), name)) for name, folder in folders.items()}
 
     def among_sets(text):
         if not isinstance(data, DataSets):
-            return _in_set(text, called[data.resolve().name], theirs)
-        name = next((name for name in own if text.startswith(f"{name}.")), None)
-        return called[name] + text.removeprefix(name) if name else text
+            return _in_set(text, common[data.resolve().name], other_folders)
+        name = next((name for name in folders if text.startswith(f"{name}.")), None)
+        return common[name] + text.removeprefix(name) if name else text
 
-    bare = not isinstance(data, DataSets) and not isinstance(other, DataSets)
+    single = not isinstance(data, DataSets) and not isinstance(other, DataSets)
     return {
-        subject: {among_sets(subject), among_sets(person)} | ({subject, person} if bare else set())
+        subject: {among_sets(subject), among_sets(person)} | ({subject, person} if single else set())
         for subject, person in persons.items()
     }

@@ -1,8 +1,8 @@
-"""Recordings as another watch, strap or wearer would have given them: what a trained model is stress-tested with.
+"""Degraded recordings for stress tests: as another watch, strap or wearer would have given them.
 
-Every stress is a pure function of the samples, before alignment: the Recording that goes in stays as it is, and labels
-and times stay with it. What is drawn at random is drawn by seed, subject and kind of stress, alike for all strengths of
-a kind: more noise is the same noise, larger.
+Every stress is a pure function of the samples, before alignment; it does not modify its input, and labels are kept.
+Random numbers depend on the seed, the subject and the kind of stress, so all strengths of a kind share them: stronger
+noise is the same noise, scaled up.
 """
 
 from collections.abc import Callable, Collection, Iterator
@@ -19,19 +19,19 @@ from pipeline.activity import ActivityCounter
 from pipeline.constants import CHANNELS, COUNT_S, HOUR_S
 from pipeline.recordings import Recording
 
-HOLE_S = 600  # s that a hole in heart rate lasts
-HELD_S = 60  # s; between samples further apart heart rate is not interpolated
+HOLE_S = 600  # s, length of a hole in heart rate
+HELD_S = 60  # s, longest gap between samples over which heart rate is interpolated
 CORRELATED_S = 60  # s, time constant of correlated noise
 BREATH_HZ = 0.25  # breathing in sleep
 BREATH_BPM = 3.0  # SD of heart rate with breathing (respiratory sinus arrhythmia)
 BREATH_PHASE_S = 60  # s, over which breathing loses its phase
 BREATH_SIZE_S = 900  # s, over which its swings change size
-BEAT_BPM = 2.0  # SD of what else differs from beat to beat
-CYCLE_S = (20, 60)  # s of a swing of heart rate with repeated apnoea (Guilleminault et al., Lancet 1984)
-CYCLE_BPM = (4, 10)  # of a swing, from low to high
-CYCLE_RISE = 0.25  # of a swing, in which heart rate goes up
-CYCLE_BOUT_S = (600, 2400)  # s that a bout of swings lasts, or what lies between bouts
-CYCLE_SHARE = 0.5  # of the night in bouts
+BEAT_BPM = 2.0  # SD of other beat-to-beat variation
+CYCLE_S = (20, 60)  # s, period of heart rate's swings with repeated apnoea (Guilleminault et al., Lancet 1984)
+CYCLE_BPM = (4, 10)  # size of a swing, from low to high
+CYCLE_RISE = 0.25  # share of a swing in which heart rate rises
+CYCLE_BOUT_S = (600, 2400)  # s, length of a bout of swings, and of the pauses between bouts
+CYCLE_SHARE = 0.5  # share of the night in bouts
 MOVEMENT = ("activity", "motion", "steps")  # sensors
 
 Change = Callable[[Recording, Generator], Recording]
@@ -40,13 +40,13 @@ Series = tuple[np.ndarray, np.ndarray]  # times [n] in s, values [n]
 
 @dataclass(frozen=True)
 class Stress:
-    """One way in which a recording is worse.
+    """One way to degrade a recording.
 
     Attributes:
-        kind: Of what is done; stresses of one kind differ in strength only.
-        strength: How much of it, in `unit`; None where there is nothing to measure.
-        unit: Of the strength.
-        function: Gives the degraded recording, from a recording and a random generator.
+        kind: Kind of stress; stresses of one kind differ only in strength.
+        strength: Strength in `unit`; None if it has none.
+        unit: Unit of the strength.
+        function: Takes a recording and a random generator, and returns the degraded recording.
     """
 
     kind: str
@@ -56,15 +56,15 @@ class Stress:
 
 
 def wander(rng: Generator, n: int, tau: float) -> np.ndarray:
-    """A random process that forgets gradually (Ornstein-Uhlenbeck).
+    """Draw an Ornstein-Uhlenbeck process.
 
     Args:
-        rng: What draws it.
-        n: Steps.
-        tau: Steps over which its correlation falls to 1/e.
+        rng: Random generator.
+        n: Number of steps.
+        tau: Steps over which its autocorrelation falls to 1/e.
 
     Returns:
-        [n] of mean 0 and SD 1.
+        The process, of mean 0 and SD 1, [n].
     """
     keep = np.exp(-1 / tau)
     start = rng.standard_normal() * keep
@@ -72,11 +72,11 @@ def wander(rng: Generator, n: int, tau: float) -> np.ndarray:
 
 
 def heart_rate(function: Callable[..., Series], **settings: float) -> Change:
-    """A change of heart rate alone, held within its valid range; a recording without heart rate stays as it is.
+    """A change of heart rate only, clipped to its valid range; recordings without heart rate stay unchanged.
 
     Args:
-        function: Gives times and bpm from (t, bpm, rng, **settings).
-        **settings: Of the function.
+        function: Takes (t, bpm, rng, **settings) and returns times and bpm.
+        **settings: Settings of the function.
     """
 
     def change(recording: Recording, rng: Generator) -> Recording:
@@ -90,7 +90,7 @@ def heart_rate(function: Callable[..., Series], **settings: float) -> Change:
 
 
 def _with_samples(recording: Recording, samples: dict[str, Series]) -> Recording:
-    """The recording with other samples of some sensors; a sensor with no sample left is absent."""
+    """The recording with some sensors' samples replaced; a sensor without samples is removed."""
     merged = recording.samples | samples
     return replace(recording, samples={sensor: series for sensor, series in merged.items() if len(series[0])})
 
@@ -101,41 +101,41 @@ def white_noise(t, x, rng, bpm):
 
 
 def correlated_noise(t, x, rng, bpm):
-    """Noise of SD `bpm` that wanders with a time constant of CORRELATED_S."""
+    """Correlated noise of SD `bpm` with a time constant of CORRELATED_S."""
     grid = np.arange(np.floor(t[0]), t[-1] + 2)
     return t, x + bpm * np.interp(t, grid, wander(rng, len(grid), CORRELATED_S))
 
 
 def sampled_every(t, x, rng, seconds):
-    """The first sample of each slot of so many seconds."""
+    """Only the first sample in each slot of `seconds`."""
     first = np.diff(np.floor(t / seconds), prepend=-np.inf) > 0
     return t[first], x[first]
 
 
 def smoothed(t, x, rng, seconds):
-    """Each sample the mean of those of the last so many seconds, as watches average."""
+    """Moving average over the last `seconds`, as watches compute it."""
     total = np.append(0, np.cumsum(x))
     begin, end = np.searchsorted(t, t - seconds, "right"), np.arange(1, len(t) + 1)
     return t, (total[end] - total[begin]) / (end - begin)
 
 
 def rounded(t, x, rng, bpm):
-    """Heart rate in whole steps of `bpm`."""
+    """Heart rate rounded to multiples of `bpm`."""
     return t, np.rint(x / bpm) * bpm
 
 
 def shifted(t, x, rng, bpm):
-    """Heart rate higher by `bpm`."""
+    """Heart rate shifted by `bpm`."""
     return t, x + bpm
 
 
 def scaled_swings(t, x, rng, times):
-    """Its swings about the night's mean so many times as large."""
+    """Swings about the night's mean scaled by `times`."""
     return t, (x - x.mean()) * times + x.mean()
 
 
 def with_holes(t, x, rng, share):
-    """A share of the night's slots of HOLE_S lost, at random; a larger share loses these and more."""
+    """A random share of the night's slots of HOLE_S lost; a larger share loses the same slots and more."""
     slots = np.floor(t / HOLE_S)
     order = rng.permutation(int(slots[-1]) + 1)
     present = ~np.isin(slots, order[: round(share * len(order))])
@@ -143,7 +143,7 @@ def with_holes(t, x, rng, share):
 
 
 def beat_to_beat(t, x, rng):
-    """Heart rate at 1 Hz with what an ECG shows and a watch averages away: breathing, and beats that differ."""
+    """Heart rate at 1 Hz with what a watch averages away but an ECG shows: breathing and beat-to-beat variation."""
     grid = np.arange(np.ceil(t[0]), t[-1])
     after = np.searchsorted(t, grid)
     grid = grid[t[after] - t[np.maximum(after - 1, 0)] <= HELD_S]
@@ -153,14 +153,14 @@ def beat_to_beat(t, x, rng):
 
 
 def cyclic(t, x, rng):
-    """Swings of heart rate in bouts over half the night, as apnoea gives: sudden rise, slow fall."""
+    """Bouts of heart rate swings over half the night, as with apnoea: sudden rise, slow fall."""
     n = max(int(t[-1]), 0) + 2
     swings = np.concatenate([*_bouts(rng, n)])[:n]
     return t, x + np.interp(t, np.arange(n), swings)
 
 
 def _bouts(rng: Generator, n: int) -> Iterator[np.ndarray]:
-    """Bouts of swings in bpm at 1 Hz, and the pauses between them, for n seconds at least."""
+    """Yield bouts of swings in bpm at 1 Hz and the pauses between them, for at least n seconds."""
     total = 0
     while total < n:
         in_bout = rng.random() < CYCLE_SHARE
@@ -171,7 +171,7 @@ def _bouts(rng: Generator, n: int) -> Iterator[np.ndarray]:
 
 
 def _sawtooth(phase: np.ndarray) -> np.ndarray:
-    """-1/2 to 1/2: up within CYCLE_RISE of each turn, down in the rest, as cosines. phase: turns."""
+    """From -1/2 to 1/2: rises over CYCLE_RISE of each turn and falls in the rest, as cosines. phase: in turns."""
     part = phase % 1
     rise = -np.cos(np.pi * part / CYCLE_RISE)
     fall = np.cos(np.pi * (part - CYCLE_RISE) / (1 - CYCLE_RISE))
@@ -184,7 +184,7 @@ def without(recording: Recording, rng: Generator, sensors: Collection[str]) -> R
 
 
 def counted(recording: Recording, rng: Generator) -> Recording:
-    """The recording with activity counts in place of raw motion, from which they are counted if there are none."""
+    """The recording with activity counts instead of raw motion, computed from it if there are none."""
     rest = without(recording, rng, ("motion",))
     if "motion" not in recording.samples or "activity" in recording.samples:
         return rest if "motion" in recording.samples else recording
@@ -196,7 +196,7 @@ def counted(recording: Recording, rng: Generator) -> Recording:
 
 
 def motion_sampled(recording: Recording, rng: Generator, hz: float) -> Recording:
-    """Raw motion with at most so many samples a second: the first of each slot."""
+    """Raw motion with at most `hz` samples per second: the first of each slot."""
     if "motion" not in recording.samples:
         return recording
     t, xyz = recording.samples["motion"]
@@ -204,7 +204,7 @@ def motion_sampled(recording: Recording, rng: Generator, hz: float) -> Recording
 
 
 def turned(recording: Recording, rng: Generator) -> Recording:
-    """Raw motion of a watch that sits otherwise on its wrist, all ways equally likely."""
+    """Raw motion under a uniformly random rotation of the watch."""
     if "motion" not in recording.samples:
         return recording
     t, xyz = recording.samples["motion"]
@@ -212,19 +212,19 @@ def turned(recording: Recording, rng: Generator) -> Recording:
 
 
 def late(recording: Recording, rng: Generator, seconds: float) -> Recording:
-    """Nothing sensed before so many seconds."""
+    """No samples in the first `seconds`."""
     return _where(recording, lambda t: t >= seconds)
 
 
 def off_the_wrist(recording: Recording, rng: Generator, seconds: float) -> Recording:
-    """Nothing sensed for so many seconds, somewhere in the night."""
+    """No samples for `seconds`, at a random time of the night."""
     last = max((t[-1] for t, _ in recording.samples.values()), default=0)
     begin = rng.uniform(0, max(last - seconds, 0))
     return _where(recording, lambda t: (t < begin) | (t >= begin + seconds))
 
 
 def _where(recording: Recording, present: Callable[[np.ndarray], np.ndarray]) -> Recording:
-    """The samples whose times [n] are present [n]."""
+    """The recording with only the samples for whose times t [n] `present` returns True [n]."""
     return _with_samples(
         recording, {name: (t[present(t)], x[present(t)]) for name, (t, x) in recording.samples.items()}
     )
@@ -234,8 +234,8 @@ def in_turn(*changes: Change) -> Change:
     """Several changes, one after another."""
 
     def change(recording: Recording, rng: Generator) -> Recording:
-        for one in changes:
-            recording = one(recording, rng)
+        for step in changes:
+            recording = step(recording, rng)
         return recording
 
     return change
@@ -288,7 +288,7 @@ STRESSES: dict[str, Stress] = {
         "ECG with apnoea", None, "", in_turn(heart_rate(cyclic), heart_rate(beat_to_beat), NO_MOVEMENT)
     ),
 }
-OF_RAW_MOTION = tuple(  # without it these change nothing
+OF_RAW_MOTION = tuple(  # stresses without effect on recordings without raw motion
     name for name in STRESSES if name.endswith(COUNTS_ONLY) or name.startswith("motion") or name == "turned wrist"
 )
 CADENCE_S = {"every 5 s": 5, "every 15 s": 15, "every 60 s": 60, "every 5 min": 300}  # heart rate, s between samples
@@ -302,7 +302,7 @@ CADENCE: dict[tuple[str, str], str] = {  # (heart rate, movement) -> name of the
     }.items()
     for movement, name in zip(("motion", COUNTS_ONLY, "none"), names, strict=True)
 }
-CADENCE_OF_COUNTS = {  # of nights without raw motion, whose movement is activity counts as it is
+CADENCE_OF_COUNTS = {  # for nights without raw motion, whose movement is activity counts already
     (heart, COUNTS_ONLY if movement == "motion" else movement): name
     for (heart, movement), name in CADENCE.items()
     if movement != COUNTS_ONLY
@@ -310,15 +310,15 @@ CADENCE_OF_COUNTS = {  # of nights without raw motion, whose movement is activit
 
 
 def degraded(recording: Recording, name: str, seed: int = 0) -> Recording:
-    """The recording under a stress.
+    """Degrade a recording.
 
     Args:
-        recording: Stays as it is; sensors that the stress leaves alone keep their very arrays.
+        recording: The recording, which is not modified; sensors that the stress does not affect share its arrays.
         name: One of STRESSES.
-        seed: Of what is drawn at random, together with the subject and the kind of stress.
+        seed: Seed of the random numbers, together with the subject and the kind of stress.
 
     Returns:
-        The degraded recording; as it is where the stress is of heart rate and there is none.
+        The degraded recording; unchanged if the stress affects a sensor that it lacks.
     """
     stress = STRESSES[name]
     rng = np.random.default_rng([seed, crc32(recording.subject.encode()), crc32(stress.kind.encode())])

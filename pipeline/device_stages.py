@@ -1,4 +1,4 @@
-"""Reads what a device itself made of a night: beside ours to compare with, never as truth."""
+"""Reads the stages that a device itself predicted: for comparison with ours, never as labels."""
 
 import csv
 from pathlib import Path
@@ -11,23 +11,24 @@ from pipeline.files import reading
 
 FOLDER = "device_stages"
 COLUMNS = ["start", "end", "stage", "said"]
-NAMES = ("Wake", "Light", "Deep", "REM", "Sleep")  # Sleep: the device does not say which
+NAMES = ("Wake", "Light", "Deep", "REM", "Sleep")  # Sleep: the device does not tell the stage
 
 
 def read_device_stages(folder: Path, subject: str, times: ArrayLike, seconds: float) -> np.ndarray | None:
     """The device's stage in the middle of each window's stride.
 
     Args:
-        folder: Of the data set.
+        folder: Folder of the data set.
         subject: Id of the night.
-        times: [windows] s from the start of the night, when each stride begins.
-        seconds: Of a stride.
+        times: Starts of the strides, s from the start of the night, [windows].
+        seconds: Length of a stride, s.
 
     Returns:
-        [windows] of NAMES, or "" where the device says nothing; None where the data set has none of the night.
+        Names of NAMES, "" if the device gave no stage, [windows]; None if the data set has no device stages of the
+        night.
 
     Raises:
-        UserMistake: The file is damaged; names the line.
+        UserMistake: The file is damaged; the message names the line.
     """
     path = Path(folder) / FOLDER / f"{subject}.csv"
     if not path.exists():

@@ -1,4 +1,4 @@
-"""Mistakes that the user can put right."""
+"""Errors that the user can fix."""
 
 from collections.abc import Collection
 
@@ -6,7 +6,7 @@ import click
 
 
 class UserMistake(click.ClickException):
-    """Something the user can put right: shown as one line, exit code 2."""
+    """An error that the user can fix: shown as one line, exit code 2."""
 
     exit_code = 2
 
@@ -16,21 +16,21 @@ class UserMistake(click.ClickException):
 
 
 def one_of(option: str, values: Collection[str], choices: Collection[str]) -> tuple[str, ...]:
-    """The values of an option, each of which must be one of the choices.
+    """Validate the values of an option against its choices.
 
     Args:
         option: As the user spells it, for the message.
-        values: What the user chose.
-        choices: What there is to choose from.
+        values: The user's values.
+        choices: The allowed values.
 
     Returns:
         The values.
 
     Raises:
-        UserMistake: There is no value, or one that is not among the choices.
+        UserMistake: There is no value, or one of them is not among the choices.
     """
     unknown = [value for value in values if value not in choices]
     if unknown or not values:
-        there_is = ", ".join(dict.fromkeys(choices))
-        raise UserMistake(f"{option}: {', '.join(unknown) or 'none given'}; choose from {there_is}")
+        allowed = ", ".join(dict.fromkeys(choices))
+        raise UserMistake(f"{option}: {', '.join(unknown) or 'none given'}; choose from {allowed}")
     return tuple(values)

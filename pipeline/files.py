@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all: written beside their place, then renamed."""
+"""Atomic file writing: a file is written under a temporary name next to its destination, then renamed."""
 
 import fcntl
 import io
@@ -12,21 +12,21 @@ from typing import Any, BinaryIO
 
 from pipeline.errors import UserMistake
 
-SHOWN = 50  # characters of a file's name in that of the temporary file beside it
-UNFINISHED = ".part"  # how names of temporary files end, which begin with a dot
+SHOWN = 50  # characters of a file's name that its temporary file's name repeats
+UNFINISHED = ".part"  # suffix of temporary files, whose names begin with a dot
 
 
 def write_whole(path: Path | str, content: bytes | str | Callable[[BinaryIO], object]) -> None:
-    """Write a file, and its folder if need be; after a failure the file is as it was before.
+    """Write a file atomically, and create its folder if needed; a failure leaves an existing file unchanged.
 
-    A link stays, and what it leads to is written. Devices and pipes are written to, not replaced.
+    A symbolic link is kept and its target written. Devices and pipes are written to, not replaced.
 
     Args:
         path: The file.
         content: Its bytes or text, or a function that writes them to a binary file.
 
     Raises:
-        UserMistake: It cannot be written: no room, no permission, or a file stands where a folder should be.
+        UserMistake: The file cannot be written: no space, no permission, or a file where a folder should be.
     """
     path = Path(path)
     temporary = ""
@@ -66,25 +66,25 @@ def remove_abandoned(temporary: Path) -> None:
 
 
 def writes_through(path: Path) -> bool:
-    """Whether a device or pipe is at a path, or a file that the process has open, as at /dev/stdout."""
+    """Whether a path is a device, a pipe, or a file that this process has open, such as /dev/stdout."""
     return path.exists() and not path.is_dir() and (not path.is_file() or _descriptor(path) is not None)
 
 
 def _descriptor(path: Path) -> int | None:
-    """The number of the open file that a path, such as /dev/stdout, stands for; None of any other."""
+    """The file descriptor behind a path such as /dev/stdout; None for any other path."""
     linked = path.parent / os.readlink(path) if path.is_symlink() else path
     ours = os.path.realpath(linked.parent) == os.path.realpath("/proc/self/fd")
     return int(linked.name) if ours else None
 
 
 def _opened(path: Path) -> BinaryIO:
-    """What `writes_through` is true of, to be written to: an open file goes on where it is."""
+    """Open a path for which `writes_through` is true; an open file is continued at its position."""
     descriptor = _descriptor(path)
     return path.open("wb") if descriptor is None else os.fdopen(os.dup(descriptor), "wb")
 
 
 def _whole(content: bytes | str | Callable[[BinaryIO], object]) -> bytes:
-    """The bytes of what `write_whole` takes."""
+    """The bytes of the content that `write_whole` accepts."""
     if not callable(content):
         return content.encode() if isinstance(content, str) else content
     buffer = io.BytesIO()
@@ -97,13 +97,13 @@ def reading(path: Path | str) -> Iterator[None]:
     """Turn any failure of the block, which reads the file, into one message that names the file.
 
     Raises:
-        UserMistake: The block failed, in whatever way the file is damaged.
+        UserMistake: The block failed.
     """
     try:
         yield
     except UserMistake:
         raise
-    except Exception as error:  # zip, numpy and Keras have many kinds
+    except Exception as error:  # zip, numpy and Keras raise many kinds
         message = (str(error) or type(error).__name__).splitlines()[0]
         raise UserMistake(f"{path}: damaged, or not what its name says ({message})") from None
 
@@ -113,7 +113,7 @@ def read_json(path: Path | str, hint: str = "") -> Any:
 
     Args:
         path: The file.
-        hint: Added to the message where the file is missing.
+        hint: Added to the message if the file is missing.
 
     Raises:
         UserMistake: The file is missing or is not JSON.
@@ -127,10 +127,10 @@ def read_json(path: Path | str, hint: str = "") -> Any:
 
 
 def write_json(path: Path | str, value: Any) -> None:
-    """Write a value as JSON, whole."""
+    """Write a value as JSON, atomically."""
     write_whole(path, as_json(value))
 
 
 def as_json(value: Any) -> str:
-    """The text that `write_json` writes."""
+    """A value as the JSON text that `write_json` writes."""
     return json.dumps(value, indent=1) + "\n"

@@ -1,4 +1,4 @@
-"""The input guard: is what a sensor gives in the unit that it should be in? Decided on its first minute."""
+"""Checks, on a sensor's first minute of samples, that they are in the expected unit."""
 
 from math import inf
 
@@ -6,11 +6,11 @@ import numpy as np
 
 from pipeline.constants import CHANNELS
 
-FIRST_S = 60  # s of a sensor's samples that decide
-LEAST_SAMPLES = 25  # of motion, in range or else out of it, at least so many: a single one may be a jerk of the wrist
-GRAVITY_G = (0.5, 2.0)  # g, where the median magnitude of a wrist's acceleration lies: gravity is most of it
+FIRST_S = 60  # s of a sensor's samples on which the check is decided
+LEAST_SAMPLES = 25  # motion samples needed, in range or out of it: a single one may be a jerk of the wrist
+GRAVITY_G = (0.5, 2.0)  # g, range of the median magnitude of acceleration at a wrist: most of it is gravity
 STANDARD_GRAVITY = 9.80665  # m/s2 in a g
-SENSORS = {"heart_rate": "heart_rate", "motion": "motion_x"}  # those guarded, and a channel with their range
+SENSORS = {"heart_rate": "heart_rate", "motion": "motion_x"}  # checked sensor -> a channel that has its valid range
 HINTS = {
     "heart_rate": "is it beats per second (multiply by 60), or milliseconds from beat to beat (60000 / value)?",
     "motion": "is it in milli-g (divide by 1000), or raw numbers of the sensor?",
@@ -18,7 +18,7 @@ HINTS = {
 
 
 def motion_unit_finding(median: float) -> str | None:
-    """What is wrong with motion of this median magnitude in g; None where nothing is."""
+    """What is wrong with motion of this median magnitude in g; None if it is plausible."""
     low, high = GRAVITY_G
     if low <= median <= high:
         return None
@@ -31,31 +31,34 @@ def motion_unit_finding(median: float) -> str | None:
 
 
 class InputGuard:
-    """Looks at the first minute of heart rate and motion as samples come.
+    """Checks the first minute of heart rate and motion as samples arrive.
 
     Attributes:
-        findings: {sensor: text} of what is wrong.
-        refused: Sensors whose samples are no longer taken: motion in the wrong unit.
+        findings: {sensor: what is wrong}.
+        refused: Sensors whose samples are rejected from now on: motion in the wrong unit.
     """
 
     def __init__(self):
         """Begin a night."""
         self.findings: dict[str, str] = {}
         self.refused: set[str] = set()
-        self.first = dict.fromkeys(SENSORS, inf)  # s, when its first sample came
-        self.seen = dict.fromkeys(SENSORS, 0)  # samples
-        self.outside = dict.fromkeys(SENSORS, 0)  # of them, outside the valid range
+        self.first = dict.fromkeys(SENSORS, inf)  # s, time of the first sample
+        self.seen = dict.fromkeys(SENSORS, 0)  # number of samples
+        self.outside = dict.fromkeys(SENSORS, 0)  # number of samples outside the valid range
         self.decided = dict.fromkeys(SENSORS, False)
-        self.magnitudes = np.empty(0)  # g, of motion in range
+        self.magnitudes = np.empty(0)  # g, of motion samples in range
 
     def accept(self, sensor: str, t: np.ndarray, samples: np.ndarray, in_range: np.ndarray) -> np.ndarray:
-        """Which samples may be taken, [n] bool.
+        """Check samples.
 
         Args:
-            sensor: Its name; one that is not guarded is accepted.
-            t: [n] s, finite.
+            sensor: Name of the sensor; samples of those not in SENSORS are always accepted.
+            t: Times in s, finite, [n].
             samples: [n, values].
-            in_range: [n] bool.
+            in_range: Whether the samples are in the valid range, [n] bool.
+
+        Returns:
+            Which samples are accepted, [n] bool.
         """
         accepted = np.full(len(t), sensor not in self.refused)
         if sensor not in SENSORS or self.decided[sensor] or not len(t):
@@ -93,7 +96,7 @@ class InputGuard:
         self.magnitudes = np.empty(0)
 
     def state(self) -> dict[str, np.ndarray]:
-        """What a guard needs to go on, as arrays."""
+        """The guard's state as arrays, for `restore`."""
         saved = {"magnitudes": self.magnitudes}
         for sensor in SENSORS:
             numbers = self.seen[sensor], self.outside[sensor], self.decided[sensor], sensor in self.refused
@@ -102,7 +105,7 @@ class InputGuard:
         return saved
 
     def restore(self, saved) -> None:
-        """Go on from what `state` gave."""
+        """Resume from arrays returned by `state`."""
         self.magnitudes = saved["magnitudes"]
         self.findings = {s: str(saved[f"{s}.finding"]) for s in SENSORS if str(saved[f"{s}.finding"])}
         self.refused = {s for s in SENSORS if saved[s][4]}

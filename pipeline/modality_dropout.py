@@ -1,7 +1,7 @@
-"""Modality dropout: a channel that not every data set has must not tell a network which set a night is from.
+"""Modality dropout: a channel that some data sets lack must not tell a network which set a night is from.
 
-For training only, and only where sets differ. What a set's nights are like, such as how long they are awake, would
-otherwise be learnt from whether heart rate is there, and be believed on the wrist whenever heart rate fails.
+For training only, and only if sets differ. A network would otherwise learn a set's traits, such as long wakefulness,
+from the absence of heart rate, and predict them on the wrist whenever heart rate fails.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -13,12 +13,12 @@ from pipeline.nights import StoredChannels
 
 
 def channels_of_sets(nights: Sequence[Night], sets: Mapping[str, str], channels: Collection[str]) -> list[set[str]]:
-    """Of each data set the channels that half of its nights or more have, each different collection once.
+    """For each data set, the channels that at least half of its nights have, without duplicates.
 
     Args:
         nights: Training nights.
         sets: {subject: data set}.
-        channels: That count.
+        channels: Channels to consider.
     """
     found: list[set[str]] = []
     for name in sorted({sets[night.subject] for night in nights}):
@@ -31,35 +31,37 @@ def channels_of_sets(nights: Sequence[Night], sets: Mapping[str, str], channels:
 def channel_choices(
     nights: Sequence[Night], sets: Mapping[str, str], channels: Sequence[str], trained_on: Collection[str]
 ) -> list[list[set[str]]]:
-    """With which channels each night is shown in training, every choice equally often.
+    """The sets of channels with which each night is shown in training, all equally often.
 
-    A night is shown as it is and as a set that lacks some of its channels would have it. Where one of two sets lacks a
-    channel, no more than half of what is shown of the other has it. Where nothing but steps would be left, as of sets
-    with no sensor in common, the night is not shown so: such sets cannot be made alike.
+    A night is shown with all its channels, and with only those it shares with each set that lacks some of them. If one
+    of two sets lacks a channel, at most half of the variants of the other have it. A choice that leaves only steps is
+    left out: sets without a common sensor cannot be made alike.
 
     Args:
-        nights: To be trained on or, in inner folds, perhaps.
-        sets: {subject: data set}; {} of a single folder.
-        channels: Of the run.
-        trained_on: Subjects that say what the sets have.
+        nights: Nights that may be trained on, also in inner folds.
+        sets: {subject: data set}; {} for a single folder.
+        channels: Channels of the run.
+        trained_on: Training subjects, whose nights determine each set's channels.
 
     Returns:
-        Of each night the choices: first all its channels (alone, where the sets do not differ), last the fewest.
+        The choices of each night: first all its channels (the only choice if sets do not differ), last the fewest.
     """
     if not sets:
         return [[{*night.channels}] for night in nights]
     usual = channels_of_sets([night for night in nights if night.subject in trained_on], sets, channels)
     choices = []
     for night in nights:
-        own = {*night.channels}
-        fewer = [shared for others in usual if (shared := own & others) < own & {*channels} and shared - {"steps"}]
+        present = {*night.channels}
+        fewer = [
+            shared for others in usual if (shared := present & others) < present & {*channels} and shared - {"steps"}
+        ]
         distinct = [shared for i, shared in enumerate(fewer) if shared not in fewer[:i]]
-        choices.append([own, *sorted(distinct, key=lambda c: (-len(c), [name in c for name in CHANNELS]))])
+        choices.append([present, *sorted(distinct, key=lambda c: (-len(c), [name in c for name in CHANNELS]))])
     return choices
 
 
 def only_channels(night: Night, names: Collection[str]) -> Night:
-    """The night without its other channels; where they stay in the cache, so do those that are left."""
+    """The night with only these channels; channels in the cache stay there."""
     left = [name for name in night.channels if name in names]
     if isinstance(night.channels, StoredChannels):
         return replace(night, channels=StoredChannels(night.channels.path, left))

@@ -1,4 +1,4 @@
-"""A folder of recordings -> nights, one recording in memory at a time, kept in a cache under content and options."""
+"""Loads a folder of recordings as nights, one recording in memory at a time, cached by content and options."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ from pipeline.repeats import Repeats, fingerprint
 from pipeline.workers import in_parallel
 
 CACHE = ARTIFACTS / "cache"
-WORTH_A_CHILD = 4  # nights to align; for more, another process is worth the seconds that it takes to start
+WORTH_A_CHILD = 4  # nights to align; for more, another process is worth the seconds it takes to start
 _CODE = b"".join(
     (Path(__file__).parent / f"{m}.py").read_bytes()
     for m in ("activity", "align", "checks", "constants", "guard", "options", "recordings", "repeats")
@@ -33,7 +33,7 @@ _CODE = b"".join(
 def cache_path(
     folder: Data, subject: str, options: Options, want_labels: bool = True, require_labels: bool = True
 ) -> Path:
-    """Where a night is cached: the name changes with any byte of its files, the options that shape it, or the code.
+    """Path of a night in the cache; changes with its files' bytes, the options that affect it, and the code.
 
     Args: as `load_night`.
     """
@@ -45,9 +45,9 @@ def cache_path(
             if path.is_file():
                 with path.open("rb") as file:
                     digest.update(name.encode() + hashlib.file_digest(file, "blake2b").digest())
-            elif path.exists():  # a folder or pipe, which makes the night unusable for as long as it is there
+            elif path.exists():  # a folder or pipe, which makes the night unusable as long as it exists
                 digest.update(name.encode())
-        except OSError as error:  # so does what cannot be read
+        except OSError as error:  # and so does an unreadable file
             digest.update(f"{name} {error.errno}".encode())
     digest.update(subject.encode())
     return CACHE / f"{subject[:SHOWN]}-{digest.hexdigest()}.npz"
@@ -56,30 +56,30 @@ def cache_path(
 def load_night(
     folder: Data, subject: str, options: Options, want_labels: bool = True, require_labels: bool = True
 ) -> tuple[Night | None, list[Finding]]:
-    """The windows of one subject's night, from the cache where they are in it.
+    """Load one subject's night, from the cache if it is there.
 
     Args:
-        folder: Of the data set, or several sets.
-        subject: Id.
-        options: Of the run.
+        folder: Folder of the data set, or several sets.
+        subject: Id of the subject.
+        options: Options of the run.
         want_labels: Whether to read the scored stages; without them every window is unscored.
-        require_labels: Whether a night without scored stages is unusable. Counts only with `want_labels`.
+        require_labels: Whether a night without scored stages is unusable; ignored without `want_labels`.
 
     Returns:
-        (the night, or None where it is unusable; what was wrong with its files).
+        (the night, or None if it is unusable; the findings of its files).
     """
     cached = cache_path(folder, subject, options, want_labels, require_labels)
     return _cached_night(cached, folder, subject, options, want_labels, require_labels)
 
 
 def _cached_night(cached, folder, subject, options, want_labels, require_labels):
-    """As `load_night`, which has found out where the night is cached."""
+    """`load_night` with the path of the night in the cache."""
     if isinstance(folder, DataSets):
         night, findings = _cached_night(cached, *located(folder, subject), options, want_labels, require_labels)
         return night and replace(night, subject=subject), in_set(folder.set_of(subject), findings)
     try:
         return read_night(cached)
-    except Exception:  # not there yet, or damaged in any of the ways a zip of arrays can be: made anew below
+    except Exception:  # not there yet, or damaged in any of the ways a zip of arrays can be: written again below
         pass
     night = None
     try:
@@ -91,13 +91,13 @@ def _cached_night(cached, folder, subject, options, want_labels, require_labels)
             night = replace(align(recording, options), fingerprint=fingerprint(recording))
     except UnusableNight as unusable:
         findings = unusable.findings
-    with suppress(UserMistake):  # no room for it, or no permission: it is read anew each time
+    with suppress(UserMistake):  # no space or no permission: the files are read again each time
         write_night(cached, night, findings)
     return night, findings
 
 
 def write_night(path: Path, night: Night | None, findings: Sequence[Finding] = ()) -> None:
-    """Write a night (or None) and its findings to an .npz file; `read_night` gives them back."""
+    """Write a night (or None) and its findings to an .npz file, which `read_night` reads."""
     arrays: dict[str, Any] = {"unusable": np.array(1)}  # explicit: a damaged file may lack any array
     if night:
         arrays = {f"channel.{name}": values for name, values in night.channels.items()}
@@ -108,9 +108,9 @@ def write_night(path: Path, night: Night | None, findings: Sequence[Finding] = (
 
 
 def read_night(path: Path) -> tuple[Night | None, list[Finding]]:
-    """The night (or None) and its findings in a file that `write_night` wrote."""
+    """Read the night (or None) and its findings from a file that `write_night` wrote."""
     with np.load(path, allow_pickle=False) as file:
-        saved = {name: file[name] for name in file.files}  # all of them: a damaged name is noticed on reading alone
+        saved = {name: file[name] for name in file.files}  # all of them: damage shows only on reading
     findings = [Finding(**finding) for finding in json.loads(str(saved["findings"]))]
     if "unusable" in saved:
         return None, findings
@@ -120,9 +120,9 @@ def read_night(path: Path) -> tuple[Night | None, list[Finding]]:
 
 
 class StoredChannels(Mapping[str, np.ndarray]):
-    """The channels of a night that `write_night` wrote, each read from the file whenever it is asked for.
+    """The channels of a night that `write_night` wrote, read from the file on every access.
 
-    Many nights are held in this way: only their names, times and stages are in memory.
+    Of many nights, only the names, times and stages are thus in memory.
     """
 
     def __init__(self, path: Path, names: Collection[str]):
@@ -130,7 +130,7 @@ class StoredChannels(Mapping[str, np.ndarray]):
         self.path, self.names = path, tuple(names)
 
     def __getitem__(self, name: str) -> np.ndarray:
-        """[windows, values_per_window] float32; UserMistake where the file is gone or damaged."""
+        """Values of a channel, [windows, values_per_window] float32; UserMistake if the file is gone or damaged."""
         if name not in self.names:
             raise KeyError(name)
         with reading(self.path), np.load(self.path, allow_pickle=False) as file:
@@ -152,7 +152,7 @@ def stored_night(
     """As `load_night`, but the channels stay in the cache (StoredChannels).
 
     Args: as `load_night`.
-        cached: Where it is cached, of `cache_path`: to find out takes reading its files, and a worker may have another
+        cached: Result of `cache_path`, passed in because computing it reads all files, and a worker may have another
             cache.
     """
     night, findings = _cached_night(cached, folder, subject, options, True, require_labels)
@@ -172,18 +172,18 @@ def load_nights(
     """The usable nights of a folder, or of several sets; of a night that is there under two ids the first.
 
     Args:
-        folder: Of the data set, or several sets.
-        options: Of the run.
+        folder: Folder of the data set, or several sets.
+        options: Options of the run.
         requested: Subjects to load; all by default.
         require_labels: Whether a night without scored stages is unusable.
-        progress: Called with each subject when its night is loaded.
+        progress: Called with the subject after each night.
 
     Returns:
-        (nights in the order of subjects, findings of all nights). The channels of a night stay in the cache until they
-        are asked for; where there can be no cache, which is said once, they are in memory.
+        (nights in the order of subjects, findings of all nights). Channels stay in the cache until they are used; if
+        the cache cannot be written, a warning is printed and they are kept in memory.
 
     Raises:
-        UserMistake: There is no usable night, in one of several sets, or a requested subject is not in the folder.
+        UserMistake: The folder, or one of several sets, has no usable night, or a requested subject does not exist.
     """
     available = subjects(folder)
     absent = sorted(set(requested or ()) - set(available))
@@ -193,7 +193,7 @@ def load_nights(
     places = [cache_path(folder, subject, options, require_labels=require_labels) for subject in chosen]
     uncached = sum(not place.exists() for place in places)
     with suppress(OSError):
-        CACHE.mkdir(parents=True, exist_ok=True)  # so that it can be told whether workers see it
+        CACHE.mkdir(parents=True, exist_ok=True)  # so that workers can check that they see it
     work = ((folder, subject, options, require_labels, at) for subject, at in zip(chosen, places, strict=True))
     loaded = in_parallel(stored_night, work, worth_a_child=uncached > WORTH_A_CHILD)
     nights: list[Night] = []
@@ -208,10 +208,10 @@ def load_nights(
         tried.setdefault(located(folder, subject)[0], []).append((night is not None, findings_of_night))
         progress(subject)
     if any(not isinstance(night.channels, StoredChannels) for night in nights):
-        click.echo(f"{CACHE}: cannot be written; nights are kept in memory, and read anew each time", err=True)
+        click.echo(f"{CACHE}: cannot be written; nights are kept in memory, and read again each time", err=True)
     for place, outcomes in tried.items():
         if not any(usable for usable, _ in outcomes):
-            last = [finding for _, some in outcomes for finding in some][-1:]
+            last = [finding for _, found in outcomes for finding in found][-1:]
             raise UserMistake(f"{place}: no usable night among {len(outcomes)}" + "".join(f": {f}" for f in last))
     return nights, findings
 
@@ -220,12 +220,12 @@ def channels_used(nights: Sequence[Night], options: Options) -> list[str]:
     """Names of the channels that any of the nights has, in the order of CHANNELS.
 
     Raises:
-        UserMistake: The options request a channel that none of them has.
+        UserMistake: The options request a channel that no night has, or no night has any channel.
     """
     available = {name for night in nights for name in night.channels}
     for name in options.channels:
         if name not in available:
-            raise UserMistake(f"--channels {name}: no training night has it; they have {', '.join(sorted(available))}")
+            raise UserMistake(f"--channels {name}: in no training night; choose from {', '.join(sorted(available))}")
     if not available:
-        raise UserMistake(f"no training night has {' or '.join(DEFAULT_CHANNELS)}; name what they have with --channels")
+        raise UserMistake(f"no training night has {' or '.join(DEFAULT_CHANNELS)}; choose others with --channels")
     return [name for name in CHANNELS if name in available]

@@ -1,4 +1,4 @@
-"""The options of a run, and what a window is made of under them."""
+"""The options of a run, and the size of a window under them."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -8,11 +8,11 @@ from typing import Any
 from pipeline.constants import ARCHITECTURES, CHANNELS, COUNT_S, EPOCH_S
 from pipeline.errors import UserMistake, one_of
 
-LONGEST_SUGGESTION_S = 3600  # s; values beyond are valid but not suggested
+LONGEST_SUGGESTION_S = 3600  # s; longer values are valid but not suggested
 SUGGESTIONS = 3
 DAY_S = 86_400
 MOST_FOLDS = 1000
-RANGES = {  # option -> (least, most): far more than is of use, and yet fits memory and every file format
+RANGES = {  # option -> (lowest, highest): beyond any useful value, and still within memory and all file formats
     "data_alignment": (1, DAY_S),
     "window_size": (1, DAY_S),
     "stride": (1, DAY_S),
@@ -24,21 +24,21 @@ RANGES = {  # option -> (least, most): far more than is of use, and yet fits mem
 
 
 def _fits_epochs(seconds: int) -> bool:
-    """Whether a time divides the epoch or is whole epochs."""
+    """Whether a time divides the epoch or is a multiple of it."""
     return EPOCH_S % seconds == 0 or seconds % EPOCH_S == 0
 
 
 @dataclass(frozen=True)
 class Options:
-    """Options of a run, checked against each other when they are made.
+    """Options of a run, validated on creation.
 
     Attributes:
         negative_times: Whether to keep up to LEAD_S before t=0, unscored.
-        data_alignment: s that a row of samples covers.
+        data_alignment: Length of a row, s.
         motion_magnitude: Whether the magnitude of acceleration is a channel.
-        window_size: s that a window sees.
-        stride: s from one window to the next.
-        channels: Input channels; none stands for all that any training night has.
+        window_size: Length of a window, s.
+        stride: Time from one window to the next, s.
+        channels: Input channels; empty for all that any training night has.
         architectures: Networks to train.
         batch_size: Nights per training step.
         variants: Varied copies of each training night.
@@ -46,14 +46,14 @@ class Options:
         lr: Highest learning rate.
         epochs: Training epochs.
         train_split: Share of the subjects that is not held out; 1 to train on all.
-        inner_folds: Of the cross-validation within the training subjects that chooses operating points; 0 for none:
-            the inner validation subjects choose them then.
-        seed: Of the split, of the weights and of everything drawn.
-        unscaled: Whether batch_size, lr, epochs and variants hold for any number of nights; else they are those of up
-            to 31 nights, and pipeline.budget scales them beyond.
+        inner_folds: Folds of the cross-validation within the training subjects that chooses operating points; 0 to
+            choose them on the inner validation subjects.
+        seed: Seed of the split, of the weights and of everything else that is random.
+        unscaled: Whether to use batch_size, lr, epochs and variants as they are for any number of nights; otherwise
+            pipeline.budget scales them beyond 31 nights.
 
     Raises:
-        UserMistake: A value is out of its range or does not fit the others; the message names values that would.
+        UserMistake: A value is out of range or does not fit the others; the message suggests values that do.
     """
 
     negative_times: bool = False
@@ -80,37 +80,37 @@ class Options:
             if getattr(self, name) > most:
                 raise UserMistake(f"--{name} {getattr(self, name)}: must be at most {most}")
         if not 0 < self.lr < float("inf"):
-            raise UserMistake(f"--lr {self.lr}: must be above 0, and finite")
+            raise UserMistake(f"--lr {self.lr}: must be positive and finite")
         if not 0 < self.train_split <= 1:
-            raise UserMistake(f"--train_split {self.train_split}: must lie above 0 and not above 1, such as 0.9")
+            raise UserMistake(f"--train_split {self.train_split}: must be above 0 and at most 1, such as 0.9")
         if self.inner_folds < 0 or self.inner_folds == 1:
             raise UserMistake(f"--inner_folds {self.inner_folds}: must be 0 or at least 2")
         if self.inner_folds > MOST_FOLDS:
             raise UserMistake(f"--inner_folds {self.inner_folds}: must be at most {MOST_FOLDS}")
         if self.train_split == 1 and not self.inner_folds:
-            raise UserMistake("--train_split 1: with no subject held out, --inner_folds of 2 and more must choose")
+            raise UserMistake("--train_split 1: holds out no subject; --inner_folds must be at least 2")
         if not 0 <= self.seed < 2**32:
-            raise UserMistake(f"--seed {self.seed}: must lie between 0 and {2**32 - 1}")
+            raise UserMistake(f"--seed {self.seed}: must be between 0 and {2**32 - 1}")
         one_of("--architectures", self.architectures, ARCHITECTURES)
         if self.channels:
             one_of("--channels", self.channels, CHANNELS)
         self._check_times()
 
     def _check_times(self) -> None:
-        """Raise UserMistake, with values that fit, for the first of the times that does not fit the others."""
+        """Raise UserMistake, suggesting values that fit, for the first time that does not fit the others."""
         times = {name: getattr(self, name) for name in ("data_alignment", "stride", "window_size")}
         counted = not self.channels or "activity" in self.channels
         unit = self._unit(self.data_alignment, counted)
-        whole = f"of {unit} s with --data_alignment {self.data_alignment}"
+        multiple = f"a multiple of {unit} s with --data_alignment {self.data_alignment}"
         rules: dict[str, tuple[Callable[[int], bool], str]] = {  # name -> (does a value fit, in words)
-            "data_alignment": (_fits_epochs, f"it must divide the {EPOCH_S}-s epoch or be whole epochs"),
+            "data_alignment": (_fits_epochs, f"must divide the {EPOCH_S}-s epoch or be a multiple of it"),
             "stride": (
                 lambda s: _fits_epochs(s) and s % unit == 0,
-                f"it must divide the {EPOCH_S}-s epoch or be whole epochs, and a whole number {whole}",
+                f"must divide the {EPOCH_S}-s epoch or be a multiple of it, and be {multiple}",
             ),
             "window_size": (
                 lambda s: s % unit == 0 and s >= self.stride,
-                f"it must be a whole number {whole}, and not less than --stride {self.stride}",
+                f"must be {multiple}, and at least --stride {self.stride}",
             ),
         }
         for name, (fits, words) in rules.items():
@@ -123,7 +123,7 @@ class Options:
 
     @staticmethod
     def _unit(row: int, counted: bool) -> int:
-        """Seconds that strides and windows must be whole numbers of: rows, and activity values where they count."""
+        """Seconds that strides and windows must be multiples of: a row's, and an activity value's if it is counted."""
         return lcm(row, max(COUNT_S, row)) if counted else row
 
     def _fit_each_other(self, data_alignment: int, stride: int, window_size: int, counted: bool) -> bool:
@@ -132,36 +132,36 @@ class Options:
         return strides_fit and not window_size % unit and window_size >= stride
 
     def seconds_per_value(self, channel: str) -> int:
-        """Seconds that one value of the channel covers."""
+        """Seconds that one value of a channel covers."""
         return max(COUNT_S, self.data_alignment) if channel == "activity" else self.data_alignment
 
     def values_per_window(self, channel: str) -> int:
-        """Values of the channel per window."""
+        """Number of values of a channel in a window."""
         return self.window_size // self.seconds_per_value(channel)
 
     def values_per_stride(self, channel: str) -> int:
-        """Values of the channel that are new in a window: those of the last stride."""
+        """Number of values of a channel that are new in a window: those of its last stride."""
         return self.stride // self.seconds_per_value(channel)
 
     @property
     def alignment(self) -> dict[str, int]:
-        """The options that decide what a window holds."""
+        """The options that determine the content of windows."""
         names = ("negative_times", "data_alignment", "window_size", "stride")
         return {name: getattr(self, name) for name in names}
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON; `of` gives the options back."""
+        """The options as a dict for JSON, which `of` reads."""
         return asdict(self)
 
     @classmethod
     def of(cls, saved: Mapping[str, Any]) -> "Options":
-        """The options that `as_dict` gave, after JSON.
+        """The options in a dict from `as_dict`, read from JSON.
 
         Raises:
-            UserMistake: These are no options, or do not fit each other.
+            UserMistake: The dict has other fields, or values that do not fit each other.
         """
         try:
             values: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in saved.items()}
             return cls(**values)
         except (TypeError, AttributeError) as error:
-            raise UserMistake(f"these are no options of a run: {error}") from None
+            raise UserMistake(f"not the options of a run: {error}") from None

@@ -1,4 +1,4 @@
-"""Where a data set comes from: a mark that whoever makes the data set leaves in it, and that runs carry on."""
+"""Where a data set comes from: read from a file in its folder, and passed on to runs."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -13,16 +13,16 @@ MARK = "origin.json"
 
 @dataclass(frozen=True)
 class Origin:
-    """Where nights come from and under which terms. Texts are empty where that is not stated.
+    """Where nights come from and under which terms. Unknown texts are empty.
 
     Attributes:
-        name: Of the data set, such as "sleep-accel"; "unknown" where the data set carries no mark.
-        version: Of the data set.
-        licence: Name of the licence of the data.
-        attribution: What the licence asks to be quoted.
-        simulated: Whether a program made up some or all of what was sensed.
-        zone: Time zone of the nights, by which their local times were found; empty where no clock is known.
-        converter: What brought the nights into this layout, and its version; empty where nothing did.
+        name: Name of the data set, such as "sleep-accel"; "unknown" if it has no origin.json.
+        version: Version of the data set.
+        licence: Name of the data's licence.
+        attribution: Attribution that the licence requires.
+        simulated: Whether some or all sensor data are simulated.
+        zone: Time zone by which the nights' local times were found; empty if none was used.
+        converter: Program, with its version, that converted the nights into this layout; empty if none did.
     """
 
     name: str = "unknown"
@@ -35,16 +35,16 @@ class Origin:
 
     @property
     def unknown(self) -> bool:
-        """Whether the data set carries no mark."""
+        """Whether the origin of the data set is unknown."""
         return self.name == "unknown"
 
     def as_dict(self) -> dict:
-        """For JSON; `Origin(**...)` gives it back. Of what came last, an empty text is left out, as in older marks."""
-        later = ("zone", "converter")
-        return {name: value for name, value in asdict(self).items() if value or name not in later}
+        """The fields as a dict for JSON, for `Origin(**...)`. Empty fields that older files lack are left out."""
+        newer_fields = ("zone", "converter")
+        return {name: value for name, value in asdict(self).items() if value or name not in newer_fields}
 
 
-# the origins that this project can tell
+# the origins that this project recognizes
 UNKNOWN = Origin()
 SYNTHETIC = Origin("synthetic", attribution="Made up by pipeline/synthetic.py of Wristsleep.", simulated=True)
 SLEEP_ACCEL = Origin(
@@ -60,21 +60,21 @@ SURROGATE = Origin(
     attribution="Motion and steps were simulated to fit recorded activity counts; heart rate and stages were recorded.",
     simulated=True,
 )
-OLDER_MARKS = {"SYNTHETIC.txt": SYNTHETIC, "motion/SURROGATE.txt": SURROGATE}  # where there is no origin.json
+OLDER_MARKS = {"SYNTHETIC.txt": SYNTHETIC, "motion/SURROGATE.txt": SURROGATE}  # used if there is no origin.json
 
 
 def write_origin(folder: Path, origin: Origin) -> None:
-    """Write the mark into a data set's folder."""
+    """Write origin.json into a data set's folder."""
     write_json(Path(folder) / MARK, origin.as_dict())
 
 
 def read_origins(data: Data) -> dict[str, Origin]:
-    """{name: origin} of several sets, {} of a single folder; UserMistake as for `read_origin`."""
+    """{name: origin} of several sets, {} for a single folder. Raises UserMistake as `read_origin`."""
     return {name: read_origin(path) for name, path in data.folders.items()} if isinstance(data, DataSets) else {}
 
 
 def combined(origins: Sequence[Origin]) -> Origin:
-    """What several data sets are together: simulated if any of them is; of each its licence and what to quote."""
+    """The origin of several data sets together: all licences and attributions; simulated if any of them is."""
 
     def joined(texts, separator):
         return separator.join(dict.fromkeys(text for text in texts if text))
@@ -94,16 +94,16 @@ def combined(origins: Sequence[Origin]) -> Origin:
 
 
 def read_origin(folder: Data) -> Origin:
-    """The origin of a data set.
+    """Read the origin of a data set.
 
     Args:
-        folder: Of the data set, or several sets.
+        folder: Folder of the data set, or several sets.
 
     Returns:
-        What its mark says; UNKNOWN where it has none. Of several sets what `combined` makes of theirs.
+        The origin in its origin.json; UNKNOWN if there is none. For several sets, their `combined` origins.
 
     Raises:
-        UserMistake: The mark cannot be read.
+        UserMistake: origin.json cannot be read.
     """
     if isinstance(folder, DataSets):
         return combined([*read_origins(folder).values()])
@@ -114,14 +114,14 @@ def read_origin(folder: Data) -> Origin:
 
 
 def parse_origin(value: object, path: Path) -> Origin:
-    """The origin that a JSON value describes.
+    """Turn a JSON value into an origin.
 
     Args:
-        value: Read from JSON.
-        path: The file that it was read from, for the message.
+        value: The value read from JSON.
+        path: The file it was read from, for error messages.
 
     Raises:
-        UserMistake: It is no object, or has a field of the wrong type or name.
+        UserMistake: It is not an object, or has a field of the wrong type or name.
     """
     fields = asdict(UNKNOWN)
     if not isinstance(value, dict):
@@ -130,5 +130,5 @@ def parse_origin(value: object, path: Path) -> Origin:
         if name in value and type(value[name]) is not type(default):
             raise UserMistake(f"{path}: {name}: expected a {type(default).__name__}, not {value[name]!r}")
     if stray := sorted(set(value) - set(fields)):
-        raise UserMistake(f"{path}: {stray[0]}: no field of an origin")
+        raise UserMistake(f"{path}: {stray[0]}: not a field of an origin")
     return Origin(**value)

@@ -1,4 +1,4 @@
-"""Silences what native libraries write to standard error."""
+"""Silences the standard error of native libraries."""
 
 import os
 import sys
@@ -11,18 +11,18 @@ _silencing = threading.RLock()
 
 @contextmanager
 def native_stderr_silenced() -> Iterator[None]:
-    """Send the standard error of native code nowhere inside the block.
+    """Discard the standard error of native code inside the block.
 
-    One thread at a time, as the whole process has one standard error.
+    One thread at a time, because the process has only one standard error.
     """
     with _silencing:
         sys.stderr.flush()
         stderr = os.dup(2)
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 2)
+        devnull = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(devnull, 2)
         try:
             yield
         finally:
             os.dup2(stderr, 2)
             os.close(stderr)
-            os.close(nowhere)
+            os.close(devnull)

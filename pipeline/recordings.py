@@ -21,12 +21,12 @@ from pipeline.guard import FIRST_S, LEAST_SAMPLES, motion_unit_finding
 
 STEPS_S = 600  # s, the longest a step bin lasts
 SPACING_TOLERANCE = 0.1  # of COUNT_S, for the written times of activity counts
-LONG_LINE = 1 << 20  # bytes; no line of numbers is nearly so long
-ARROW_BLOCK = 1 << 18  # bytes parsed at a time: few enough to stay in the processor's cache
-LINES_BLOCK = 1 << 22  # characters looked through at a time
-ODD_STRETCH = 1 << 8  # characters from an unusual line on that are looked at line by line: others are often near
+LONG_LINE = 1 << 20  # bytes, far longer than any line of numbers
+ARROW_BLOCK = 1 << 18  # bytes parsed at a time, so that they stay in the processor's cache
+LINES_BLOCK = 1 << 22  # characters read at a time
+ODD_STRETCH = 1 << 8  # characters after an unusual line that are parsed line by line: more are often nearby
 DECIMAL = r"[+-]?(?:[0-9]{1,30}+(?:\.[0-9]{0,30}+)?+|\.[0-9]{1,30}+)(?:[eE][+-]?[0-9]{1,2}+)?+"  # never overflows
-UNIT_HINTS = {  # of files whose first value is this: (low, high) of the median in a wrong unit, and the remedy
+UNIT_HINTS = {  # first value column of a file -> (low, high) of the median in a wrong unit, and how to convert it
     "heart_rate": ((0.3, 4, "beats per second? multiply by 60"), (300, 3000, "milliseconds? 60000 / value")),
     "motion_x": ((500, 2000, "milli-g? divide by 1000"),),
 }
@@ -37,9 +37,9 @@ class Layout:
     """One kind of file.
 
     Attributes:
-        folder: In which the files are.
-        suffix: How their names end, after the subject.
-        line: Names of what a line holds, a time in s and then the values, as they are separated.
+        folder: Folder of the files.
+        suffix: End of the files' names, after the subject.
+        line: Names of a line's fields, with their separator: a time in s, then the values.
     """
 
     folder: str
@@ -48,7 +48,7 @@ class Layout:
 
     @property
     def separator(self) -> str | None:
-        """What separates the fields of a line; None stands for any white space."""
+        """Separator of the fields of a line; None for any white space."""
         return "," if "," in self.line else None
 
     @property
@@ -57,7 +57,7 @@ class Layout:
         return self.line.split(self.separator)
 
     def name(self, subject: str) -> str:
-        """Path of a subject's file, below the data set's folder."""
+        """Path of a subject's file, relative to the data set's folder."""
         return f"{self.folder}/{subject}{self.suffix}"
 
     def unusable(self, subject: str, what: str, where: str = "whole file") -> UnusableNight:
@@ -83,8 +83,8 @@ class Recording:
         subject: Id of the sleeper.
         samples: {sensor: (t [n], values [n], of motion [n, 3] in g)}; t is when the value is available: the instant of
             a heart rate or motion sample, the end of a step or activity bin. Sensors without values are absent.
-        labels: (t [n], start of the epoch; stage [n], index into STAGES, -1 where unscored), or None.
-        findings: What was wrong with the files and repaired.
+        labels: (t [n], start of the epoch; stage [n], index into STAGES, -1 if unscored), or None.
+        findings: What was wrong with the files and was repaired.
     """
 
     subject: str
@@ -94,13 +94,16 @@ class Recording:
 
 
 def subjects(folder: Data) -> list[str]:
-    """Ids with at least one sensor file, in numerical order; of several sets `<set>.<id>`, set by set.
+    """Ids of the subjects with at least one sensor file.
 
     Args:
-        folder: Of the data set, or several sets.
+        folder: Folder of the data set, or several sets.
+
+    Returns:
+        The ids in numerical order; of several sets `<set>.<id>`, set by set.
 
     Raises:
-        UserMistake: There is no such folder, or no recording in it.
+        UserMistake: The folder does not exist, or holds no recording.
     """
     if isinstance(folder, DataSets):
         return [f"{name}.{subject}" for name, path in folder.folders.items() for subject in subjects(path)]
@@ -119,32 +122,32 @@ def subjects(folder: Data) -> list[str]:
 
 
 def paths(folder: Data, subject: str) -> dict[str, Path]:
-    """{sensor or "labels": where the subject's file belongs}."""
+    """Paths of a subject's files, whether they exist or not: {sensor or "labels": path}."""
     folder, subject = located(folder, subject)
     return {name: Path(folder) / layout.name(subject) for name, layout in {**LAYOUTS, "labels": LABELS}.items()}
 
 
 def in_set(name: str, findings: Sequence[Finding]) -> list[Finding]:
-    """Findings with their files under the name of a set."""
+    """Findings whose files are prefixed with the name of a set."""
     return [replace(finding, file=f"{name}/{finding.file}") for finding in findings]
 
 
 def read_recording(folder: Data, subject: str, negative_times: bool = False, want_labels: bool = True) -> Recording:
-    """The recording of one subject, checked and repaired.
+    """Read, check and repair the recording of one subject.
 
     Args:
-        folder: Of the data set, or several sets.
-        subject: Id.
-        negative_times: Whether to take values of the last LEAD_S before t=0, too. Earlier ones are left out: heart
-            rate and steps of days before are usual.
+        folder: Folder of the data set, or several sets.
+        subject: Id of the subject.
+        negative_times: Whether to keep samples of the last LEAD_S before t=0. Earlier ones are always left out: files
+            often hold heart rate and steps of the days before.
         want_labels: Whether to read the scored stages.
 
     Returns:
-        The recording; what was repaired is in its findings.
+        The recording; its findings tell what was repaired.
 
     Raises:
-        UnusableNight: With all findings of the night: a file that is there cannot be used, or less than
-            LEAST_OVERLAP_S of scored epochs (without labels: of any time) hold heart rate, motion or activity.
+        UnusableNight: An existing file cannot be used, or heart rate, motion or activity covers less than
+            LEAST_OVERLAP_S of scored epochs (without labels: of any epochs). Holds all findings of the night.
     """
     if isinstance(folder, DataSets):
         return _of_set(folder, subject, negative_times, want_labels)
@@ -174,7 +177,7 @@ def read_recording(folder: Data, subject: str, negative_times: bool = False, wan
 
 
 def _of_set(sets, subject, negative_times, want_labels):
-    """`read_recording` of a subject of one of several sets, which its findings name."""
+    """`read_recording` for one of several sets; the findings name the set."""
     try:
         night = read_recording(*located(sets, subject), negative_times, want_labels)
     except UnusableNight as unusable:
@@ -192,9 +195,9 @@ def _check_unit(sensor, t, values, subject):
 
 
 def _unit_hint(layout, frame):
-    """What unit most values seem to be in, where it is not the right one: "" or a hint."""
+    """A hint at the wrong unit that most values seem to be in; "" if there is none."""
     hints = UNIT_HINTS.get(layout.columns[1], ())
-    median = np.sqrt((frame.iloc[:, 1:] ** 2).sum(axis=1)).median() if hints else np.nan  # of motion the magnitude
+    median = np.sqrt((frame.iloc[:, 1:] ** 2).sum(axis=1)).median() if hints else np.nan  # motion: of the magnitude
     for low, high, hint in hints:
         if low <= median <= high:
             return f" (median {median:.4g}: {hint})"
@@ -202,8 +205,8 @@ def _unit_hint(layout, frame):
 
 
 def _check_overlap(night):
-    """Raise UnusableNight for too little overlap. Steps do not count: ten minutes' steps say nothing of an epoch."""
-    middle = {"activity": COUNT_S / 2}  # a bin's middle lies in its epoch, its end may not
+    """Raise UnusableNight if there is too little overlap. Steps, in ten-minute bins, do not tell about an epoch."""
+    middle = {"activity": COUNT_S / 2}  # the middle of a bin lies in its epoch, its end may not
     sensed = [_epochs_of(t - middle.get(name, 0)) for name, (t, _) in night.samples.items() if name != "steps"]
     epochs = np.unique(np.concatenate([[], *sensed]))
     what = "heart rate, motion or activity"
@@ -212,24 +215,24 @@ def _check_overlap(night):
         epochs = np.intersect1d(epochs, t[stage >= 0] // EPOCH_S)
         what = f"scored epochs with {what}"
     if len(epochs) * EPOCH_S < LEAST_OVERLAP_S:
-        what = f"{len(epochs) * EPOCH_S / 60:g} min of {what}, {LEAST_OVERLAP_S / 60:g} are needed"
+        what = f"{len(epochs) * EPOCH_S / 60:g} min of {what}; at least {LEAST_OVERLAP_S / 60:g} min are needed"
         raise UnusableNight(Finding(f"night {night.subject}", "all files", what, SKIPPED))
 
 
 def _epochs_of(t):
-    """Numbers of the epochs in which times (ascending) lie."""
+    """Numbers of the epochs that contain a time; t: ascending."""
     numbers = np.arange(t[0] // EPOCH_S, t[-1] // EPOCH_S + 2)
     return numbers[:-1][np.diff(t.searchsorted(EPOCH_S * numbers)) > 0]
 
 
 def _available_at(sensor, t, subject):
-    """When the values written at times t are available: a sample at once, a sum over a bin at the bin's end."""
+    """Times at which values with time stamps t are available: samples at once, sums over a bin at its end."""
     if sensor == "steps":
         return np.minimum(t + STEPS_S, np.append(t[1:], np.inf))
     if sensor != "activity":
         return t
-    # Counts are of exactly 15 s but their written times are stretched, by a whole bin over a night: a count's place is
-    # its number, and the written times only tell how many counts are left out where they jump.
+    # Counts cover exactly 15 s, but their time stamps drift, by a whole bin over a night. So the k-th count gets the
+    # k-th bin, and jumps in the time stamps only tell how many counts are missing.
     step = np.diff(t)
     spacing = np.median(step) if len(step) else COUNT_S
     if abs(spacing - COUNT_S) > SPACING_TOLERANCE * COUNT_S:
@@ -238,7 +241,7 @@ def _available_at(sensor, t, subject):
 
 
 def _read(folder, subject, layout, findings):
-    """The file's usable rows as a frame of t and values (float64, indexed by line number), or None without a file."""
+    """The file's usable rows as a frame of t and values, float64, indexed by line number; None if there is no file."""
     path = Path(folder) / layout.name(subject)
     if not path.exists():
         return None
@@ -247,7 +250,7 @@ def _read(folder, subject, layout, findings):
         return frame
     frame = _read_unusual(path, subject, layout, findings)
     if (frame.t > LONGEST_NIGHT_S).mean() > 1 / 2:
-        what = f"most times lie beyond a night, {LONGEST_NIGHT_S} s; expected seconds from its start: milliseconds?"
+        what = f"most times are beyond {LONGEST_NIGHT_S} s; expected seconds from the start of the night: milliseconds?"
         raise layout.unusable(subject, what)
     repaired, repairs = repair(layout.name(subject), frame)
     findings += repairs
@@ -259,11 +262,11 @@ def _read(folder, subject, layout, findings):
 
 
 def _read_clean(path, layout):
-    """As `_read` in one pass, for a file in which nothing is unusual, as it should be; None for any other."""
+    """`_read` in one fast pass; None for a file with anything unusual in it."""
     columns = layout.columns
     if not path.is_file():
         return None
-    rows = np.empty((len(columns), path.stat().st_size // (2 * len(columns)) + 1))  # as many as the shortest lines make
+    rows = np.empty((len(columns), path.stat().st_size // (2 * len(columns)) + 1))  # enough for the shortest lines
     n, last = 0, -np.inf
     try:
         with pyarrow.csv.open_csv(
@@ -279,15 +282,15 @@ def _read_clean(path, layout):
                 if not clean(columns, block, last):
                     return None
                 n, last = n + len(batch), block[0, -1]
-    except (OSError, ValueError):  # text, too few or too many fields, several blanks: _read_unusual tells
+    except (OSError, ValueError):  # text, wrong number of fields, repeated blanks: left to _read_unusual
         return None
     return pd.DataFrame(rows[:, :n].T, pd.RangeIndex(1, n + 1), columns, copy=False) if n else None
 
 
 def _read_unusual(path, subject, layout, findings):
-    """The file's rows as a frame (float64, indexed by line number), whatever is written in it."""
+    """The rows of any file as a frame, float64, indexed by line number."""
     strict = {"skip_blank_lines": False, "na_filter": False, "quoting": csv.QUOTE_NONE, "dtype": np.float64}
-    if not (path.is_file() or path.is_dir()):  # a pipe or device may never end, nor begin
+    if not (path.is_file() or path.is_dir()):  # reading a pipe or device may block forever
         raise layout.unusable(subject, f"not a regular file; expected lines of '{layout.line}'")
     try:
         if _has_long_line(path):
@@ -297,24 +300,24 @@ def _read_unusual(path, subject, layout, findings):
         return frame.set_axis(layout.columns, axis=1).set_axis(pd.RangeIndex(1, len(frame) + 1))
     except OSError as error:
         raise layout.unusable(subject, f"cannot be read: {error.strerror}") from None
-    except ValueError:  # text, bytes that are no text, too few or too many fields: looked for line by line
+    except ValueError:  # text, undecodable bytes, wrong number of fields: found line by line
         return _parsed_by_line(path, subject, layout, findings)
 
 
 def _has_long_line(path):
-    """Whether a file has a line of 2 LONG_LINE bytes or more; all with fewer than LONG_LINE are passed."""
+    """Whether a file has a line of at least 2 LONG_LINE bytes; False if all have fewer than LONG_LINE."""
     with path.open("rb") as file:
         if not path.stat().st_size:
             return False
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
-            starts = range(0, len(text) - LONG_LINE + 1, LONG_LINE)  # a longer line fills one of these stretches
+            starts = range(0, len(text) - LONG_LINE + 1, LONG_LINE)  # a longer line fills at least one stretch
             return any(text.find(b"\n", i, i + LONG_LINE) < 0 > text.find(b"\r", i, i + LONG_LINE) for i in starts)
 
 
 def _parsed_by_line(path, subject, layout, findings):
-    """The file's numbers, NaN for text, of all lines that have the right number of fields; others are reported.
+    """The numbers, NaN for text, of all lines with the right number of fields; other lines become findings.
 
-    Runs of lines with nothing but decimal numbers, which most are, are parsed together.
+    Runs of lines with only decimal numbers, the usual case, are parsed together.
     """
     columns = layout.columns
     blank = "[ \t]"
@@ -323,7 +326,7 @@ def _parsed_by_line(path, subject, layout, findings):
     parts = []  # (line numbers [n], values [n, columns])
     wrong = []
     last: tuple[int, list[str]] = 0, columns  # number and fields of the last line with text
-    i = 0  # lines so far
+    i = 0  # number of lines so far
     with open(path, encoding="utf-8-sig", errors="replace") as file:
         while text := file.read(LINES_BLOCK) + file.readline():
             text += "" if text.endswith("\n") else "\n"
@@ -356,10 +359,10 @@ def _parsed_by_line(path, subject, layout, findings):
                 parts.append((np.concatenate(plain), values.to_numpy()))
             if odd:
                 parts.append((np.array(odd), np.array(numbers)))
-    lines = np.concatenate([np.empty(0, int), *(of_part for of_part, _ in parts)])
+    lines = np.concatenate([np.empty(0, int), *(numbers for numbers, _ in parts)])
     if not len(lines) and not wrong:
         raise layout.unusable(subject, f"empty; expected lines of '{layout.line}'")
-    values = np.concatenate([np.empty((0, len(columns))), *(of_part for _, of_part in parts)])
+    values = np.concatenate([np.empty((0, len(columns))), *(rows for _, rows in parts)])
     order = np.argsort(lines, kind="stable")
     frame = pd.DataFrame(values[order], lines[order], columns)
     off, total = len(wrong) + frame.t.isna().sum(), len(wrong) + len(lines)

@@ -24,7 +24,7 @@ from pipeline.recordings import subjects
 from pipeline.splits import split_subjects
 from pipeline.versions import commit, package_versions
 
-HPARAMS = "hparams.json"  # written last of what begins a run: where it is, the run was begun
+HPARAMS = "hparams.json"  # written last when a run begins: if it exists, the run was begun
 SPLITS = "splits.json"
 SCALER = "scaler.json"
 MODELS = {
@@ -33,7 +33,7 @@ MODELS = {
     "rnn": "RNN_best_model.keras",
     "transformer": "Transformer_best_model.keras",
 }
-PARTIAL = "partial"  # the folder of what is under way
+PARTIAL = "partial"  # folder of unfinished work
 ACCURACIES = "model_accuracies.csv"
 OPERATING_POINTS = "operating_points.json"
 GOLDEN = ("golden.npz", "golden_2.npz", "golden_3.npz")
@@ -42,44 +42,44 @@ BUNDLES = "bundles"
 FINDINGS = "data_check_failures.txt"
 VALIDATION_SAMPLE = "validation_sample.csv"
 PARITY = "parity.json"
-MODELS_PLOT = "models.png"  # of the exported files: agreement against size and time
-# what evaluations write, into a run folder or into a folder of their own
+MODELS_PLOT = "models.png"  # agreement of the exported files against their size and time
+# files of evaluations, in a run folder or in a separate one
 EVALUATION, EVALUATION_PAGE = "evaluation.json", "report.md"
 CONFUSION, CONFUSION_VIEWS = "confusion.png", "confusion_views.png"
 RELIABILITY, BY_HOUR, BLAND_ALTMAN = "reliability.png", "by_hour.png", "bland_altman.png"
 SUBJECTS_PLOT = "subjects.png"
 PREDICTIONS = "predictions.csv"  # of the first result; all are in the folder of the same name
-PROTOCOL = "protocol.json"  # of an evaluation: what was asked for
+PROTOCOL = "protocol.json"  # settings of an evaluation
 STRESS, STRESS_PAGE, STRESS_PLOT = "stress.json", "stress.md", "stress.png"
 SALIENCY = "saliency.json"
 
 INCOMPLETE = ": an incomplete run folder (train.py --resume --out finishes a stopped run)"
-DEFAULT_ARCHITECTURE = "gru"  # of what predicts or replays with one bundle
+DEFAULT_ARCHITECTURE = "gru"  # of commands that use one bundle
 
 
 class RunFolder:
-    """The folder that one training fills, and that export, parity, prediction and evaluation start from.
+    """The folder that a training writes, and that export, parity, prediction and evaluation read.
 
     Attributes:
         path: The folder.
-        hparams: What the run is made of, as hparams.json has it.
-        requested_options: Options of the run as they were asked for.
-        options: The same with the channels that the models take, by name.
-        channels: Names of the channels that the models take, in order.
+        hparams: Contents of hparams.json: options, data and versions of the run.
+        requested_options: Options of the run as given by the user.
+        options: The same options, with the models' channels filled in.
+        channels: Names of the models' channels, in order.
         dataset_dir: Folder of the recordings it was trained on, or several sets.
-        origin: Where these come from; of several sets, what they are together.
-        origins: {set: where its nights come from}; {} of a single folder.
-        people: {subject: person}, as far as they differ.
+        origin: Origin of the recordings; of several sets, their combined origin.
+        origins: {set: origin}; {} for a single folder.
+        people: {subject: person}, only where they differ.
     """
 
     def __init__(self, path: Path):
-        """Open a run folder that was begun.
+        """Open an existing run folder.
 
         Args:
             path: The folder.
 
         Raises:
-            UserMistake: There is no such folder, or its hparams.json is missing or cannot be read.
+            UserMistake: The folder does not exist, or its hparams.json is missing or invalid.
         """
         self.path = Path(path)
         if not self.path.is_dir():
@@ -101,13 +101,13 @@ class RunFolder:
     def begin(
         cls, path: Path, nights: Sequence[Night], findings: Sequence[Finding], options: Options, dataset_dir: Data
     ) -> Self:
-        """Split the nights' subjects by the options, `create` the run, and write what was wrong with the data.
+        """Split the nights' subjects, `create` the run, and write the findings.
 
         Args: as `create`.
-            findings: Of all nights.
+            findings: Findings of all nights.
 
         Raises:
-            UserMistake: As `create` and `split_subjects` do.
+            UserMistake: As `create` and `split_subjects`.
         """
         usable = [night.subject for night in nights]
         splits = split_subjects(usable, options, people(dataset_dir, usable), sets_of(dataset_dir, usable))
@@ -119,18 +119,18 @@ class RunFolder:
     def create(
         cls, path: Path, nights: Sequence[Night], splits: dict[str, list[str]], options: Options, dataset_dir: Data
     ) -> Self:
-        """Write down what a run is made of: hparams.json, splits.json and the folder of what is under way.
+        """Write hparams.json, splits.json and the folder of unfinished work.
 
         Args:
             path: The folder; it may hold the same run, stopped.
-            nights: All nights that can be used.
+            nights: All usable nights.
             splits: {"train", "inner_validation", "validation"} -> subjects.
             options: Options of the run.
             dataset_dir: Folder of the recordings, or several sets.
 
         Raises:
-            UserMistake: No training night has a requested channel; or the folder was begun with another split: nights
-                have come or gone, and its models may have been trained on those held out. Nothing is written then.
+            UserMistake: No training night has a requested channel; or the folder was begun with another split, so that
+                its models may have been trained on nights now held out. In both cases nothing is written.
         """
         path = Path(path)
         channels = channels_used([night for night in nights if night.subject in splits["train"]], options)
@@ -138,21 +138,21 @@ class RunFolder:
         origin = combined([*origins.values()]) if origins else read_origin(dataset_dir)
         persons = people(dataset_dir, [night.subject for night in nights])
         if begun(path) and (path / SPLITS).exists() and read_json(path / SPLITS) != splits:
-            raise UserMistake(f"{path}: was begun with other nights or another split; start anew")
+            raise UserMistake(f"{path}: was begun with other nights or another split; start a new run")
         hparams = {
             "options": options.as_dict(),
             "dataset_dir": data_as_json(dataset_dir),
             "channels": channels,
             "origin": origin.as_dict(),
-            "synthetic": SYNTHETIC.name in {origin.name, *(one.name for one in origins.values())},
+            "synthetic": SYNTHETIC.name in {origin.name, *(part.name for part in origins.values())},
             "seed": options.seed,
             "versions": package_versions(),
             "commit": commit(),
         }
         if origins:
-            hparams["origins"] = {name: one.as_dict() for name, one in origins.items()}
-        if several := {subject: person for subject, person in persons.items() if person != subject}:
-            hparams["people"] = several
+            hparams["origins"] = {name: part.as_dict() for name, part in origins.items()}
+        if differing := {subject: person for subject, person in persons.items() if person != subject}:
+            hparams["people"] = differing
         write_json(path / SPLITS, splits)
         (path / PARTIAL).mkdir(exist_ok=True)
         write_json(path / HPARAMS, hparams)
@@ -176,16 +176,20 @@ class RunFolder:
         return not self.splits["validation"]
 
     def parity_subjects(self, folder: Data) -> list[str]:
-        """Subjects to compare the exported files on: unseen ones, or those of the golden nights where all were seen."""
+        """Subjects to check parity on: unseen ones, or those of the golden nights if the run was trained on all."""
         if self.all_trained_on and folder.resolve() == self.dataset_dir.resolve():
             return [night.subject for night in self.golden_nights()]
         return self.unseen_subjects(folder, "; name some with --nights")
 
     def unseen_subjects(self, folder: Data, hint: str = "") -> list[str]:
-        """Subjects of a data set, or of several, of whom the run was trained on no night.
+        """Subjects of a data set, or of several, that the run was not trained on with any night of the same person.
+
+        Args:
+            folder: Folder of the data set, or several sets.
+            hint: Added to the message.
 
         Raises:
-            UserMistake: There is none; with the hint.
+            UserMistake: There are none.
         """
         trained_on = [*self.splits["train"], *self.splits["inner_validation"]]
         persons = {subject: self.people.get(subject, subject) for subject in trained_on}
@@ -201,58 +205,63 @@ class RunFolder:
         write_findings(self.path / FINDINGS, findings)
 
     def write_validation_sample(self, night: Night) -> None:
-        """Write the middle window of a night as the models are fed it: a column per channel, a line per value."""
+        """Write the middle window of a night as the models' input: a column per channel, a line per value."""
         middle = len(night) // 2
         columns = {name: pd.Series(night.values(name, self.options)[middle]) for name in self.channels}
         write_whole(self.path / VALIDATION_SAMPLE, pd.DataFrame(columns).to_csv(index=False))
 
     @cached_property
     def scaler(self) -> dict[str, list]:
-        """{"features": names, "mean": [F], "spread": [F]} of the training nights."""
+        """Standardisation of features by the training nights: {"features": names, "mean": [F], "spread": [F]}."""
         scaler = read_json(self.path / SCALER, INCOMPLETE)
         with reading(self.path / SCALER):
             return {"features": scaler["features"]} | {n: [float(x) for x in scaler[n]] for n in ("mean", "spread")}
 
     def write_scaler(self, features: Sequence[str], scaler: Mapping[str, list]) -> None:
-        """Write scaler.json: names of the features [F]; {"mean": [F], "spread": [F]}."""
+        """Write scaler.json.
+
+        Args:
+            features: Names of the features, [F].
+            scaler: {"mean": [F], "spread": [F]}.
+        """
         write_json(self.path / SCALER, {"features": list(features), **scaler})
 
-    # models, and what is under way while they are trained
+    # models, and unfinished work while they are trained
 
     def model_path(self, architecture: str) -> Path:
-        """Where the trained Keras model of an architecture is."""
+        """Path of an architecture's trained Keras model."""
         return self.path / MODELS[architecture]
 
     def partial(self, architecture: str = "") -> Path:
-        """The folder of what is under way, of one architecture or of the run; it exists until the run is complete."""
+        """Folder of unfinished work of one architecture, or of the run; it exists until the run is complete."""
         return self.path / PARTIAL / architecture
 
     @property
     def features(self) -> Path:
-        """The folder of the nights' features, in shards; it goes when the run is complete."""
+        """Folder of the nights' features, in shards; deleted when the run is complete."""
         return self.partial("features")
 
     def accuracy_log(self, architecture: str) -> Path:
-        """JSON of an architecture's accuracies so far, a row per training epoch."""
+        """Path of an architecture's accuracies so far: JSON, a row per training epoch."""
         return self.partial(architecture) / "accuracies.json"
 
     @property
     def stopped(self) -> bool:
-        """Whether something is still under way."""
+        """Whether the run is unfinished."""
         return self.partial().exists()
 
     def finish(self) -> None:
-        """Delete what was under way: the run is complete."""
-        if self.stopped:  # renamed first: a run could not go on from a folder that is half deleted
+        """Mark the run as complete: delete the folder of unfinished work."""
+        if self.stopped:  # renamed first: a run could not resume from a half-deleted folder
             shutil.rmtree(self.partial().rename(self.path / f".{PARTIAL}{UNFINISHED}"))
 
     @property
     def accuracies_plot(self) -> Path:
-        """Where the plot of the accuracies is drawn."""
+        """Path of the plot of the accuracies."""
         return self.path / "model_accuracies_plot.png"
 
     def accuracies(self) -> pd.DataFrame:
-        """Accuracies per training epoch and architecture."""
+        """Read the accuracies per training epoch and architecture."""
         return pd.read_csv(self.path / ACCURACIES)
 
     def write_accuracies(self, rows: pd.DataFrame) -> None:
@@ -260,14 +269,14 @@ class RunFolder:
         write_whole(self.path / ACCURACIES, rows.to_csv(index=False))
 
     def operating_points(self, architecture: str) -> dict[str, dict]:
-        """{name: {"weights": [5]}} of a model, chosen on the inner validation subjects."""
+        """Operating points of a model, {name: {"weights": [5]}}."""
         points = read_json(self.path / OPERATING_POINTS, INCOMPLETE)
         if not isinstance(points, dict) or architecture not in points:
             raise UserMistake(f"{self.path / OPERATING_POINTS}: lacks {architecture}")
         return points[architecture]
 
     def left_out_points(self, architecture: str) -> dict[str, str]:
-        """{operating point that would change nothing: why} of a model."""
+        """Operating points of a model that were left out because they change nothing, {name: reason}."""
         return read_json(self.path / OPERATING_POINTS, INCOMPLETE).get("left_out", {}).get(architecture, {})
 
     def write_operating_points(self, points: dict[str, dict], left_out: dict[str, dict]) -> None:
@@ -275,23 +284,23 @@ class RunFolder:
 
         Args:
             points: {architecture: {name: {"weights": [5]}}}.
-            left_out: {architecture: {name: why it is not among them}}.
+            left_out: {architecture: {name: why it was left out}}.
         """
         write_json(self.path / OPERATING_POINTS, points | {"left_out": left_out})
 
     def out_of_fold(self, architecture: str) -> Path:
-        """Predictions of every training and inner validation night by a network that was not trained on it."""
+        """Path of the predictions of every training and inner validation night by a network not trained on it."""
         return self.path / "out_of_fold" / f"{architecture}.csv"
 
-    # what export starts from
+    # what export reads
 
     @property
     def trained(self) -> bool:
-        """Whether all networks are trained: calibration.npz is the last that a training writes."""
+        """Whether all networks are trained: calibration.npz is the last file that a training writes."""
         return (self.path / CALIBRATION).exists()
 
     def calibration(self, architecture: str) -> dict[str, np.ndarray]:
-        """Windows of training nights for quantization: {"features": [windows, F], state: [windows, ...]}."""
+        """Read windows of training nights for quantization: {"features": [windows, F], state: [windows, ...]}."""
         path = self.existing(CALIBRATION)
         prefix = f"{architecture}."
         with reading(path), np.load(path, allow_pickle=False) as saved:
@@ -299,14 +308,19 @@ class RunFolder:
             return {"features": saved["features"], **states}
 
     def write_calibration(self, features: np.ndarray, states: Mapping[str, Mapping[str, np.ndarray]]) -> None:
-        """Write calibration.npz: features [windows, F], {architecture: {state: [windows, ...]}} before these."""
+        """Write calibration.npz.
+
+        Args:
+            features: Features of the windows, [windows, F].
+            states: {architecture: {state: [windows, ...]}}, the states before these windows.
+        """
         arrays: dict[str, Any] = {
             f"{architecture}.{name}": x for architecture, by_name in states.items() for name, x in by_name.items()
         }
         write_whole(self.path / CALIBRATION, lambda file: np.savez_compressed(file, features=features, **arrays))
 
     def golden_nights(self) -> list[Night]:
-        """The held-out nights of which one becomes a bundle's golden night, the fullest first."""
+        """Read the candidates for a bundle's golden night: held-out nights, the one with most data first."""
         nights = []
         for name in [GOLDEN[0], *(name for name in GOLDEN[1:] if (self.path / name).exists())]:
             with reading(path := self.existing(name)):
@@ -317,7 +331,7 @@ class RunFolder:
         return nights
 
     def write_golden_nights(self, nights: Sequence[Night]) -> None:
-        """Write the first of these nights, as many as GOLDEN has names."""
+        """Write the first nights, as many as GOLDEN has names."""
         for name, night in zip(GOLDEN, nights, strict=False):
             write_night(self.path / name, night)
 
@@ -325,15 +339,15 @@ class RunFolder:
 
     @property
     def bundles(self) -> Path:
-        """The folder of the bundles."""
+        """Folder of the bundles."""
         return self.path / BUNDLES
 
     def bundle(self, architecture: str) -> Path:
-        """The bundle of an architecture; UserMistake where it is missing."""
+        """Folder of an architecture's bundle; UserMistake if it is missing."""
         return self.existing(f"{BUNDLES}/{architecture}")
 
     def bundle_folders(self) -> dict[str, Path]:
-        """{architecture: folder} of the existing bundles, the default one first; UserMistake where there is none."""
+        """{architecture: folder} of the existing bundles, the default one first; UserMistake if there is none."""
         names = dict.fromkeys((DEFAULT_ARCHITECTURE, *ARCHITECTURES))
         folders = {name: self.bundles / name for name in names if (self.bundles / name).is_dir()}
         if not folders:
@@ -341,22 +355,22 @@ class RunFolder:
         return folders
 
     def rejected(self, architecture: str) -> Path:
-        """Where files of an architecture go whose parity gate failed."""
+        """Folder of an architecture's files that failed their parity gate."""
         return rejected_files(self.path, architecture)
 
     # parity, scores and predictions
 
     def parity(self) -> dict:
-        """The parity report that ended the training; {} where there is none."""
+        """Read the parity report from the end of the training; {} if there is none."""
         return read_json(self.parity_report) if self.parity_report.exists() else {}
 
     @property
     def parity_report(self) -> Path:
-        """Where the parity report that ends the training is written."""
+        """Path of the parity report from the end of the training."""
         return self.path / PARITY
 
     def new_parity_check(self) -> Path:
-        """Where the next of the later parity checks writes its report: a file that does not exist yet."""
+        """Path for the report of a later parity check: a file that does not exist yet."""
         n = 1
         while (path := self.path / "parity_checks" / f"parity_{n}.json").exists():
             n += 1
@@ -364,110 +378,110 @@ class RunFolder:
 
     @staticmethod
     def parity_plot(report: Path, architecture: str) -> Path:
-        """The plot of an architecture that goes with a parity report."""
+        """Path of an architecture's plot that goes with a parity report."""
         return report.with_name(f"{report.stem}_{architecture}.png")
 
     def evaluation_results(self) -> list[dict]:
-        """Scores of the models on the held-out subjects, as evaluation.json has them; [] before they are scored."""
+        """Read the models' scores on the held-out subjects from evaluation.json; [] before they are scored."""
         return self.list_in(EVALUATION, "results")
 
     def list_in(self, name: str, field: str) -> list:
-        """The list under a field of a JSON file; [] where there is no such file, UserMistake where no such list."""
+        """Read the list under a field of a JSON file; [] if there is no such file, UserMistake if no such list."""
         if not (self.path / name).exists():
             return []
         content = read_json(self.path / name)
         if not isinstance(content, dict) or not isinstance(content.get(field), list):
-            raise UserMistake(f"{self.path / name}: no list {field!r} in it; remove the file, or make it anew")
+            raise UserMistake(f"{self.path / name}: no list {field!r} in it; remove the file, or create it again")
         return content[field]
 
     def stress_results(self) -> list[dict]:
-        """Results of the stress test of the run's held-out nights, as stress.json has them; [] where there is none."""
+        """Read the results of the stress test on held-out nights from stress.json; [] if there are none."""
         return self.list_in(STRESS, "results")
 
     def predictions(self, *names: str | None) -> Path:
-        """Where `predict` writes by default. names: architecture, precision and operating point, if any."""
+        """Default output path of `predict`. names: architecture, precision and, if any, operating point."""
         return predictions_of(self.path, *filter(None, names))
 
     def scores(self, dataset_dir: Data, precision: str) -> Path:
-        """The folder where `score` writes by default."""
+        """Default output folder of `score`."""
         return self.path / "scores" / f"{dataset_dir.resolve().name}.{precision}"
 
     def existing(self, name: str) -> Path:
-        """The path of a file or folder of the run; UserMistake where it is missing."""
+        """Path of a file or folder of the run; UserMistake if it is missing."""
         path = self.path / name
         if not path.exists():
             raise UserMistake(f"{path}: missing{INCOMPLETE}")
         return path
 
     def chosen_architectures(self, requested: Sequence[str] | None) -> tuple[str, ...]:
-        """The requested architectures, or all of the run; UserMistake for one that it lacks."""
+        """The requested architectures, or by default all of the run; UserMistake for one that it lacks."""
         return one_of("--architectures", requested or self.options.architectures, self.options.architectures)
 
 
 def rejected_files(folder: Path, architecture: str) -> Path:
-    """Where rejected files of an architecture go, beside the bundles in a run folder or in another one."""
+    """Folder of an architecture's rejected files, in a run folder or another output folder."""
     return Path(folder) / "rejected" / architecture
 
 
 def predictions_of(folder: Path, *names: str) -> Path:
-    """Where a run or an evaluation keeps what a model predicted; names, put together, tell which."""
+    """Path of a model's predictions in a run or an evaluation; the names identify the model."""
     return Path(folder) / "predictions" / ".".join([*names, "csv"])
 
 
 def night_plot(folder: Path, name: str) -> Path:
-    """The plot of a night in an evaluation's report: the "worst", "median" or "best" one."""
+    """Path of the plot of the "worst", "median" or "best" night in an evaluation's report."""
     return Path(folder) / f"night_{name}.png"
 
 
 def saliency_plot(folder: Path, architecture: str) -> Path:
-    """The plot of a transition that an architecture follows and of one that it misses."""
+    """Path of the plot of a transition that an architecture follows and of one that it misses."""
     return Path(folder) / f"saliency_{architecture}.png"
 
 
 def saliency_inputs_plot(folder: Path, architecture: str) -> Path:
-    """The plot of how much each input counts for each stage that an architecture predicts."""
+    """Path of the plot of each input's contribution to each stage that an architecture predicts."""
     return Path(folder) / f"saliency_{architecture}_inputs.png"
 
 
 def fold_folder(evaluation: Path, fold: str) -> Path:
-    """The run folder of a fold of an evaluation, by the fold's name."""
+    """Run folder of a fold of an evaluation, by the fold's name."""
     return Path(evaluation) / "folds" / fold
 
 
 def fold_folders(evaluation: Path) -> list[Path]:
-    """Run folders of all folds that were begun in the folder of an evaluation; [] where it is no evaluation."""
+    """Run folders of all folds begun in an evaluation's folder; [] if it is not an evaluation."""
     return sorted(path.parent for path in Path(evaluation).glob(f"folds/*/{HPARAMS}"))
 
 
 def held_out_predictions(folder: Path, architecture: str, precision: str) -> Path:
-    """Where a fold of an evaluation, a run folder, keeps what a model predicted of its held-out nights."""
+    """Path of a model's predictions on the held-out nights of a fold; folder: the fold's run folder."""
     return Path(folder) / "held_out" / f"{architecture}.{precision}.csv"
 
 
 def inner_fold(partial: Path, first: int) -> Path:
-    """Where the predictions of an inner fold are kept, named by its first member."""
+    """Path of the predictions of an inner fold, named after its first member."""
     return partial / f"inner_fold_{first}.npy"
 
 
 def epoch_model(partial: Path, epoch: int) -> Path:
-    """Where the model as it is after a training epoch is kept, with its optimizer."""
+    """Path of the model, with its optimizer, after a training epoch."""
     return partial / f"epoch_{epoch}.keras"
 
 
 def stopped_runs(artifacts: Path) -> list[Path]:
-    """Run folders whose training did not end, the newest last."""
+    """Run folders whose training is unfinished, the newest last."""
     stopped = [path.parent for path in artifacts.glob(f"*/run_*/{PARTIAL}") if begun(path.parent)]
     return sorted(stopped, key=lambda folder: (folder / PARTIAL).stat().st_mtime)
 
 
 def begun(path: Path) -> bool:
-    """Whether a run was begun in a folder, so that it can go on."""
+    """Whether a run was begun in a folder, so that it can be resumed."""
     return (path / HPARAMS).exists()
 
 
 def clear_unbegun(path: Path) -> None:
-    """Remove what a run that was killed while it began has left in a folder, so that another can begin there."""
+    """Remove what a run that was killed while beginning left in a folder, so that another can begin there."""
     if not begun(path):
-        with suppress(OSError):  # not there, or with something in it
+        with suppress(OSError):  # missing, or not empty
             (path / PARTIAL).rmdir()
             (path / SPLITS).unlink(missing_ok=True)

@@ -1,6 +1,6 @@
-"""Locks of folders and files that a command works in, and what killed commands left there, which the next removes.
+"""Locks the folders and files that a command works in, and removes what killed commands left there.
 
-A lock goes with its process, however that ends.
+A lock is released when its process ends, however that happens.
 """
 
 import glob
@@ -16,29 +16,29 @@ from filelock import FileLock, Timeout
 from pipeline.errors import UserMistake
 from pipeline.files import SHOWN, UNFINISHED, remove_abandoned
 
-LOCK = ".lock"  # ends the name of the lock of a folder, or of a file that is written
+LOCK = ".lock"  # suffix of lock files, of folders and of files being written
 SCRATCH_LOCK = re.compile(rf"\..*\.[0-9a-f]{{8}}{re.escape(LOCK)}")
 
 
 @contextmanager
 def sole_use(folder: Path) -> Iterator[Path]:
-    """While the block lasts no other command works in this folder; what a killed one left unfinished is removed.
+    """Keep other commands out of a folder during the block, and remove what a killed one left unfinished.
 
     Args:
-        folder: It exists. Where the block fails and nothing is in it, it is removed.
+        folder: An existing folder. If the block fails and the folder is empty, it is removed.
 
     Yields:
         The folder.
 
     Raises:
-        UserMistake: Another command works in it, or it cannot be written to.
+        UserMistake: Another command works in the folder, or it cannot be written to.
     """
     folder = Path(folder)
     lock = FileLock(folder.resolve() / LOCK)
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        raise UserMistake(f"{folder}: another command is at work in this folder; wait for its end") from None
+        raise UserMistake(f"{folder}: another command is working in this folder; wait until it ends") from None
     except OSError as error:
         raise UserMistake(f"{folder}: cannot be written to ({error.strerror or error})") from None
     try:
@@ -50,7 +50,7 @@ def sole_use(folder: Path) -> Iterator[Path]:
                 Path(lock.lock_file).unlink(missing_ok=True)
             lock.release()
     except BaseException:
-        with suppress(OSError):  # not empty
+        with suppress(OSError):  # the folder is not empty
             folder.rmdir()
         raise
 
@@ -74,16 +74,16 @@ def sole_use_of_output(run: Path, out: Path | None) -> Iterator[None]:
 
 
 def holds_anything(folder: Path) -> bool:
-    """Whether there is anything in a folder but its lock and what a killed command left unfinished."""
+    """Whether a folder holds anything other than its lock and what a killed command left unfinished."""
     return any(not (path.name == LOCK or _is_unfinished(path)) for path in Path(folder).iterdir())
 
 
 def remove_unfinished(folder: Path) -> None:
-    """Remove what killed processes left unfinished in a folder and below it: temporary files and scratch folders."""
+    """Remove temporary files and scratch folders that killed processes left in a folder and below it."""
     for path in [*Path(folder).rglob(f".*{UNFINISHED}")]:
         _remove(path)
     for lock in [*Path(folder).rglob(f".*{LOCK}")]:
-        if SCRATCH_LOCK.fullmatch(lock.name):  # it is there before its folder and after it
+        if SCRATCH_LOCK.fullmatch(lock.name):  # the lock exists before its folder is made and until it is removed
             _remove_unowned(lock.with_name(lock.name.removesuffix(LOCK)))
 
 
@@ -92,7 +92,7 @@ def _is_unfinished(path):
 
 
 def _remove(path):
-    """Remove a file or a folder; nothing, if it cannot be removed."""
+    """Remove a file or a folder, if that is possible."""
     with suppress(OSError):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
@@ -101,7 +101,7 @@ def _remove(path):
 
 
 def _remove_unowned(folder):
-    """Remove a scratch folder and its lock if no living process has it."""
+    """Remove a scratch folder and its lock unless a living process holds it."""
     with suppress(Timeout, OSError), FileLock(f"{folder}{LOCK}", timeout=0):
         _remove(folder)
         Path(f"{folder}{LOCK}").unlink(missing_ok=True)
@@ -109,22 +109,25 @@ def _remove_unowned(folder):
 
 @contextmanager
 def scratch_folder(place: Path, prefix: str) -> Iterator[Path]:
-    """An empty folder, removed after the block.
+    """Create an empty folder that is removed after the block.
 
     Args:
-        place: Folder in which it is made.
-        prefix: Its name begins so.
+        place: Parent folder.
+        prefix: Beginning of the folder's name.
+
+    Yields:
+        The folder.
 
     Raises:
-        UserMistake: No folder can be made there.
+        UserMistake: The folder cannot be created.
     """
     folder = Path(place).resolve() / f"{prefix}{secrets.token_hex(4)}"
     lock = FileLock(f"{folder}{LOCK}")
     try:
-        lock.acquire()  # first, so that no other process takes the folder for abandoned
+        lock.acquire()  # first, so that no other process thinks the folder is abandoned
         folder.mkdir()
     except OSError as error:
-        raise UserMistake(f"{place}: no folder can be made there ({error.strerror})") from None
+        raise UserMistake(f"{place}: cannot create a folder there ({error.strerror})") from None
     try:
         yield folder
     finally:
@@ -134,11 +137,11 @@ def scratch_folder(place: Path, prefix: str) -> Iterator[Path]:
 
 
 def sweep(place: Path, prefix: str) -> None:
-    """Remove the scratch folders that no living process owns.
+    """Remove the scratch folders that no living process holds.
 
     Args:
-        place: Folder in which they are.
-        prefix: Their names begin so.
+        place: Parent folder.
+        prefix: Beginning of the folders' names.
     """
     for folder in {
         path.with_name(path.name.removesuffix(LOCK)) for path in Path(place).glob(f"{glob.escape(prefix)}*")
@@ -148,7 +151,7 @@ def sweep(place: Path, prefix: str) -> None:
 
 @contextmanager
 def sole_writer(path: Path) -> Iterator[None]:
-    """While the block lasts no other process is in such a block for this file; what killed ones left is removed.
+    """Let only one process at a time run such a block for a file, and remove what killed ones left.
 
     Args:
         path: A file that `write_whole` writes.

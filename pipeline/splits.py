@@ -1,4 +1,4 @@
-"""Divides the nights of a run by person: trained on, inner validation, held out. No person is ever in two parts."""
+"""Splits nights by person into train, inner validation and validation. No person is ever in two parts."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,7 +8,7 @@ from pipeline.align import Night
 from pipeline.errors import UserMistake
 from pipeline.options import Options
 
-INNER_SHARE = 0.15  # of the persons that are not held out: inner validation
+INNER_SHARE = 0.15  # share of the persons not held out that goes to inner validation
 LEAST_SUBJECTS = 3  # persons, one for each part
 NOBODY: Mapping[str, str] = {}
 
@@ -16,13 +16,13 @@ NOBODY: Mapping[str, str] = {}
 def persons_in_order(
     subjects: Sequence[str], seed: int, people: Mapping[str, str] = NOBODY, sets: Mapping[str, str] = NOBODY
 ) -> list[list[str]]:
-    """The subjects of each person, the persons in random order; the order in which subjects come does not matter.
+    """The subjects of each person, with the persons in random order. The order of `subjects` does not matter.
 
     Args:
         subjects: Ids of the subjects with a usable night.
-        seed: Of the order.
-        people: {subject: person}; a subject that is not in it is a person of its own.
-        sets: {subject: data set}. Each set is spread evenly over the order: any stretch of it has its share of each.
+        seed: Seed of the order.
+        people: {subject: person}; subjects that are not in it are separate persons.
+        sets: {subject: data set}. Each set is spread evenly over the order.
     """
     nights: dict[str, list[str]] = {}
     for subject in sorted(subjects):
@@ -42,26 +42,25 @@ def persons_in_order(
 def split_subjects(
     subjects: Sequence[str], options: Options, people: Mapping[str, str] = NOBODY, sets: Mapping[str, str] = NOBODY
 ) -> dict[str, list[str]]:
-    """Split subjects by person at random by options.seed; the order in which they come does not matter.
+    """Split subjects by person, at random with options.seed. The order of `subjects` does not matter.
 
     Args:
         subjects: Ids of the subjects with a usable night.
-        options: Of the run; train_split and seed count here.
-        people: As `persons_in_order` takes it.
-        sets: Likewise.
+        options: Options of the run; train_split and seed are used.
+        people: As for `persons_in_order`.
+        sets: As for `persons_in_order`.
 
     Returns:
-        {"validation", "inner_validation", "train"} -> subjects. `validation` (of n persons max(1, n/10 rounded half up)
-        at a train_split of 0.9) is only ever scored; `inner_validation`, taken from the rest, is not trained on
-        and scored after every epoch.
-        Both are empty at a train_split of 1.
+        {"validation", "inner_validation", "train"} -> subjects. `validation` (at a train_split of 0.9, max(1, n/10
+        rounded half up) of n persons) is used only for the final scores; `inner_validation`, taken from the rest, is
+        not trained on but scored after every epoch. Both are empty at a train_split of 1.
 
     Raises:
         UserMistake: There are fewer than LEAST_SUBJECTS persons.
     """
     order = persons_in_order(subjects, options.seed, people, sets)
     if len(order) < LEAST_SUBJECTS:
-        needed = f"at least {LEAST_SUBJECTS} subjects are needed to train and assess"
+        needed = f"at least {LEAST_SUBJECTS} subjects are needed to train and evaluate"
         persons = f" of {len(order)} person(s)" if len(order) < len(subjects) else ""
         raise UserMistake(f"{len(subjects)} usable night(s){persons}: {needed}")
     if options.train_split == 1:
@@ -72,11 +71,11 @@ def split_subjects(
 
 
 def parts_in_order(held_out: Sequence[Sequence[str]], rest: Sequence[Sequence[str]]) -> dict[str, list[str]]:
-    """A split of persons that are already in random order.
+    """Split persons that are already in random order.
 
     Args:
-        held_out: The subjects of each person to be held out.
-        rest: Of each of the others; the first INNER_SHARE of the persons go to inner validation.
+        held_out: The subjects of each person to hold out.
+        rest: The subjects of each other person; the first INNER_SHARE of these persons go to inner validation.
 
     Returns:
         As `split_subjects`, each part sorted.

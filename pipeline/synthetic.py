@@ -1,7 +1,7 @@
-"""Simulated nights in the layout of sleep-accel, for trying things out: no claim of accuracy may rest on them.
+"""Simulated nights in the layout of sleep-accel, for trying things out, never for claims about accuracy.
 
-First a hypnogram is drawn (Markov chain after Metzner et al. 2021, Commun Biol 4:1385, tilted by the sleep cycle: N3
-early, REM late), then what depends on it, on the subject and on chance. Rates and levels were set beside real nights.
+First a hypnogram is drawn (Markov chain after Metzner et al. 2021, Commun Biol 4:1385, modulated by the sleep cycle: N3
+early, REM late), then sensor data that depend on it, on the subject and on chance. Rates and levels match real nights.
 """
 
 import json
@@ -22,38 +22,38 @@ from pipeline.recordings import paths
 from pipeline.scratch import scratch_folder, sweep
 from pipeline.workers import in_parallel
 
-MARK = "SYNTHETIC.txt"  # for readers, and the list of the files that a later synthesis may replace
-NOTICE = "The nights in this folder are SIMULATED, not recorded: for trying things out, never for a claim of accuracy."
-BEFORE_S = 1500  # s sensed before t=0
-AFTER_S = 60  # s sensed after the last epoch
+MARK = "SYNTHETIC.txt"  # a notice for readers, and the list of files that a later synthesis may replace
+NOTICE = "The nights in this folder are SIMULATED, not recorded: for trying things out, never to claim accuracy."
+BEFORE_S = 1500  # s of samples before t=0
+AFTER_S = 60  # s of samples after the last epoch
 FIRST_ID = 1001
-WORTH_A_CHILD = 1000  # subjects x hours x Hz; for more, another process is worth the seconds that it takes to start
+WORTH_A_CHILD = 1000  # subjects x hours x Hz; for more, another process is worth the seconds it takes to start
 RANGES = {"subjects": (1, 8999), "hours": (0.6, 16), "motion_hz": (10, 100), "seed": (0, 2**32)}
 FLAWS = ("", "repeats", "unsorted", "part of the motion", "impossible value", "cut last line", "", "")
 
 # by stage: Wake, N1, N2, N3, REM
-NEXT = np.array(  # chance in a thousand, by stage (row), of every stage (column) in the next epoch
+NEXT = np.array(  # chance in a thousand of a stage (column) in the next epoch, by the stage of this one (row)
     [[830, 145, 20, 0, 5], [60, 560, 360, 0, 20], [9, 22, 929, 23, 17], [8, 4, 26, 962, 0], [9, 16, 7, 0, 968]]
 )
-MOVES = np.array([0.03, 0.006, 0.0012, 0.0006, 0.0018])  # movements begun per second
+MOVES = np.array([0.03, 0.006, 0.0012, 0.0006, 0.0018])  # onsets of movements per second
 EFFORT = np.array([5, 3.5, 3, 3, 2.2])  # size of a movement, in bins (5/128 g) of an activity count
-LEVEL = np.array([1.5, 1, -1, -1.5, 2])  # bpm above the night's course
-LIVELY = np.array([4, 3.5, 1.4, 0.6, 3.2])  # bpm, SD of what wanders within a minute
+LEVEL = np.array([1.5, 1, -1, -1.5, 2])  # bpm above the night's trend
+VARIABILITY = np.array([4, 3.5, 1.4, 0.6, 3.2])  # bpm, SD within a minute
 CODES = np.array([min(code for code, stage in STAGE_OF_CODE.items() if stage == i) for i in range(len(STAGES))])
 
 
 def hypnogram(rng: np.random.Generator, epochs: int) -> np.ndarray:
-    """Stages of a night: sleep latency, then cycles of about 90 min.
+    """Draw a night's stages: sleep latency, then cycles of about 90 min.
 
     Args:
-        rng: Draws the night.
-        epochs: How many of 30 s.
+        rng: Random generator.
+        epochs: Number of 30-s epochs.
 
     Returns:
-        Index into STAGES, [epochs] int.
+        Indices into STAGES, [epochs] int.
     """
     onset = int(min(rng.gamma(4, 8), epochs / 4))
-    starts = np.append(0, np.cumsum(rng.normal(180, 18, 12)))  # of cycles, in epochs since sleep onset
+    starts = np.append(0, np.cumsum(rng.normal(180, 18, 12)))  # starts of cycles, in epochs since sleep onset
     since = np.maximum(np.arange(epochs) - onset, 0)
     cycle = np.searchsorted(starts, since, "right") - 1
     phase = (since - starts[cycle]) / np.diff(starts)[cycle]
@@ -65,26 +65,26 @@ def hypnogram(rng: np.random.Generator, epochs: int) -> np.ndarray:
     for i, chance in enumerate(rng.random(epochs)):
         if i >= onset:
             weights = NEXT[stage] * tilt[i]
-            weights[stage] = NEXT[stage, stage] * min(tilt[i, stage], 1)  # a tilt may shorten a stay, not prolong it
+            weights[stage] = NEXT[stage, stage] * min(tilt[i, stage], 1)  # a tilt may only shorten a stay
             stage = stages[i] = np.searchsorted(np.cumsum(weights), chance * weights.sum())
     return stages
 
 
 def _wander(rng, n, tau):
-    """A random course of n seconds with mean 0 and SD 1 that forgets over tau seconds."""
+    """A random process of n seconds, of mean 0 and SD 1, with a time constant of tau seconds."""
     memory = np.exp(-1 / tau)
     return lfilter([np.sqrt(1 - memory**2)], [1, -memory], rng.standard_normal(n))
 
 
 def movements(rng: np.random.Generator, stage: np.ndarray) -> np.ndarray:
-    """Movements of a sleeper, a few seconds long each.
+    """Draw a sleeper's movements, each a few seconds long.
 
     Args:
-        rng: Draws the movements.
-        stage: Index into STAGES, per second, [n].
+        rng: Random generator.
+        stage: Index into STAGES for each second, [n].
 
     Returns:
-        Effort per second, in bins of an activity count, [n].
+        Effort in each second, in bins of an activity count, [n].
     """
     restlessness = np.exp(0.9 * _wander(rng, len(stage), 600) + rng.normal(0, 0.3))
     onset = rng.random(len(stage)) < MOVES[stage] * restlessness
@@ -92,26 +92,27 @@ def movements(rng: np.random.Generator, stage: np.ndarray) -> np.ndarray:
 
 
 def heart_rate(rng: np.random.Generator, stage: np.ndarray, effort: np.ndarray, flaw: str) -> np.ndarray:
-    """Heart rate as a watch reports it: mostly 5 s apart, now and then nothing for minutes.
+    """Draw heart rate as a watch reports it: mostly every 5 s, with occasional gaps of minutes.
 
     Args:
-        rng: Draws the heart rate.
-        stage: Index into STAGES, per second from BEFORE_S before t=0, [n].
-        effort: Of movements, in bins, per second, [n].
+        rng: Random generator.
+        stage: Index into STAGES for each second from BEFORE_S before t=0, [n].
+        effort: Effort of movements in each second, in bins, [n].
         flaw: One of FLAWS.
 
     Returns:
-        t in s, bpm: [samples, 2].
+        Times in s and bpm, [samples, 2].
     """
     n = len(stage)
-    stage_gain, lively_gain, effort_gain = rng.lognormal(0, 0.3, 3)  # differ between subjects
+    stage_gain, variability_gain, effort_gain = rng.lognormal(0, 0.3, 3)  # differ between subjects
     hours = np.maximum(np.arange(n) - BEFORE_S, 0) / 3600
     bpm = rng.normal(62, 9) + rng.normal(5, 2) * np.exp(-hours / 1.5) + rng.normal(0, 0.3) * hours
     level = stage_gain * (LEVEL + rng.normal(0, 1.5, len(STAGES)))
-    level, lively = lfilter([1 / 90], [1, 1 / 90 - 1], np.stack([level[stage], LIVELY[stage]]))  # follows in minutes
+    by_second = np.stack([level[stage], VARIABILITY[stage]])
+    level, variability = lfilter([1 / 90], [1, 1 / 90 - 1], by_second)  # follow the stage within minutes
     bpm += (
         level
-        + lively_gain * lively * (0.9 * _wander(rng, n, 60) + 0.4 * _wander(rng, n, 6))
+        + variability_gain * variability * (0.9 * _wander(rng, n, 60) + 0.4 * _wander(rng, n, 6))
         + 2.5 * _wander(rng, n, 900)
     )
     bpm += effort_gain * np.minimum(lfilter([0.5], [1, -0.93], effort), 35)
@@ -120,7 +121,7 @@ def heart_rate(rng: np.random.Generator, stage: np.ndarray, effort: np.ndarray, 
         at = at[(at < start) | (at > start + rng.uniform(70, 300))]
     at = at[at < n]
     t = at - BEFORE_S + rng.random() + rng.normal(0, 1e-5, len(at))
-    t = np.append(np.sort(rng.uniform(-5 * 86400, -7200, 60)), t)  # some samples are of days before
+    t = np.append(np.sort(rng.uniform(-5 * 86400, -7200, 60)), t)  # with some samples of the days before
     rows = np.stack([t, np.append(rng.normal(bpm.mean() + 12, 10, 60), bpm[at])], 1)
     middle = len(rows) // 2
     if flaw == "repeats":
@@ -133,11 +134,11 @@ def heart_rate(rng: np.random.Generator, stage: np.ndarray, effort: np.ndarray, 
 
 
 def acceleration(rng: np.random.Generator, effort: np.ndarray, hz: float) -> tuple[np.ndarray, np.ndarray]:
-    """Acceleration of a wrist: gravity, breathing, sensor noise, movement.
+    """Draw acceleration at the wrist: gravity, breathing, sensor noise and movement.
 
     Args:
-        rng: Draws the noise, the postures and the gaps.
-        effort: Of movements, in bins, per second from BEFORE_S before t=0, [n].
+        rng: Random generator.
+        effort: Effort of movements, in bins, for each second from BEFORE_S before t=0, [n].
         hz: Nominal sampling rate.
 
     Returns:
@@ -148,11 +149,11 @@ def acceleration(rng: np.random.Generator, effort: np.ndarray, hz: float) -> tup
     rate = 1.002 * hz
     clock = first + np.arange(int((seconds[-1] - first) * rate)) / rate
     onset = np.diff(effort, prepend=0) > 0.5
-    large, small = np.cumsum(onset & (effort > 9)), np.cumsum(onset)  # a new posture, a slight tilt
+    large, small = np.cumsum(onset & (effort > 9)), np.cumsum(onset)  # new postures, slight tilts
     down = rng.standard_normal((large[-1] + 1, 3))[large] + 0.06 * rng.standard_normal((small[-1] + 1, 3))[small]
     down = lfilter([0.5], [1, -0.5], down / np.linalg.norm(down, axis=1, keepdims=True), axis=0)
     breath = 2e-3 * np.sin(np.cumsum(rng.standard_normal(len(clock), np.float32) * 2 + 1.6) / hz)
-    # noise falling as 1/f above 1.1 Hz, whose 3-11 Hz band peaks at about one bin per second where the effort is 1
+    # noise that falls as 1/f above 1.1 Hz; its 3-11 Hz band peaks at about one bin per second at an effort of 1
     envelope = np.interp(clock, seconds, 0.03 * effort)
     pole = np.exp(-2 * np.pi * 1.1 / hz)
     xyz = np.empty((3, len(clock)))
@@ -163,32 +164,32 @@ def acceleration(rng: np.random.Generator, effort: np.ndarray, hz: float) -> tup
     keep = np.full(len(clock), True)
     for start in rng.uniform(0, seconds[-1], rng.integers(0, 3)):
         keep &= (clock < start) | (clock > start + rng.uniform(2, 60))
-    late = np.minimum(rng.lognormal(-8.5, 1, len(clock)), 0.8 / hz)  # mostly 0.2 ms, and never out of order
+    late = np.minimum(rng.lognormal(-8.5, 1, len(clock)), 0.8 / hz)  # mostly 0.2 ms; never out of order
     return (clock + late)[keep], xyz[:, keep]
 
 
 def activity_counts(effort: np.ndarray) -> np.ndarray:
-    """Activity counts as a watch gives them that keeps no motion.
+    """Activity counts as from a watch that does not record raw motion.
 
     Args:
-        effort: Of movements, in bins, per second from BEFORE_S before t=0, [n].
+        effort: Effort of movements, in bins, for each second from BEFORE_S before t=0, [n].
 
     Returns:
-        Begin of the 15 s in s, count: [counts, 2].
+        Start of each 15-s bin in s, and its count, [counts, 2].
     """
     bins = np.floor(effort[: len(effort) // COUNT_S * COUNT_S]).reshape(-1, COUNT_S).sum(1)
     return np.stack([COUNT_S * np.arange(len(bins)) - BEFORE_S, COUNT_UNIT * np.maximum(bins - COUNT_FREE, 0)], 1)
 
 
 def steps(rng: np.random.Generator, stage: np.ndarray) -> np.ndarray:
-    """Steps in 10-minute bins of two days before and of the night, t=0 being 22:30.
+    """Draw steps in 10-minute bins of the night and the two days before; t=0 is 22:30.
 
     Args:
-        rng: Draws the steps.
-        stage: Index into STAGES, per second from BEFORE_S before t=0, [n].
+        rng: Random generator.
+        stage: Index into STAGES for each second from BEFORE_S before t=0, [n].
 
     Returns:
-        Begin of the bin in s, steps: [bins, 2].
+        Start of each bin in s, and its steps, [bins, 2].
     """
     t = np.arange(rng.integers(600) - 2 * 86400, len(stage) - BEFORE_S - AFTER_S - 600, 600)
     hour = (22.5 + t / 3600) % 24
@@ -202,13 +203,13 @@ THREE_DIGITS = np.array([b"%03d" % i for i in range(1000)])
 
 
 def write_acceleration(path: Path, t: np.ndarray, xyz: np.ndarray, chunk: int = 100_000) -> None:
-    """Write lines 't x y z' with six decimals: padded cells, less their padding, as savetxt takes six times as long.
+    """Write lines 't x y z' with six decimals, six times faster than savetxt: padded cells, less their padding.
 
     Args:
         path: The file.
-        t: s, [samples].
-        xyz: g, [3, samples].
-        chunk: Lines in memory at a time.
+        t: Times in s, [samples].
+        xyz: Acceleration in g, [3, samples].
+        chunk: Number of lines in memory at a time.
     """
     with open(path, "wb") as file:
         for i in range(0, len(t), chunk):
@@ -223,10 +224,10 @@ def write_acceleration(path: Path, t: np.ndarray, xyz: np.ndarray, chunk: int = 
 
 
 def _write_night(folder, subject, hours, motion_hz, seed):
-    """Write the files of a subject, the same bytes whoever else is simulated; returns the subject."""
+    """Write the files of a subject, with the same bytes whatever other subjects are simulated; returns the subject."""
     rng = np.random.default_rng([seed, subject])
     files = paths(folder, str(subject))
-    flaw = FLAWS[(subject - FIRST_ID) % len(FLAWS)]  # by number, so that any eight subjects show them all
+    flaw = FLAWS[(subject - FIRST_ID) % len(FLAWS)]  # by id, so that any eight consecutive subjects show them all
     epochs = hypnogram(rng, int(hours * 3600 / EPOCH_S))
     stage = np.concatenate([np.zeros(BEFORE_S, int), np.repeat(epochs, EPOCH_S), np.zeros(AFTER_S, int)])
     effort = movements(rng, stage)
@@ -258,33 +259,33 @@ def synthesize(
 ) -> None:
     """Write simulated nights of subjects 1001, 1002, … to heart_rate/, motion/ or counts/, steps/ and labels/.
 
-    The folder appears whole or not at all, in place of an earlier synthesis, and is marked with its origin. Five
-    subjects in eight have one of FLAWS in one file, like published ones; none makes a night useless.
+    The folder is written atomically, replaces an earlier synthesis, and has an origin.json. Five subjects in eight have
+    one of FLAWS in one file, as published data do; none makes a night unusable.
 
     Args:
-        folder: To write to.
-        subjects: How many.
-        hours: Of the scored night.
-        motion_hz: Nominal samples of acceleration per second; 0 for activity counts in place of motion.
-        seed: Same seed, same bytes.
-        progress: Called with each subject when it is written.
+        folder: Folder to write to.
+        subjects: Number of subjects.
+        hours: Length of the scored night, h.
+        motion_hz: Nominal sampling rate of acceleration, Hz; 0 for activity counts instead of motion.
+        seed: The same seed gives the same bytes.
+        progress: Called with the subject after each night.
 
     Raises:
-        UserMistake: A value is out of its range, or the folder holds anything but an earlier synthesis.
+        UserMistake: A value is out of range, or the folder holds anything other than an earlier synthesis.
     """
     folder = Path(folder).resolve()
     parameters = {"subjects": subjects, "hours": hours, "motion_hz": motion_hz, "seed": seed}
     for name, (least, most) in RANGES.items():
         value = parameters[name]
         if not (least <= value <= most or (name == "motion_hz" and value == 0)):
-            raise UserMistake(f"--{name} {value}: must lie between {least} and {most}")
+            raise UserMistake(f"--{name} {value}: must be between {least} and {most}")
     try:
         _check_replaceable(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
         prefix = f".{folder.name[:SHOWN]}.new."
         sweep(folder.parent, prefix)
-        with scratch_folder(folder.parent, prefix) as beside:
-            new = Path(beside, "new")
+        with scratch_folder(folder.parent, prefix) as scratch:
+            new = Path(scratch, "new")
             for kind in ("heart_rate", "steps", "labels", "motion" if motion_hz else "counts"):
                 (new / kind).mkdir(parents=True)
             work = ((new, FIRST_ID + i, hours, motion_hz, seed) for i in range(subjects))
@@ -295,16 +296,16 @@ def synthesize(
             write_origin(new, SYNTHETIC)
             (new / MARK).write_text("\n".join([NOTICE, json.dumps(parameters), *names, ""]))
             if folder.exists():
-                os.replace(folder, Path(beside, "old"))
+                os.replace(folder, Path(scratch, "old"))
             os.replace(new, folder)
     except OSError as error:
         raise UserMistake(f"{folder}: cannot be written ({error.strerror or error})") from None
 
 
 def _check_replaceable(folder):
-    """Raise UserMistake where a folder holds, or is, anything but an earlier synthesis."""
+    """Raise UserMistake if a folder holds anything other than an earlier synthesis, or is a file."""
     mark = folder / MARK
     replaceable = {MARK, ORIGIN_MARK, *mark.read_text().splitlines()} if mark.is_file() else set()
     for path in sorted(folder.rglob("*") if folder.is_dir() else [folder] * folder.exists()):
         if not path.is_dir() and path.relative_to(folder).as_posix() not in replaceable:
-            raise UserMistake(f"{folder}: {path.name} in it is not simulated; choose another folder")
+            raise UserMistake(f"{folder}: holds {path.name}, which is not simulated; choose another folder")

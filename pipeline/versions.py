@@ -1,4 +1,4 @@
-"""What a run was made with: versions of packages and of this project."""
+"""Versions of the packages and of the project that a run was made with."""
 
 import hashlib
 import importlib.metadata
@@ -13,14 +13,15 @@ CODE = ("apps/python", "pipeline", "scoring", "models", "export", "watch_sim", "
 
 
 def package_versions() -> dict[str, str]:
-    """{package: version} of those that decide a run's figures, and of Python."""
+    """Versions of Python and of the packages that affect a run's results, {package: version}."""
     return {name: importlib.metadata.version(name) for name in PACKAGES} | {"python": sys.version.split()[0]}
 
 
 @cache
 def versions_and_code() -> dict[str, str]:
-    """What must be alike where work of one command is done: versions, also of what carries the work, and a digest of
-    the project's code as it was when first asked for: a process that runs on has imported that, not what came later.
+    """Package versions, Dask's included, and a digest of the project's code: equal wherever a command's work is done.
+
+    The digest is cached at the first call: a running process has imported that code, not later edits.
     """
     root = Path(__file__).parents[1]
     digest = hashlib.blake2b(digest_size=6)
@@ -31,7 +32,7 @@ def versions_and_code() -> dict[str, str]:
 
 
 def commit() -> str | None:
-    """The project's commit, with a + where files differ from it; None outside a checkout or without git."""
+    """The project's commit, with a + if files differ from it; None outside a checkout or without git."""
     if shutil.which("git") is None:
         return None
     describe = ["git", "describe", "--always", "--abbrev=40", "--dirty=+"]

@@ -1,4 +1,4 @@
-"""Work that runs in parallel: on the cores of this machine, or on the workers of a Dask scheduler."""
+"""Parallel work: on the cores of this machine, or on the workers of a Dask scheduler."""
 
 import os
 import threading
@@ -13,8 +13,8 @@ import psutil
 from joblib import Parallel, cpu_count, delayed, parallel_config
 
 ALL_CORES = -1
-JOB_BYTES = 1_000_000_000  # memory that one process may come to need: TensorFlow with the nights of a fold
-WATCH_S = 0.2  # between two looks at whether the parent is there
+JOB_BYTES = 1_000_000_000  # memory that one process may need: TensorFlow with the nights of a fold
+WATCH_S = 0.2  # s between checks that the parent is alive
 TENSORFLOW_THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
 
@@ -23,20 +23,20 @@ _cluster: ContextVar[Any] = ContextVar("cluster", default=None)  # the client of
 
 @contextmanager
 def workers(jobs: int = ALL_CORES, scheduler: str | None = None) -> Iterator[None]:
-    """Within it, `in_parallel` runs several pieces of work at a time; outside of it, one.
+    """Let `in_parallel` run several calls at a time inside the block.
 
     Args:
-        jobs: How many; ALL_CORES for as many as there are cores, or fewer where the free memory holds fewer. With one,
-            no other process is started.
-        scheduler: Address of a Dask scheduler, whose workers then do the work, as many as there are.
+        jobs: Number of processes; ALL_CORES for as many as there are cores, or as fit into the free memory. With 1, no
+            process is started.
+        scheduler: Address of a Dask scheduler, whose workers do the work instead.
 
     Raises:
-        UserMistake: As `pipeline.cluster.connected` has it.
+        UserMistake: As `pipeline.cluster.connected`.
     """
     with ExitStack() as stack:
         client = None
         if scheduler:
-            from pipeline.cluster import connected  # it takes a second to import
+            from pipeline.cluster import connected  # takes a second to import
 
             client = stack.enter_context(connected(scheduler))
         elif jobs == ALL_CORES:
@@ -49,17 +49,17 @@ def workers(jobs: int = ALL_CORES, scheduler: str | None = None) -> Iterator[Non
 def in_parallel(
     function: Callable, arguments: Iterable[tuple], ordered: bool = True, worth_a_child: bool = True
 ) -> Iterator[Any]:
-    """What a function returns for each of several arguments, computed by the `workers` in whose context this is called.
+    """Call a function with each of several arguments, on the `workers` of the enclosing block.
 
     Args:
-        function: Of a module, so that another process can import it.
+        function: A function at the top level of a module, so that other processes can import it.
         arguments: A tuple of arguments for each call.
-        ordered: Whether results come in the order of the arguments, or as they are ready.
-        worth_a_child: Whether the work is worth the seconds that another process takes to start; else it is done here,
-            as is the only piece of work on this machine.
+        ordered: Whether to return results in the order of the arguments, or as they are ready.
+        worth_a_child: Whether the work is worth the seconds it takes to start a process. If not, or for a single call
+            without a cluster, this process does it.
 
     Returns:
-        The results, as they come.
+        An iterator over the results.
     """
     arguments = list(arguments)
     if worth_a_child and (client := _cluster.get()):
@@ -73,7 +73,7 @@ def in_parallel(
 
 @cache
 def end_with_parent() -> None:
-    """End this process, a child, when its parent has ended: what a killed command began must not go on writing."""
+    """End this child process when its parent ends: children of a killed command must not go on writing."""
     parent = os.getppid()
 
     def watch():
@@ -85,7 +85,7 @@ def end_with_parent() -> None:
 
 
 def _call(parent: int, function: Callable, values: tuple) -> Any:
-    """Call a function, in a child with one thread for TensorFlow: pieces of work, not operations, run in parallel."""
+    """Call a function; in a child process, with one TensorFlow thread, because calls already run in parallel."""
     if os.getpid() != parent:
         end_with_parent()
         os.environ.update(dict.fromkeys(TENSORFLOW_THREADS, "1"))

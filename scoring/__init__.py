@@ -1,1 +1,1 @@
-"""Predicted stages against scored ones: figures, sleep statistics, plots, and the files of predictions."""
+"""Compares predicted with scored stages: metrics, sleep statistics, plots, and prediction files."""

@@ -1,4 +1,4 @@
-"""How far our stages and a device's own agree: agreement of two estimates, not the accuracy of either."""
+"""Agreement of our stages with those that a device predicted: of two estimates, not the accuracy of either."""
 
 from collections.abc import Mapping, Sequence
 
@@ -10,28 +10,27 @@ from sklearn.metrics import f1_score
 from pipeline.constants import STAGES
 from scoring.metrics import VIEWS, kappa
 
-TITLE = "agreement with the device's own stages, not accuracy: nobody scored these nights"
+TITLE = "agreement with the device's stages, not accuracy: these nights were not scored"
 COLUMN = "device_stage"  # of a table of predictions
-FOUR = VIEWS["4"][0]  # what devices tell apart
-OURS = dict(zip(STAGES, np.take(FOUR, VIEWS["4"][1]), strict=True))  # stage -> what a device calls it
+FOUR = VIEWS["4"][0]  # the classes of devices
+OURS = dict(zip(STAGES, np.take(FOUR, VIEWS["4"][1]), strict=True))  # stage -> class of devices
 ALL = "all nights"
 
 
 def device_agreement(nights: Mapping[str, tuple[ArrayLike, ArrayLike]]) -> pd.DataFrame:
-    """Agreement night by night, and over all nights where there are several.
+    """Agreement for each night and, if there are several, over all nights.
 
-    Windows whose stage one side does not know are left out. A device's "Sleep", of no stage that it names, counts in
-    the comparison of Wake with sleep only.
+    Windows without a stage on either side are left out. A device's "Sleep", without a stage, counts only in the
+    comparison of Wake and sleep.
 
     Args:
-        nights: {subject: (predicted stages [windows], of STAGES or unknown; the device's [windows], of
+        nights: {subject: (our stages [windows], of STAGES or unknown; the device's [windows], of
             pipeline.device_stages.NAMES or "")}.
 
     Returns:
-        DataFrame by subject: "epochs" that both sides give one of the four stages, "kappa" (Cohen's) over them, of
-        each of the four the specific agreement (Cicchetti & Feinstein 1990: twice the windows that both call so by
-        the windows that either does; equal to F1), and "epochs, 2 classes" and "kappa, 2 classes" of Wake and sleep.
-        NaN: nothing to agree on.
+        DataFrame by subject: "epochs" with one of the four classes on both sides; their "kappa" (Cohen's); the specific
+        agreement of each class, equal to F1 (Cicchetti & Feinstein 1990); and "epochs, 2 classes" and "kappa, 2
+        classes" for Wake and sleep. NaN if there is nothing to compare.
     """
     pairs = {subject: (pd.Series(ours).map(OURS), pd.Series(device)) for subject, (ours, device) in nights.items()}
     if len(pairs) > 1:

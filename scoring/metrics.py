@@ -1,4 +1,4 @@
-"""Scores of predicted stages in all views, from scikit-learn; their spread over subjects, calibration, and by hour."""
+"""Scores of predicted stages in all views; their spread over subjects, calibration, and scores by hour."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,26 +11,26 @@ from sklearn.metrics import accuracy_score, cohen_kappa_score, precision_recall_
 
 from pipeline.constants import HOUR_S, STAGES
 
-VIEWS = {  # number of classes -> (their names, the class of each of the five stages)
+VIEWS = {  # number of classes -> (names of the classes, class of each of the five stages)
     "5": (STAGES, (0, 1, 2, 3, 4)),
     "4": (("Wake", "Light", "Deep", "REM"), (0, 1, 1, 2, 3)),
     "3": (("Wake", "NREM", "REM"), (0, 1, 1, 1, 2)),
     "2": (("Wake", "Sleep"), (0, 1, 1, 1, 1)),
 }
-DRAWS = 2000  # of the bootstrap
+DRAWS = 2000  # bootstrap samples
 BINS = 10  # of confidence, equally wide, from 0 to 1
-TAIL = 0.025  # on either side of a 95 % interval
+TAIL = 0.025  # probability on either side of a 95 % interval
 
 
 def view_probabilities(probabilities: np.ndarray, view: str) -> np.ndarray:
-    """Sum probabilities of the five stages to those of a view's classes.
+    """Sum the probabilities of the five stages to those of a view's classes.
 
     Args:
-        probabilities: [windows, 5].
+        probabilities: Stage probabilities, [windows, 5].
         view: Key of VIEWS.
 
     Returns:
-        [windows, classes].
+        Class probabilities, [windows, classes].
     """
     names, class_of_stage = VIEWS[view]
     return np.stack([probabilities[:, np.equal(class_of_stage, i)].sum(1) for i in range(len(names))], 1)
@@ -46,7 +46,7 @@ def classes(stages: ArrayLike, probabilities: ArrayLike, view: str) -> tuple[np.
 
     Returns:
         Scored class [n], predicted class [n] and probabilities [n, classes] of the n scored windows. The predicted
-        class is the likeliest of the view, which need not hold the likeliest of the five stages.
+        class is the view's most likely one, which need not contain the most likely of the five stages.
     """
     scored = np.asarray(stages) >= 0
     p = view_probabilities(np.asarray(probabilities)[scored], view)
@@ -54,7 +54,7 @@ def classes(stages: ArrayLike, probabilities: ArrayLike, view: str) -> tuple[np.
 
 
 def kappa(one: ArrayLike, other: ArrayLike) -> float:
-    """Cohen's kappa of two sequences of classes; 1 where both are one and the same class (scikit-learn gives NaN)."""
+    """Cohen's kappa of two sequences of classes; 1 if both have only the same class (scikit-learn returns NaN)."""
     one, other = np.asarray(one), np.asarray(other)
     return 1.0 if (one == other).all() else float(cohen_kappa_score(one, other))
 
@@ -62,12 +62,12 @@ def kappa(one: ArrayLike, other: ArrayLike) -> float:
 def scores(stages: ArrayLike, probabilities: ArrayLike) -> dict[str, dict[str, Any]]:
     """Scores in every view.
 
-    What a night cannot show is NaN: recall and AUC of a class that it lacks, precision of one that is never predicted.
-    Means over classes are over those that are not NaN: balanced accuracy over the classes that were scored, macro F1
-    over those that were scored or predicted (scikit-learn's own choice of labels).
+    Undefined scores are NaN: recall and AUC of a class that does not occur, precision of one that is never predicted.
+    Means over classes leave NaN out: balanced accuracy is over the classes that were scored, macro F1 over those that
+    were scored or predicted (as in scikit-learn).
 
     Args:
-        stages: [windows] index into STAGES, -1 unscored and left out; one at least is scored.
+        stages: [windows] index into STAGES, -1 if unscored (left out); at least one is scored.
         probabilities: [windows, 5].
 
     Returns:
@@ -84,7 +84,7 @@ def scores(stages: ArrayLike, probabilities: ArrayLike) -> dict[str, dict[str, A
         )
         views[view] = {
             "accuracy": float(accuracy_score(scored, predicted)),
-            "balanced_accuracy": float(pd.Series(recall).mean()),  # of pandas, which leaves NaN out
+            "balanced_accuracy": float(pd.Series(recall).mean()),  # pandas leaves NaN out
             "kappa": kappa(scored, predicted),
             "macro_f1": float(pd.Series(f1).mean()),
             "macro_auc": float(pd.Series([auc[name] for name in names]).mean()),
@@ -97,7 +97,7 @@ def scores(stages: ArrayLike, probabilities: ArrayLike) -> dict[str, dict[str, A
 
 
 def _one_vs_rest_auc(is_class: np.ndarray, p: np.ndarray) -> float:
-    """Area under the ROC curve, as the Mann-Whitney statistic: scikit-learn's takes a third of a report's time."""
+    """Area under the ROC curve, as the Mann-Whitney statistic: scikit-learn's would take a third of a report's time."""
     positives = is_class.sum()
     if not 0 < positives < len(is_class):
         return np.nan
@@ -105,14 +105,14 @@ def _one_vs_rest_auc(is_class: np.ndarray, p: np.ndarray) -> float:
 
 
 def confusion(stages: ArrayLike, probabilities: ArrayLike, view: str) -> np.ndarray:
-    """[classes, classes] counts of the scored windows in a view: a row per scored class, a column per predicted one."""
+    """Counts of the scored windows in a view, [scored class, predicted class]."""
     scored, predicted, _ = classes(stages, probabilities, view)
     n = len(VIEWS[view][0])
     return np.bincount(n * scored + predicted, minlength=n * n).reshape(n, n)
 
 
 def agreement(confusions: np.ndarray) -> dict[str, np.ndarray]:
-    """Accuracy, kappa and macro F1 of confusion matrices [..., classes, classes]: {name: [...]}, equal to `scores`."""
+    """Accuracy, kappa and macro F1 of confusion matrices [..., classes, classes]: {name: [...]}, as in `scores`."""
     right = np.diagonal(confusions, axis1=-2, axis2=-1)
     scored, predicted = confusions.sum(-1), confusions.sum(-2)
     total = scored.sum(-1)
@@ -128,11 +128,11 @@ def agreement(confusions: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def bootstrap(confusions: np.ndarray, size: int) -> dict[str, np.ndarray]:
-    """`agreement` pooled over subjects drawn with replacement; seeded.
+    """`agreement` pooled over subjects drawn with replacement, with a fixed seed.
 
     Args:
         confusions: [subjects, classes, classes].
-        size: Subjects in a draw.
+        size: Number of subjects in a draw.
 
     Returns:
         {name of `agreement`: [DRAWS]}.
@@ -149,9 +149,9 @@ def over_subjects(confusions: np.ndarray) -> dict[str, dict[str, Any]]:
         confusions: [subjects, classes, classes].
 
     Returns:
-        {name of `agreement`: {"mean", "sd", "interval"}}. mean and sd: of the subjects' own figures. interval: 95 %, of
-        the pooled figure, by a percentile bootstrap over subjects (Efron & Tibshirani 1993), as epochs of one night are
-        not independent. With a single subject sd is NaN and interval None.
+        {name of `agreement`: {"mean", "sd", "interval"}}. mean and sd: over the subjects' values. interval: 95 %
+        interval of the pooled value, by a percentile bootstrap over subjects (Efron & Tibshirani 1993), because epochs
+        of one night are not independent. With a single subject, sd is NaN and interval is None.
     """
     several = len(confusions) > 1
     draws = bootstrap(confusions, len(confusions))
@@ -166,14 +166,14 @@ def over_subjects(confusions: np.ndarray) -> dict[str, dict[str, Any]]:
 
 
 def expected_kappa(repeats: Sequence[np.ndarray]) -> np.ndarray:
-    """Where each repeat's pooled kappa should lie if repeats differed only by the subjects they happened to test.
+    """Range in which each repeat's pooled kappa should lie if repeats differed only by the subjects tested.
 
     Args:
-        repeats: Of each repeat its confusions [subjects, classes, classes].
+        repeats: Confusion matrices of each repeat, [subjects, classes, classes].
 
     Returns:
-        [repeats, 2] lowest and highest: the central range of the kappa of as many subjects drawn from those of all
-        repeats. All repeats lie within theirs 95 % of the time (Bonferroni).
+        Lowest and highest kappa for each repeat, [repeats, 2]: the central range of the kappa of as many subjects drawn
+        from all repeats. All repeats lie within their ranges 95 % of the time (Bonferroni).
     """
     everyone = np.concatenate(repeats)
     tail = 0.05 / len(repeats) / 2
@@ -181,17 +181,17 @@ def expected_kappa(repeats: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def calibration(stages: ArrayLike, probabilities: ArrayLike) -> dict[str, Any]:
-    """How far probabilities of the five stages can be taken at their word.
+    """Calibration of the probabilities of the five stages.
 
     Args:
-        stages: [windows] index into STAGES, -1 unscored and left out.
+        stages: [windows] index into STAGES, -1 if unscored (left out).
         probabilities: [windows, 5].
 
     Returns:
-        {"ece", "bins": [{"low", "confidence", "accuracy", "epochs"}], "stage_ece": {stage}}. bins: of the likeliest
-        stage's probability, from `low` on, 1 / BINS wide; only those with epochs in them. ece: expected calibration
-        error, the mean over epochs of their bin's |accuracy - confidence| (Naeini et al. 2015, AAAI). stage_ece: the
-        same of each stage against the rest.
+        {"ece", "bins": [{"low", "confidence", "accuracy", "epochs"}], "stage_ece": {stage}}. bins: non-empty bins of
+        the most likely stage's probability, from `low` on, 1 / BINS wide. ece: expected calibration error, the mean
+        over epochs of their bin's |accuracy - confidence| (Naeini et al. 2015, AAAI). stage_ece: the same for each
+        stage against the rest.
     """
     scored, predicted, p = classes(stages, probabilities, "5")
     bins = _confidence_bins(p.max(1), predicted == scored)
@@ -218,11 +218,11 @@ def by_hour(times: ArrayLike, stages: ArrayLike, probabilities: ArrayLike) -> li
 
     Args:
         times: [windows] s from the recording's start.
-        stages: [windows] index into STAGES, -1 unscored and left out.
+        stages: [windows] index into STAGES, -1 if unscored (left out).
         probabilities: [windows, 5].
 
     Returns:
-        [{"hour", "epochs", "accuracy", "kappa"}] of the hours with scored windows.
+        [{"hour", "epochs", "accuracy", "kappa"}] for the hours with scored windows.
     """
     scored, predicted, _ = classes(stages, probabilities, "5")
     hours = np.asarray(times)[np.asarray(stages) >= 0] // HOUR_S
@@ -234,7 +234,7 @@ def by_hour(times: ArrayLike, stages: ArrayLike, probabilities: ArrayLike) -> li
 
 
 def plain(value: Any) -> Any:
-    """The value in JSON's own types: plain numbers, lists for arrays, None for NaN."""
+    """The value in JSON types: Python numbers, lists for arrays, None for NaN."""
     if isinstance(value, dict):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | np.ndarray):

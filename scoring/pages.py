@@ -1,4 +1,4 @@
-"""Text files from jinja templates: Markdown pages, app code. A value that is missing is an error."""
+"""Renders jinja templates: Markdown pages and app code. A missing value is an error."""
 
 from pathlib import Path
 
@@ -6,12 +6,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 
 def render(templates: Path, name: str, **values: object) -> str:
-    """A template filled in.
+    """Render a template.
 
     Args:
         templates: Folder of templates.
-        name: Path below it, without the suffix .jinja.
-        **values: By the names that the template uses.
+        name: Path of the template in the folder, without the suffix .jinja.
+        **values: Values of the template's variables.
 
     Returns:
         The text.
@@ -25,6 +25,6 @@ def render(templates: Path, name: str, **values: object) -> str:
 
 
 def page(templates: Path, name: str, **values: object) -> str:
-    """A Markdown page: as `render`, with one blank line between its parts, whatever parts are left out."""
+    """Render a Markdown page: as `render`, with exactly one blank line between parts."""
     parts = render(templates, name, **values).split("\n\n")
     return "\n\n".join(part.strip("\n") for part in parts if part.strip()) + "\n"

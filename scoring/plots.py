@@ -1,4 +1,4 @@
-"""Plots of a run: training, agreement with what was scored, and single nights."""
+"""Plots of a run: training, agreement with scored stages, and single nights."""
 
 import io
 from collections.abc import Mapping, Sequence
@@ -31,19 +31,19 @@ MODEL_COLOURS = {"gru": "#4477aa", "lstm": "#228833", "rnn": "#ccaa22", "transfo
 PRECISION_MARKERS = {"float32": "o", "float16": "s", "dynamic": "^", "int8": "D", "int16x8": "v"}
 PRECISION_COLOURS = {"float32": "#333333", "float16": BLUE, "dynamic": "#228833", "int8": RED, "int16x8": "#aa3377"}
 PART_COLOURS = {"train": GREY, "inner_validation": BLUE, "validation": RED}
-STAGE_COLOURS = ("#c9881f", "#52aecd", "#2f78b7", "#263f8a", "#cf3a6c")  # as the page has them
+STAGE_COLOURS = ("#c9881f", "#52aecd", "#2f78b7", "#263f8a", "#cf3a6c")  # the same as on the page
 LEVELS = ("Wake", "REM", "N1", "N2", "N3")  # of a hypnogram, from the top
 DEVICE_LEVELS = ("Wake", "REM", "Sleep", "Light", "Deep")  # from the top
 TERMS = {
     "TST": "total sleep time", "SE": "sleep efficiency", "SOL": "sleep onset latency", "WASO": "wake after sleep onset",
 }  # fmt: skip
-BESIDE = 1.25  # the room beside the outermost points of a log axis, as a factor
-LEAST_DIFFERENCE = 1e-9  # of probabilities, so that equal ones have a place on a log axis
-CONSTANT_AGREEMENT = dict.fromkeys(("bias_method", "loa_method", "ci_method"), "param")  # whatever the size
+BESIDE = 1.25  # margin around the outermost points of a log axis, as a factor
+LEAST_DIFFERENCE = 1e-9  # of probabilities, so that equal ones can be shown on a log axis
+CONSTANT_AGREEMENT = dict.fromkeys(("bias_method", "loa_method", "ci_method"), "param")  # independent of the size
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write a figure as PNG, whole, and close it."""
+    """Write a figure as PNG, atomically, and close it."""
     content = io.BytesIO()
     figure.savefig(content, format="png", bbox_inches="tight")
     plt.close(figure)
@@ -61,13 +61,13 @@ def count_of_nights(nights: int) -> str:
 
 
 def plot_accuracies(rows: pd.DataFrame, path: Path) -> None:
-    """Accuracy per training epoch of every model. rows: as in model_accuracies.csv."""
+    """Plot the accuracy of every model per training epoch. rows: as in model_accuracies.csv."""
     names = list(dict.fromkeys(rows.architecture))
     figure, axes = plt.subplots(1, len(names), figsize=(3.2 * len(names) + 1, 3.4), sharey=True, squeeze=False)
     for axis, name in zip(axes[0], names, strict=True):
         model = rows[rows.architecture == name]
         for part, colour in PART_COLOURS.items():
-            if f"{part}_accuracy" in model:  # all trained on: the others have no night
+            if f"{part}_accuracy" in model:  # absent if all nights were trained on
                 axis.plot(model.epoch, model[f"{part}_accuracy"], color=colour, label=part.replace("_", " "))
         best = model.epoch[model.best].iloc[0]
         axis.axvline(best, color=BLUE, lw=0.8, ls=":", label="kept")
@@ -84,12 +84,12 @@ def plot_accuracies(rows: pd.DataFrame, path: Path) -> None:
 def plot_confusion(
     panels: Mapping[str, tuple[ArrayLike, ArrayLike, Sequence[str]]], path: Path, title: str = ""
 ) -> None:
-    """Row-normalised confusion matrices.
+    """Plot row-normalised confusion matrices.
 
     Args:
-        panels: {its title: (scored class [n], predicted class [n], names of the classes)}.
+        panels: {title of the panel: (scored class [n], predicted class [n], names of the classes)}.
         path: PNG to write.
-        title: Of all, saying model and nights.
+        title: Title of the figure, with model and nights.
     """
     figure, axes = plt.subplots(1, len(panels), figsize=(3.6 * len(panels), 3.8), squeeze=False)
     for axis, (name, (scored, predicted, names)) in zip(axes[0], panels.items(), strict=True):
@@ -107,12 +107,12 @@ def plot_confusion(
 
 
 def plot_reliability(calibration: Mapping[str, Any], path: Path, title: str = "") -> None:
-    """How often the likeliest stage is right against its probability.
+    """Plot how often the most likely stage is right against its probability.
 
     Args:
-        calibration: Of `metrics.calibration`.
+        calibration: From `metrics.calibration`.
         path: PNG to write.
-        title: Saying model and nights.
+        title: Title of the figure, with model and nights.
     """
     bins = pd.DataFrame(calibration["bins"])
     figure, (top, bottom) = plt.subplots(2, 1, figsize=(4.6, 5.6), height_ratios=[3, 1], sharex=True)
@@ -125,11 +125,11 @@ def plot_reliability(calibration: Mapping[str, Any], path: Path, title: str = ""
         label=f"predicted (calibration error {calibration['ece']:.3f})",
     )
     top.set_title(title, fontsize="medium")
-    top.set(ylabel="share that is right", xlim=(0, 1), ylim=(0, 1))
+    top.set(ylabel="share correct", xlim=(0, 1), ylim=(0, 1))
     top.legend(loc="upper left", frameon=False)
     share = bins.epochs / bins.epochs.sum()
     bottom.bar(bins.low, share, width=1 / BINS, align="edge", color=BLUE, edgecolor="white")
-    bottom.set(ylabel="share of epochs", xlabel="probability of the likeliest stage")
+    bottom.set(ylabel="share of epochs", xlabel="probability of the most likely stage")
     for axis in (top, bottom):
         axis.yaxis.set_major_formatter(PercentFormatter(1, decimals=0))
     figure.align_ylabels()
@@ -138,12 +138,12 @@ def plot_reliability(calibration: Mapping[str, Any], path: Path, title: str = ""
 
 
 def plot_by_hour(hours: Sequence[Mapping[str, Any]], path: Path, title: str = "") -> None:
-    """Accuracy and kappa of five stages by hour of the night.
+    """Plot accuracy and kappa of five stages by hour of the night.
 
     Args:
-        hours: Of `metrics.by_hour`.
+        hours: From `metrics.by_hour`.
         path: PNG to write.
-        title: Saying model and nights.
+        title: Title of the figure, with model and nights.
     """
     table = pd.DataFrame(hours)
     figure, (top, bottom) = plt.subplots(2, 1, figsize=(6, 4.8), height_ratios=[3, 1], sharex=True)
@@ -162,15 +162,15 @@ def plot_by_hour(hours: Sequence[Mapping[str, Any]], path: Path, title: str = ""
 
 
 def plot_bland_altman(scored: pd.DataFrame, predicted: pd.DataFrame, path: Path, title: str = "") -> bool:
-    """Bland-Altman panel of sleep statistics: bias and limits of agreement, each with its 95 % interval.
+    """Plot Bland-Altman panels of sleep statistics: bias and limits of agreement, with 95 % intervals.
 
     Statistics that are equal on all nights are left out.
 
     Args:
-        scored: Of `sleep_table`, two nights at least.
-        predicted: Of `sleep_table`, for the same nights.
+        scored: From `sleep_table`, at least two nights.
+        predicted: From `sleep_table`, for the same nights.
         path: PNG to write.
-        title: Saying model and nights.
+        title: Title of the figure, with model and nights.
 
     Returns:
         Whether anything was drawn.
@@ -190,7 +190,7 @@ def plot_bland_altman(scored: pd.DataFrame, predicted: pd.DataFrame, path: Path,
 
 
 def plot_subjects(kappas: Mapping[str, Mapping[str, float | None]], path: Path) -> None:
-    """A dot per subject: five-stage kappa, a column per model, medians as lines.
+    """Plot five-stage kappa: a dot per subject, a column per model, medians as lines.
 
     Args:
         kappas: {architecture: {subject: kappa}}.
@@ -198,9 +198,9 @@ def plot_subjects(kappas: Mapping[str, Mapping[str, float | None]], path: Path) 
     """
     figure, axis = plt.subplots(figsize=(1.5 * len(kappas) + 2.5, 3.6))
     labels = []
-    for i, (name, of_subjects) in enumerate(kappas.items()):
-        values = np.sort([k for k in of_subjects.values() if k is not None and np.isfinite(k)])
-        spread = 0.3 * (np.arange(len(values)) / max(len(values) - 1, 1) - 0.5)  # by rank, so that dots stay apart
+    for i, (name, by_subject) in enumerate(kappas.items()):
+        values = np.sort([k for k in by_subject.values() if k is not None and np.isfinite(k)])
+        spread = 0.3 * (np.arange(len(values)) / max(len(values) - 1, 1) - 0.5)  # by rank, so that dots do not overlap
         axis.plot(i + spread, values, "o", color=BLUE, ms=5, alpha=0.7)
         if len(values):
             median = float(np.median(values))
@@ -217,11 +217,11 @@ def plot_subjects(kappas: Mapping[str, Mapping[str, float | None]], path: Path) 
 
 
 def plot_models(models: pd.DataFrame, nights: int, path: Path) -> None:
-    """What a model costs against how good it is.
+    """Plot the models' kappa against their size and time per step.
 
     Args:
         models: A row per exported file: architecture, precision, kappa, bytes, step_us.
-        nights: That kappa is of.
+        nights: Number of nights behind kappa.
         path: PNG to write.
     """
     figure, axes = plt.subplots(1, 2, figsize=(10.5, 4.4), sharey=True)
@@ -253,14 +253,14 @@ def plot_models(models: pd.DataFrame, nights: int, path: Path) -> None:
 def plot_parity(
     model: str, night: Night, stride: int, reference: np.ndarray, probabilities: Mapping[str, np.ndarray], path: Path
 ) -> None:
-    """One night: scored, Keras and watch hypnogram, and how far the watch's probabilities are off.
+    """Plot one night: scored, Keras and watch hypnograms, and the differences of the watch's probabilities from Keras.
 
     Args:
         model: Its architecture, for the title.
         night: With its scored stages, if any.
         stride: Seconds from one window to the next.
-        reference: [windows, 5] probabilities of Keras.
-        probabilities: {precision: [windows, 5]} of the watch.
+        reference: Probabilities from Keras, [windows, 5].
+        probabilities: Probabilities from the watch, {precision: [windows, 5]}.
         path: PNG to write.
     """
     shown = "int8" if "int8" in probabilities else next(iter(probabilities))
@@ -303,17 +303,15 @@ def plot_night(
     scored: Sequence[int] | np.ndarray | None = None,
     device: Sequence[str] | np.ndarray | None = None,
 ) -> None:
-    """A predicted night: its hypnogram over the stage probabilities (hypnodensity), under the scored one if any.
-
-    A device's own hypnogram stands between the two.
+    """Plot a predicted night: the scored hypnogram, the predicted one, the device's, and the hypnodensity.
 
     Args:
-        title: Says model and night.
-        epochs: Predictions, a row per window with p_wake .. p_rem, and predicted_stage where any may be unknown.
+        title: Title of the plot.
+        epochs: Predictions, a row per window with p_wake .. p_rem, and predicted_stage if any may be unknown.
         stride: Seconds from one window to the next.
         path: PNG to write.
-        scored: [windows] index into STAGES, -1 unscored.
-        device: [windows] of pipeline.device_stages.NAMES, "" where the device says nothing.
+        scored: Scored stages, [windows] index into STAGES, -1 if unscored; optional.
+        device: Stages of the device, [windows] of pipeline.device_stages.NAMES or ""; optional.
     """
     p = epochs[[*PROBABILITY_COLUMNS]].to_numpy()
     hours = np.arange(len(p)) * stride / HOUR_S
@@ -329,7 +327,7 @@ def plot_night(
         axis.set(xlabel="", ylabel=name, xlim=(0, end))
     if device is not None:
         draw_device_stages(axes[-2], device, stride)
-        axes[-2].set(ylabel="the device's own", xlim=(0, end))
+        axes[-2].set(ylabel="device", xlim=(0, end))
     axes[0].set_title(title)
     bottom = axes[-1]
     bottom.stackplot(hours, p.T, labels=STAGES, colors=STAGE_COLOURS)
@@ -352,7 +350,7 @@ def draw_hypnogram(axis: Axes, stages: Sequence[int] | np.ndarray, stride: int) 
 
 
 def draw_device_stages(axis: Axes, stages: Sequence[str] | np.ndarray, stride: int) -> None:
-    """A device's own hypnogram, with its own levels: [windows] of pipeline.device_stages.NAMES, "" for a gap."""
+    """Draw a device's hypnogram, with its classes. stages: [windows] of pipeline.device_stages.NAMES, "" for a gap."""
     levels = [name for name in DEVICE_LEVELS if name != "Sleep" or name in list(stages)]
     height = dict(zip(levels, range(len(levels), 0, -1), strict=True))
     heights = [height.get(stage, np.nan) for stage in stages]

@@ -1,4 +1,4 @@
-"""Predictions of models on nights: their table on disk, operating points, and the authors' mask of valid epochs."""
+"""Predictions of models on nights: prediction files, operating points, and the sleep-accel mask of valid epochs."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -20,16 +20,16 @@ COLUMNS = ("subject", "t", "scored_stage", "predicted_stage", *PROBABILITY_COLUM
 
 @dataclass(frozen=True)
 class PredictedNight:
-    """What a model predicted of one night.
+    """A model's predictions for one night.
 
     Attributes:
-        subject: Whose night it is.
-        times: [windows] s from the recording's start, when each window's stride begins.
-        stages: [windows] int, the scored stage as index into STAGES, -1 unscored.
-        probabilities: [windows, 5] of the stages.
-        valid: [windows] bool, True where both sensors were on; None where no mask covers the night.
-        unknown: [windows] bool, True where too little was sensed to give a stage (pipeline.coverage); None where that
-            was not worked out.
+        subject: Id of the subject.
+        times: Starts of the windows' strides, s from the recording's start, [windows].
+        stages: Scored stages as index into STAGES, -1 if unscored, [windows] int.
+        probabilities: Stage probabilities, [windows, 5].
+        valid: Whether both sensors were on, [windows] bool; None if no mask covers the night.
+        unknown: Whether there were too few data to predict a stage (pipeline.coverage), [windows] bool; None if that
+            was not computed.
     """
 
     subject: str
@@ -41,20 +41,20 @@ class PredictedNight:
 
     @property
     def sensed(self) -> np.ndarray:
-        """[windows] bool: where a stage was given."""
+        """Whether a stage was predicted, [windows] bool."""
         return np.full(len(self.stages), True) if self.unknown is None else ~self.unknown
 
     @property
     def predicted_stages(self) -> np.ndarray:
-        """The likeliest stage as index into STAGES [windows], -1 where it is unknown."""
+        """The most likely stage as index into STAGES, [windows]; -1 if it is unknown."""
         return np.where(self.sensed, self.probabilities.argmax(1), -1)
 
     def counted_stages(self, epochs: str) -> np.ndarray:
-        """Scored stages [windows], -1 where a window is not to be counted.
+        """Scored stages, [windows]; -1 for windows that are not counted.
 
         Args:
-            epochs: "all" that are scored; or of these "walch_valid", the ones in the mask, which must not be None; or
-                "sensed", the ones whose predicted stage is not unknown.
+            epochs: Which scored windows count: "all"; "walch_valid", those in the mask, which must not be None; or
+                "sensed", those whose predicted stage is not unknown.
         """
         if epochs == "all":
             return self.stages
@@ -63,14 +63,14 @@ class PredictedNight:
 
 @dataclass(frozen=True)
 class Result:
-    """What one trained model predicted of all nights of a protocol, or the models of its folds together.
+    """Predictions of one trained model, or of the models of all folds, for all held-out nights of a protocol.
 
     Attributes:
         architecture: One of ARCHITECTURES, or "ensemble".
         precision: One of PRECISIONS.
-        seed: Of the training.
-        repeat: Of the protocol, from 0.
-        operating_point: Whose weights the probabilities carry; "default" for none.
+        seed: Seed of the training.
+        repeat: Repeat of the protocol, from 0.
+        operating_point: Operating point applied to the probabilities; "default" for none.
         nights: A PredictedNight per held-out subject.
     """
 
@@ -85,11 +85,11 @@ class Result:
 def write_predictions(path: Path, result: Result) -> None:
     """Write the nights of a result as CSV with COLUMNS, a row per window.
 
-    t (s) is when the window's stride begins: with a stride of 30 s, when the scored epoch begins. scored_stage is empty
-    where the window is unscored, predicted_stage is UNKNOWN where too little was sensed; the probabilities stay.
+    t (s) is the start of the window's stride: with a stride of 30 s, the start of the scored epoch. scored_stage is
+    empty if the window is unscored. predicted_stage is UNKNOWN if there are too few data; probabilities are kept.
     """
     tables = [predictions_table(night) for night in result.nights]
-    # nine digits give a float32 back as it was
+    # nine digits preserve a float32 exactly
     write_whole(path, pd.concat(tables).to_csv(index=False, float_format="%.9g"))
 
 
@@ -106,19 +106,19 @@ def predictions_table(night: PredictedNight) -> pd.DataFrame:
 
 
 def read_predictions(path: Path) -> list[PredictedNight]:
-    """Read what `write_predictions` wrote: the nights without their mask, in the file's order.
+    """Read the nights that `write_predictions` wrote, without their mask, in the file's order.
 
     Raises:
-        UserMistake: The file is missing or damaged; names file, line and field.
+        UserMistake: The file is missing or damaged; the message names file, line and field.
     """
     table = _read_csv(path, COLUMNS)
     stages = table.scored_stage.map({stage: i for i, stage in enumerate(STAGES)} | {"": -1})
-    _refuse(path, table, "scored_stage", stages.isna(), f"is none of {', '.join(STAGES)}, nor empty")
+    _refuse(path, table, "scored_stage", stages.isna(), f"expected one of {', '.join(STAGES)}, or empty")
     unnamed = ~table.predicted_stage.isin([*STAGES, UNKNOWN])
-    _refuse(path, table, "predicted_stage", unnamed, f"is none of {', '.join(STAGES)}, nor {UNKNOWN}")
-    _refuse(path, table, "subject", table.subject.isna() | (table.subject == ""), "names no subject")
-    times = _numbers(path, table, "t", -np.inf, np.inf, "is no time in seconds").to_numpy()
-    columns = [_numbers(path, table, name, 0, 1, "is no probability") for name in PROBABILITY_COLUMNS]
+    _refuse(path, table, "predicted_stage", unnamed, f"expected one of {', '.join(STAGES)}, {UNKNOWN}")
+    _refuse(path, table, "subject", table.subject.isna() | (table.subject == ""), "expected a subject")
+    times = _numbers(path, table, "t", -np.inf, np.inf, "expected a time in seconds").to_numpy()
+    columns = [_numbers(path, table, name, 0, 1, "expected a probability, 0 to 1") for name in PROBABILITY_COLUMNS]
     probabilities = np.column_stack(columns)
     indices = stages.to_numpy(int)
     unknown = (table.predicted_stage == UNKNOWN).to_numpy()
@@ -130,34 +130,34 @@ def read_predictions(path: Path) -> list[PredictedNight]:
 
 
 def weigh(probabilities: np.ndarray, weights: ArrayLike) -> np.ndarray:
-    """Move probabilities to an operating point.
+    """Apply an operating point to probabilities.
 
     Args:
         probabilities: [..., 5].
-        weights: [5] of the operating point.
+        weights: Weights of the operating point, [5].
 
     Returns:
-        [..., 5], the probabilities times the weights, divided by their sum. The dtype stays.
+        The probabilities times the weights, normalised, [..., 5], with the same dtype.
     """
     weighed = probabilities * np.asarray(weights, probabilities.dtype)
     return weighed / weighed.sum(-1, keepdims=True)
 
 
 def weigh_night(night: PredictedNight, weights: ArrayLike) -> PredictedNight:
-    """The night at an operating point of these weights [5]."""
+    """The night with an operating point's weights [5] applied."""
     return replace(night, probabilities=weigh(night.probabilities, weights))
 
 
 def walch_valid(folder: Data, nights: Iterable[Night]) -> dict[str, np.ndarray]:
-    """Read the authors' mask of epochs with both signals.
+    """Read the mask of epochs in which both sensors were on, by the authors of sleep-accel.
 
     Args:
-        folder: Of recordings, whose epochs.csv has the mask; or several sets.
-        nights: Of pipeline.align.
+        folder: Folder of recordings, whose epochs.csv has the mask; or several sets.
+        nights: The nights to find in the mask.
 
     Returns:
-        {subject: [windows] bool} of the nights that the mask covers, {} where there is no mask. A window has the mask
-        of the epoch that ends with it.
+        {subject: [windows] bool} for the nights that the mask covers; {} if there is no mask. A window has the value of
+        the epoch that ends with it.
 
     Raises:
         UserMistake: The file cannot be read or lacks a column.
@@ -167,27 +167,27 @@ def walch_valid(folder: Data, nights: Iterable[Night]) -> dict[str, np.ndarray]:
         covered: dict[str, np.ndarray] = {}
         for name, place in folder.folders.items():
             members = [night for night in nights if folder.set_of(night.subject) == name]
-            there = walch_valid(place, [replace(night, subject=located(folder, night.subject)[1]) for night in members])
-            covered |= {f"{name}.{subject}": mask for subject, mask in there.items()}
+            renamed = [replace(night, subject=located(folder, night.subject)[1]) for night in members]
+            covered |= {f"{name}.{subject}": mask for subject, mask in walch_valid(place, renamed).items()}
         return covered
     path = Path(folder) / "epochs.csv"
     if not path.exists():
         return {}
     table = _read_csv(path, ("subject", "t", "walch_valid"))
-    t = _numbers(path, table, "t", -np.inf, np.inf, "is no time in seconds")
-    _refuse(path, table, "walch_valid", ~table.walch_valid.isin(["0", "1"]), "is neither 0 nor 1")
+    t = _numbers(path, table, "t", -np.inf, np.inf, "expected a time in seconds")
+    _refuse(path, table, "walch_valid", ~table.walch_valid.isin(["0", "1"]), "expected 0 or 1")
     valid_times = {subject: set(times) for subject, times in t[table.walch_valid == "1"].groupby(table.subject)}
     masked = [night for night in nights if (table.subject == night.subject).any()]
     return {n.subject: np.isin(n.ends - EPOCH_S, list(valid_times.get(n.subject, ()))) for n in masked}
 
 
 def _read_csv(path: Path, columns: Sequence[str]) -> pd.DataFrame:
-    """A CSV file as DataFrame of text, with these columns at least."""
+    """Read a CSV file with at least these columns as a DataFrame of text."""
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, skip_blank_lines=False)
     except OSError as error:
         raise UserMistake(f"{path}: cannot be read ({error.strerror})") from None
-    except ValueError as error:  # of pandas, or of bytes that are no text
+    except ValueError as error:  # from pandas, or for undecodable bytes
         raise UserMistake(f"{path}: not readable as CSV ({str(error).strip()})") from None
     absent = [name for name in columns if name not in table]
     if absent:
@@ -202,7 +202,7 @@ def _numbers(path: Path, table: pd.DataFrame, name: str, low: float, high: float
 
 
 def _refuse(path: Path, table: pd.DataFrame, name: str, bad: pd.Series, fault: str) -> None:
-    """UserMistake for the first row that is bad, if any."""
+    """Raise UserMistake for the first bad row, if any."""
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
-        raise UserMistake(f"{path}: line {row + 2}, {name}: '{table[name].iloc[row]}' {fault}")
+        raise UserMistake(f"{path}: line {row + 2}, {name}: '{table[name].iloc[row]}', {fault}")

@@ -1,8 +1,8 @@
-"""Sleep statistics of hypnograms, and how far they agree with polysomnography: from yasa.
+"""Sleep statistics of hypnograms, and their agreement with polysomnography, computed by yasa.
 
 After Menghini et al. 2021, SLEEP 44(2) zsaa170, "A standardized framework for testing the performance of sleep-tracking
-technology". Only scored epochs count, in both hypnograms; both begin and end with them.
-Where the predicted stage is unknown, the predicted hypnogram is unscored: neither sleep nor wake.
+technology". Only scored epochs count in both hypnograms, which begin and end with them. An unknown predicted stage is
+unscored in the predicted hypnogram: neither sleep nor wake.
 """
 
 import logging
@@ -20,26 +20,26 @@ from pipeline.constants import EPOCH_S, STAGES
 from scoring.predictions import PredictedNight
 
 UNITS = {"TST": "min", "SE": "%", "SOL": "min", "WASO": "min", **dict.fromkeys(STAGES, "min"), "REM latency": "min"}
-LIMIT = 1.96  # SD: limits of agreement
-UNSCORED = "UNS"  # of yasa's
+LIMIT = 1.96  # SD, limits of agreement
+UNSCORED = "UNS"  # yasa's name
 YASA_STAGES = np.array(["WAKE", "N1", "N2", "N3", "REM", UNSCORED])  # index -1 is unscored
-logging.getLogger("yasa").setLevel(logging.ERROR)  # it warns of every night without REM
+logging.getLogger("yasa").setLevel(logging.ERROR)  # it warns about every night without REM
 
 
 def hypnogram(stages: ArrayLike, seconds: float = EPOCH_S, scorer: str | None = None) -> yasa.Hypnogram:
-    """A hypnogram of yasa's.
+    """Create a yasa hypnogram.
 
     Args:
-        stages: [windows] index into STAGES, -1 unscored.
-        seconds: From one window to the next.
-        scorer: Who scored it; yasa's comparisons name hypnograms by it.
+        stages: [windows] index into STAGES, -1 if unscored.
+        seconds: Time from one window to the next, s.
+        scorer: Name of the scorer, by which yasa's comparisons name hypnograms.
     """
     return yasa.Hypnogram(YASA_STAGES[np.asarray(stages)], n_stages=5, freq=f"{seconds:g}s", scorer=scorer)
 
 
 def whole_epochs(night: PredictedNight) -> PredictedNight:
     """The night with one window per epoch: the one that ends with it."""
-    first = night.times[night.stages >= 0][0]  # with a stride under 30 s there are windows in between
+    first = night.times[night.stages >= 0][0]  # with a stride below 30 s there are windows in between
     at_epoch = (night.times - first) % EPOCH_S == 0
     arrays = {name: value[at_epoch] for name, value in vars(night).items() if isinstance(value, np.ndarray)}
     return replace(night, **arrays)
@@ -51,12 +51,12 @@ def hypnograms(
     """Scored and predicted hypnograms of nights, from the first scored epoch to the last.
 
     Args:
-        nights: Each with a scored epoch.
-        seconds: Of a stride.
+        nights: Nights with at least one scored epoch.
+        seconds: Length of a stride, s.
 
     Returns:
-        ({subject: scored}, {subject: predicted}). An epoch without a score is unscored in both, one whose predicted
-        stage is unknown in the predicted one.
+        ({subject: scored}, {subject: predicted}). An unscored epoch is unscored in both; one with an unknown predicted
+        stage is unscored in the predicted hypnogram.
     """
     scored, predicted = {}, {}
     for night in nights:
@@ -71,48 +71,48 @@ def hypnograms(
 
 
 def sleep_statistics(hypnograms: Mapping[str, yasa.Hypnogram]) -> pd.DataFrame:
-    """All sleep statistics that yasa knows: AASM definitions, minutes and %.
+    """All of yasa's sleep statistics: AASM definitions, in minutes and %.
 
-    REM latency is counted from sleep onset, as the AASM manual has it; yasa's own Lat_REM, from the recording's start,
-    is left out.
+    REM latency is counted from sleep onset, as in the AASM manual, and replaces yasa's Lat_REM, which is counted from
+    the recording's start.
 
     Args:
         hypnograms: {subject: hypnogram}.
 
     Returns:
-        DataFrame [subjects, statistics]: yasa's names, "REM latency" in the place of "Lat_REM". A latency is NaN where
-        the stage does not occur; minutes of a stage that does not occur are 0.
+        DataFrame [subjects, statistics] with yasa's names, but "REM latency" instead of "Lat_REM". If a stage does not
+        occur, its latency is NaN and its minutes are 0.
     """
     table = pd.DataFrame({subject: hypnogram.sleep_statistics() for subject, hypnogram in hypnograms.items()}).T
     return table.assign(Lat_REM=table.Lat_REM - table.SOL).rename(columns={"Lat_REM": "REM latency"})
 
 
 def sleep_table(hypnograms: Mapping[str, yasa.Hypnogram]) -> pd.DataFrame:
-    """The statistics in UNITS: DataFrame [subjects, UNITS] of {subject: hypnogram}; see `sleep_statistics`."""
+    """The statistics in UNITS of hypnograms {subject: hypnogram}: DataFrame [subjects, UNITS]."""
     return sleep_statistics(hypnograms).rename(columns={"WAKE": "Wake"})[[*UNITS]]
 
 
 def sleep_agreement(scored: pd.DataFrame, predicted: pd.DataFrame) -> yasa.SleepStatsAgreement | None:
-    """Agreement, from yasa, of two `sleep_table`s, of the statistics that differ on any night; None if none does."""
+    """Agreement, from yasa, of two `sleep_table`s, for statistics that differ on any night; None if none does."""
     names = [name for name in UNITS if (predicted - scored)[name].any()]
-    with warnings.catch_warnings(action="ignore"):  # its tests of assumptions complain of few or equal values
+    with warnings.catch_warnings(action="ignore"):  # its tests of assumptions warn about few or equal values
         scorers = {"ref_scorer": "scored", "obs_scorer": "predicted"}
         return yasa.SleepStatsAgreement(scored[names], predicted[names], **scorers) if names else None
 
 
 def bland_altman(scored: pd.DataFrame, predicted: pd.DataFrame) -> dict[str, dict[str, Any]]:
-    """Agreement of sleep statistics, predicted - scored (Bland & Altman 1986, Lancet 327).
+    """Bland-Altman agreement of sleep statistics, predicted - scored (Bland & Altman 1986, Lancet 327).
 
-    Nights that lack the statistic are left out; what too few nights cannot show is NaN.
+    Nights without the statistic are left out; with too few nights, values are NaN.
 
     Args:
-        scored: Of `sleep_table`.
-        predicted: Of `sleep_table`, for the same subjects.
+        scored: From `sleep_table`.
+        predicted: From `sleep_table`, for the same subjects.
 
     Returns:
         {statistic: {"bias", "bias_interval", "sd", "lower", "upper", "slope", "nights"}} in UNITS. lower, upper: limits
-        of agreement, bias -+ 1.96 SD. bias_interval: 95 %, of t. slope: of the difference against the scored value, 0
-        where the bias is the same whatever the size.
+        of agreement, bias -+ 1.96 SD. bias_interval: 95 % t interval. slope: of the difference against the scored
+        value; 0 if the bias does not depend on it.
     """
     agreement = sleep_agreement(scored, predicted)
     difference = predicted - scored
@@ -121,7 +121,7 @@ def bland_altman(scored: pd.DataFrame, predicted: pd.DataFrame) -> dict[str, dic
 
 
 def _limits(difference: pd.Series, row: Any) -> dict[str, Any]:
-    """One statistic's agreement from a row of yasa's summary; without a row it is equal on all nights, or on none."""
+    """One statistic's agreement from a row of yasa's summary; None if it is equal on all nights, or never defined."""
     nights = int(difference.count())
     if row is None:
         equal = 0.0 if nights else np.nan
@@ -142,15 +142,15 @@ def _limits(difference: pd.Series, row: Any) -> dict[str, Any]:
 def error_matrix(
     scored: dict[str, yasa.Hypnogram], predicted: dict[str, yasa.Hypnogram]
 ) -> dict[str, dict[str, dict[str, float]]] | None:
-    """What a scored stage's epochs were predicted as, in shares of them: mean and SD over subjects.
+    """Shares of each scored stage's epochs by predicted stage: mean and SD over subjects.
 
     Args:
-        scored: {subject: hypnogram} of `hypnograms`.
-        predicted: The same of what was predicted.
+        scored: {subject: hypnogram} from `hypnograms`.
+        predicted: The predicted hypnograms of the same subjects.
 
     Returns:
-        {scored stage: {predicted stage: {"mean", "sd"}}} over the subjects that have the scored stage, {} for a stage
-        that nobody has. Epochs unscored in either hypnogram are left out. None for a single subject.
+        {scored stage: {predicted stage: {"mean", "sd"}}} over the subjects with the scored stage; {} for a stage that
+        no subject has. Epochs that are unscored in either hypnogram are left out. None for a single subject.
     """
     subjects = [subject for subject in scored if _both_scored(scored[subject], predicted[subject])]
     if len(subjects) < 2:

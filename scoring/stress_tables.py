@@ -1,4 +1,4 @@
-"""Tables of a stress test, for its report and for model cards; rows are those of stress.json."""
+"""Tables of a stress test, for its report and for model cards, from the rows of stress.json."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ from scoring.tables import markdown_table, number
 
 
 def cadence_table(cadence: Sequence[Mapping[str, Any]]) -> str:
-    """κ of five stages by how often heart rate comes (rows), and what is known of movement (columns); "" of no row."""
+    """κ of five stages by cadence of heart rate (rows) and kind of movement data (columns); "" without rows."""
     kappas = {(cell["heart_rate"], cell["movement"]): cell["kappa"] for cell in cadence}
     heart_rates = dict.fromkeys(heart_rate for heart_rate, _ in kappas)
     movements = dict.fromkeys(movement for _, movement in kappas)
@@ -16,12 +16,12 @@ def cadence_table(cadence: Sequence[Mapping[str, Any]]) -> str:
 
 
 def change_text(row: Mapping[str, Any]) -> str:
-    """How κ differs from that of the nights as recorded, with its 95 % interval if there is one."""
+    """The change of κ from the nights as recorded, with its 95 % interval if there is one."""
     interval = row["kappa_change_interval"]
     limits = f" [{', '.join(f'{limit:+.2f}' for limit in interval)}]" if interval else ""
     return f"{row['kappa_change']:+.2f}{limits}"
 
 
 def percentage(share: float | None) -> str:
-    """A share as text in %, without decimals; - for None."""
+    """A share as text in %, without decimals; "-" for None."""
     return "-" if share is None else f"{share:.0%}"

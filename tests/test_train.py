@@ -243,7 +243,7 @@ class TestOptions:
     def test_stopped_and_gone_on_with_long_windows(self, stopped_run, run_python):
         run, epochs = stopped_run, read(stopped_run.folder / "hparams.json")["options"]["epochs"]
         assert run.stopped.returncode == 130, run.stopped.stderr
-        assert f"to go on: python train.py --resume --out {run.folder}" in run.stopped.stderr
+        assert f"to resume: python train.py --resume --out {run.folder}" in run.stopped.stderr
         assert "Traceback" not in run.stopped.stderr
         assert {"partial", "hparams.json"} <= run.left
         assert "parity.json" not in run.left
@@ -279,15 +279,15 @@ class TestMistakes:
         ("options", "message"),
         [
             (["--architectures", "cnn"], "choose from lstm, gru, rnn, transformer"),
-            (["--architectures", ""], "an empty list"),
-            (["--architectures", ","], "an empty list"),
+            (["--architectures", ""], "empty list"),
+            (["--architectures", ","], "empty list"),
             (["--epochs", "9" * 20], "must be at most"),
-            (["--lr", "inf"], "must be above 0, and finite"),
+            (["--lr", "inf"], "must be positive and finite"),
             (["--channels", "spo2"], "choose from heart_rate"),
             (["--window_size", "31"], "--window_size 31: "),
             (["--window_size", "40"], "such as 30, 45"),
             (["--window_size", "0"], "must be at least 1"),
-            (["--window_size", "15"], "not less than --stride 30"),
+            (["--window_size", "15"], "at least --stride 30"),
             (["--stride", "20"], "--stride 20: "),
             (["--stride", "45"], "such as "),
             (["--data_alignment", "7"], "--data_alignment 7: "),
@@ -299,16 +299,16 @@ class TestMistakes:
             (["--hidden-dim", "0"], "must be at least 1"),
             (["--lr", "0"], "must be above 0"),
             (["--lr", "nan"], "must be above 0"),
-            (["--train_split", "0"], "above 0 and not above 1"),
-            (["--train_split", "1", "--inner_folds", "0"], "--inner_folds of 2 and more"),
+            (["--train_split", "0"], "above 0 and at most 1"),
+            (["--train_split", "1", "--inner_folds", "0"], "--inner_folds must be at least 2"),
             (["--inner_folds", "1"], "must be 0 or at least 2"),
-            (["--seed", "-1"], "must lie between 0 and"),
+            (["--seed", "-1"], "must be between 0 and"),
             (["--epochs", "ten"], "'ten' is not a valid integer"),
             (["--epoch_count", "3"], "--epoch_count"),
             (["--dataset_dir", "/nowhere"], "/nowhere: no such folder"),
             (["--dataset_dir", __file__], "not a folder"),
             (["--dataset_dir", f"/nowhere,{Path(__file__).parent}"], "/nowhere: no such folder"),
-            (["--dataset_dir", f"{Path(__file__).parent},/tmp/..,/"], "/: named twice"),
+            (["--dataset_dir", f"{Path(__file__).parent},/tmp/..,/"], "/: given twice"),
             (["--dataset_dir", ""], "--dataset_dir: empty"),
         ],
     )
@@ -353,7 +353,7 @@ class TestMistakes:
     def test_a_channel_that_no_night_has(self, run, mistake, copied, tmp_path):
         folder = copied("heart_rate", "labels", subjects="123")
         message = mistake(run("--dataset_dir", folder, "--channels", "heart_rate,activity"))
-        assert "--channels activity: no training night has it; they have heart_rate" in message
+        assert "--channels activity: in no training night; choose from heart_rate" in message
         assert not (tmp_path / "run").exists()
 
     def test_a_mistake_leaves_no_run_folder_in_artifacts(self, synthetic, mistake, copied, tmp_path):
@@ -375,7 +375,7 @@ class TestMistakes:
     def test_another_command_is_at_work_in_the_folder(self, run, mistake, tmp_path, synthetic):
         (tmp_path / "run").mkdir()
         with sole_use(tmp_path / "run"):
-            at_work = "run: another command is at work in this folder"
+            at_work = "run: another command is working in this folder"
             assert at_work in mistake(run("--dataset_dir", synthetic))
             (tmp_path / "run" / "hparams.json").touch()
             assert at_work in mistake(run("--resume", "--out", tmp_path / "run"))
@@ -391,7 +391,7 @@ class TestMistakes:
         assert [*(tmp_path / "run").iterdir()] == []
 
     def test_nothing_to_resume(self, run, mistake, tmp_path):
-        assert "no run to go on with" in mistake(run("--resume", "--out", tmp_path / "run"))
+        assert "no run to resume" in mistake(run("--resume", "--out", tmp_path / "run"))
         message = mistake(CliRunner().invoke(train.main, ["--resume"]))
         assert "no stopped run" in message
         assert [*tmp_path.iterdir()] == []

@@ -1,10 +1,10 @@
-// contract.json of a bundle: what this library reads of it, checked when it is read.
+// The part of a bundle's contract.json that this library uses, checked on reading.
 
 import { StagerError } from "./errors.js";
 
 export const FORMAT = "wristsleep-contract/1";
-export const RUNTIME = "litert.js"; // what a contract calls the runtime that this library runs on
-export const UNKNOWN = "Unknown"; // stands in place of a stage where too little was sensed
+export const RUNTIME = "litert.js"; // name in contracts of the runtime that this library uses
+export const UNKNOWN = "Unknown"; // given in place of a stage if there are too few data
 export const STAGES = [ // in the order of the probabilities, with their codes in health stores
   { name: "Wake", healthkit: 2, health_connect: 1 },
   { name: "N1", healthkit: 3, health_connect: 4 },
@@ -12,7 +12,7 @@ export const STAGES = [ // in the order of the probabilities, with their codes i
   { name: "N3", healthkit: 4, health_connect: 5 },
   { name: "REM", healthkit: 5, health_connect: 6 },
 ];
-// of the format: contracts have them for those who read them, and a contract with others is none
+// of the format: contracts repeat them for readers, and any other value is an error
 const CONSTANTS = {
   grace_seconds: 0.1,
   longest_seconds: 93600,
@@ -27,7 +27,7 @@ const CONSTANTS = {
 };
 const GRID = { hz: 50, missing: -100, grace_seconds: 0.1, gap_seconds: 1, bin_seconds: 15 };
 const MISSING = { heart_rate: 0, steps: -1, activity: -1 }; // of a channel; of all others as on the grid
-const WEIGHTS_ROUNDING = 3e-4; // how far the sum of an operating point's weights may be from 1
+const WEIGHTS_ROUNDING = 3e-4; // tolerance of the sum of an operating point's weights, which is 1
 export const SENSORS = Object.keys(CONSTANTS.sensors);
 
 // the form of the document: the name of a type, [of each], {field: form}; optional() and fields() are below
@@ -164,7 +164,7 @@ function checkStages(stages) {
   if (given !== expected) refuse(`stages: ${given}, expected ${expected} (HealthKit/Health Connect)`);
 }
 
-/** Check that the fields of a value are what the format has. */
+/** Check that the fields of a value have the required form. */
 function checkConstants(value, constants, path) {
   for (const [name, expected] of Object.entries(constants)) {
     const found = value[name], place = path ? `${path}.${name}` : name;

@@ -1,4 +1,4 @@
-// What goes wrong, with a code that is the same in the library of every language.
+// Errors, with the same codes in the libraries of all languages.
 
 /** An error that names what was given and what was expected. code: one of those of README.md. */
 export class StagerError extends Error {
@@ -9,7 +9,7 @@ export class StagerError extends Error {
   }
 }
 
-/** The entry of a name; a StagerError that lists the names where there is none. */
+/** The entry of a name, or a StagerError that lists the known names. */
 export function oneOf(code, what, name, entries) {
   if (Object.hasOwn(entries, name)) return entries[name];
   throw new StagerError(code, `${what} ${name}: expected one of ${Object.keys(entries).join(", ") || "none"}`);

@@ -1,4 +1,4 @@
-// One night under way: its samples, the strides that they close, and what the model remembers of it.
+// The state of one night: its samples, the strides that they close, and the model's states.
 
 import { sizeOf, SENSORS } from "./contract.js";
 import { oneOf, StagerError } from "./errors.js";
@@ -10,12 +10,12 @@ export const REASONS = ["not_a_number", "wrong_unit", "out_of_range", "late", "r
 export class Night {
   #contract;
 
-  /** start: s, when the first window begins. states: of the precision, as the contract has them. */
+  /** start: start of the first window, s. states: of the precision, as the contract has them. */
   constructor(contract, states, start) {
     if (!Number.isFinite(start)) throw new StagerError("not_a_time", `start=${start}: expected a time in seconds`);
     this.#contract = contract;
     this.start = start;
-    this.closed = 0; // strides closed so far
+    this.closed = 0; // number of strides closed so far
     this.rows = {}; // channel -> Map of row, counted from the start -> [sum, number] of its samples
     this.recent = {}; // channel -> values of the newest window that the model has taken
     for (const { name, values_per_window, missing } of contract.document.channels) {
@@ -30,9 +30,9 @@ export class Night {
     }
     this.guards = guards(contract);
     this.tracker = new CoverageTracker(contract);
-    this.samples = []; // motion that the activity call has still to see, [s since the start, x, y, z]
+    this.samples = []; // motion that was not passed to the activity model yet, [s since the start, x, y, z]
     this.counting = contract.activity.calls.length > 0; // activity comes from motion, until counts are fed
-    this.pending = []; // strides closed and not yet taken: {time, newest: {channel: values}, motion: values or null}
+    this.pending = []; // closed strides, not taken yet: {time, newest: {channel: values}, motion: values or null}
     this.states = { activity: initial(contract.activity.states), step: initial(states) }; // of the two plans
   }
 
@@ -57,7 +57,7 @@ export class Night {
     this.#close(Math.floor((now - this.start) / this.#contract.stride));
   }
 
-  /** What seems wrong with the sensors' units, as sentences. */
+  /** Descriptions of what seems wrong with the sensors' units. */
   get findings() {
     return Object.values(this.guards).map(({ finding }) => finding).filter((finding) => finding);
   }
@@ -71,13 +71,13 @@ export class Night {
     );
   }
 
-  /** Take a sample, or give the reason why it is dropped. */
+  /** Take a sample, or return the reason why it is dropped. */
   #accept(sensor, { range: [low, high], value, channels: names }, t, values) {
     if (![t, ...values].every(Number.isFinite)) return "not_a_number";
     const { stride, channelsOf, document: { grace_seconds } } = this.#contract, sinceStart = t - this.start;
     const channels = channelsOf[sensor], grace = value === "sum" ? grace_seconds : null;
     const counting = sensor === "motion" && this.counting;
-    if (!channels.length && !counting) return null; // the model does without
+    if (!channels.length && !counting) return null; // the model does not use the sensor
     const inRange = values.every((x) => low <= x && x <= high), guard = this.guards[sensor];
     if (guard && !guard.accept(t, values, inRange)) return "wrong_unit";
     if (!inRange) return "out_of_range";
@@ -99,7 +99,7 @@ export class Night {
     return null;
   }
 
-  /** Close strides until `last` of them are closed. */
+  /** Close strides until `last` are closed. */
   #close(last) {
     const { stride, document: { channels } } = this.#contract;
     if (last <= this.closed) return;
@@ -121,7 +121,7 @@ export class Night {
     }
   }
 
-  /** Acceleration of the stride that closes, on the even grid that the activity call wants: x, y, z of each point. */
+  /** Acceleration of the closing stride on the regular grid of the activity model: x, y, z of each point. */
   #grid() {
     const { stride, activity: { hz, missing, grace_seconds, gap_seconds, bin_seconds } } = this.#contract;
     const samples = this.samples, points = hz * stride, motion = new Float32Array(3 * points).fill(missing);
@@ -138,11 +138,11 @@ export class Night {
         motion[3 * i + k] = held ? before[k + 1] : before[k + 1] + (next[k + 1] - before[k + 1]) * along;
       }
     }
-    samples.splice(0, after - 1); // the next stride needs the last sample before it, and those after
+    samples.splice(0, after - 1); // the next stride needs the last sample before it, and all later ones
     return motion;
   }
 
-  /** All that is under way, as plain JSON values. */
+  /** The whole state, as plain JSON values. */
   saved() {
     const { start, closed, counting, samples, dropped, guards, tracker } = this;
     const lists = (entries) => Object.fromEntries(Object.entries(entries).map(([name, list]) => [name, [...list]]));
@@ -152,7 +152,7 @@ export class Night {
     return { start, closed, counting, samples, dropped, guards, tracker, pending, rows, taken, recent, states };
   }
 
-  /** Go on from what `saved` gave. Throws where it is not whole; the night is then not to be used. */
+  /** Resume from what `saved` returned. Throws if it is damaged; the night must not be used then. */
   restore(saved) {
     const { closed, counting, samples, dropped, pending } = saved;
     const whole = Number.isInteger(closed) && typeof counting === "boolean" && [samples, pending].every(Array.isArray);
@@ -188,7 +188,7 @@ function typed(saved, like) {
 
 /**
  * Which stretch of `seconds`, from the start, t (s since the start) lies in. A bin lies, its end taken `grace` s early,
- * in (k, k + 1]; a sample, which has no grace (null), in [k, k + 1). Exact, whatever division rounds to.
+ * in (k, k + 1]; a sample, which has no grace (null), in [k, k + 1). Corrected for rounding of the division.
  */
 function slotOf(t, seconds, grace) {
   let slot;

@@ -10,12 +10,12 @@ const NAMES = { // value -> its name on the platform
 const OFFSET = /^([+-])([01]\d|2[0-3]):?([0-5]\d)$/;
 
 /**
- * Epochs as segments [{start, end, stage, value}] of a health store: runs of equal value merged, none overlapping, a
- * gap where the stage is unknown.
+ * Epochs as segments [{start, end, stage, value}] of a health store: runs of equal value merged, without overlaps,
+ * with gaps where the stage is unknown.
  *
  * seconds: length of an epoch, the contract's stride. platform: "healthkit" or "health_connect"; stage and value are
  * its. start and end are ISO 8601 with the offset that the zone (IANA name or "+02:00") has then. origin: Unix time of
- * t=0, where times count from the recording's start.
+ * t=0, if times are since the recording's start.
  */
 export function segments(epochs, { seconds = 30, zone, platform = "healthkit", origin = 0 } = {}) {
   const names = oneOf("unknown_platform", "platform", platform, NAMES), offset = offsets(zone);

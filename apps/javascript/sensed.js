@@ -1,6 +1,6 @@
-// What was sensed: whether its unit can be right, and how much of it a window rests on.
+// Checks the units of samples, and computes the coverage of windows.
 
-const UNITS = { heart_rate: "bpm", motion: "g" }; // of the sensors whose unit can be told
+const UNITS = { heart_rate: "bpm", motion: "g" }; // of the sensors whose unit can be checked
 const HINTS = {
   heart_rate: "is it beats per second (multiply by 60), or milliseconds from beat to beat (60000 / value)?",
   motion: "is it in milli-g (divide by 1000), or raw numbers of the sensor?",
@@ -8,12 +8,12 @@ const HINTS = {
 
 export const magnitude = ([x, y, z]) => Math.sqrt(x * x + y * y + z * z);
 
-/** {sensor: InputGuard} of the sensors whose unit can be told. */
+/** {sensor: InputGuard} of the sensors whose unit can be checked. */
 export function guards(contract) {
   return Object.fromEntries(Object.keys(UNITS).map((sensor) => [sensor, new InputGuard(contract, sensor)]));
 }
 
-/** Tells from the first minute of a sensor whether its samples are in the unit that they should be in. */
+/** Checks, on a sensor's first minute of samples, that they are in the expected unit. */
 class InputGuard {
   #rule; // input_guard of the contract
   #range; // of the sensor's values
@@ -22,7 +22,7 @@ class InputGuard {
     this.#rule = document.input_guard;
     this.#range = document.sensors[sensor].range;
     this.sensor = sensor;
-    this.first = null; // s, time of its first sample
+    this.first = null; // s, time of the first sample
     this.seen = 0; // samples
     this.outside = 0; // of them, out of range
     this.magnitudes = []; // g, of motion in range
@@ -31,7 +31,7 @@ class InputGuard {
     this.finding = "";
   }
 
-  /** Whether a sample may be taken. */
+  /** Whether a sample is accepted. */
   accept(t, values, inRange) {
     if (this.decided) return !this.refused;
     const motion = this.sensor === "motion";
@@ -70,7 +70,7 @@ class InputGuard {
   }
 }
 
-/** Tells of each window how much was sensed, and whether that is too little to name a stage. */
+/** Computes the coverage of each window, and whether there are too few data to predict a stage. */
 export class CoverageTracker {
   #contract;
   recent = {}; // sensor -> whether each of the newest strides has a value

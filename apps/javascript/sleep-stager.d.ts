@@ -4,18 +4,18 @@ export type Stage = "Wake" | "N1" | "N2" | "N3" | "REM";
 export type Reason = "not_a_number" | "wrong_unit" | "out_of_range" | "late" | "repeated";
 
 export interface Coverage {
-  /** Of the strides of the last ten minutes, those with a value: 0 to 1. */
+  /** Share of the strides of the last ten minutes that have a value, 0 to 1. */
   share: number;
-  /** From the newest value to the end of the window, s; null if there has been none. */
+  /** Seconds from the newest value to the end of the window; null if there has been none. */
   secondsSince: number | null;
 }
 
 export interface Epoch {
-  /** When its stride begins, s. */
+  /** Start of its stride, s. */
   time: number;
-  /** "Unknown" where too little was sensed. */
+  /** "Unknown" if there are too few data. */
   stage: Stage | "Unknown";
-  /** Of Wake, N1, N2, N3, REM; they mean nothing where the stage is unknown. */
+  /** Of Wake, N1, N2, N3, REM; meaningless if the stage is unknown. */
   probabilities: Float32Array;
   /** Of each sensor that the model takes. */
   coverage: Partial<Record<Sensor, Coverage>>;
@@ -30,7 +30,7 @@ export interface SegmentOptions {
   zone?: string;
   /** By default healthkit. */
   platform?: Platform;
-  /** Unix time of t=0, where times count from the recording's start. */
+  /** Unix time of t=0, if times are since the recording's start. */
   origin?: number;
 }
 
@@ -60,13 +60,13 @@ export type ErrorCode =
   | "unknown_platform"
   | "unknown_zone";
 
-/** Everything that this library refuses. */
+/** An error of this library. */
 export class StagerError extends Error {
   constructor(code: ErrorCode, message: string);
   readonly code: ErrorCode;
 }
 
-/** What is used of the module @litertjs/core. */
+/** The used part of the module @litertjs/core. */
 export interface LiteRt {
   loadAndCompile(model: Uint8Array, options: any): Promise<any>;
   loadLiteRt(path: string | URL, options?: any): Promise<any>;
@@ -83,9 +83,9 @@ export interface Options {
   read?: (name: string) => Promise<Uint8Array | ArrayBuffer>;
   /** By default int8. */
   precision?: string;
-  /** When the first window begins, s; by default 0. */
+  /** Start of the first window, s; by default 0. */
   start?: number;
-  /** To weigh the probabilities; null leaves them as they are. */
+  /** To weight the probabilities; null for none. */
   operatingPoint?: string | null;
   /** SHA-256 of contract.json: any other contract is refused. */
   contractSha256?: string | null;
@@ -95,7 +95,7 @@ export interface Options {
   options?: Record<string, unknown>;
 }
 
-/** Takes samples of one night, gives its stages. Times are seconds of any one clock. */
+/** Takes the samples of one night and returns its stages. Times are seconds of any one clock. */
 export class SleepStager {
   private constructor();
   static create(options: Options): Promise<SleepStager>;
@@ -104,33 +104,33 @@ export class SleepStager {
 
   /** contract.json of the bundle. */
   readonly contract: Readonly<Record<string, any>>;
-  /** Its digest, to pin it by. */
+  /** Digest of contract.json, to pin it. */
   readonly contractSha256: string;
   /** Trained on simulated nights: its stages say nothing about people. */
   readonly simulated: boolean;
-  /** When the night's first window begins, s. */
+  /** Start of the night's first window, s. */
   readonly start: number;
-  /** What was fed and not taken, samples by sensor and reason. */
+  /** Number of samples dropped, by sensor and reason. */
   readonly dropped: Record<Sensor, Record<Reason, number>>;
   /** What seems wrong with a sensor's unit. */
   readonly findings: string[];
 
   /** Take a sample: bpm, [x, y, z] in g, or the count of a bin with the time at which it ends. t: s. */
   feed<S extends Sensor>(sensor: S, t: number, value: S extends "motion" ? ArrayLike<number> : number): void;
-  /** Stages of the windows that are full. now: a time up to which every sensor has delivered, s. */
+  /** Stages of the closed windows. now: a time up to which all sensors have delivered, s. */
   take(now?: number | null): Promise<Epoch[]>;
-  /** One window by hand, {channel: values}; gives the model's probabilities, not weighed. */
+  /** Run the model on one window, {channel: values}; returns its probabilities, without an operating point. */
   step(window: Record<string, ArrayLike<number>>): Promise<Float32Array>;
-  /** Begin a night; a take under way finishes the one that it was asked of. */
+  /** Begin a night; a running take finishes the night it was called for. */
   reset(start?: number): void;
-  /** All that is under way, as text. */
+  /** The whole state, as text. */
   save(): string;
-  /** Go on as if what saved this text had never stopped. */
+  /** Resume from saved text, as if the stager had never stopped. */
   restore(text: string): void;
   segments(epochs: Iterable<Pick<Epoch, "time" | "stage">>, options?: SegmentOptions): Segment[];
-  /** Free the models, when a take under way is done. */
+  /** Free the models, after a running take. */
   delete(): Promise<void>;
 }
 
-/** Epochs as segments of a health store: runs of equal value, none overlapping, a gap where the stage is unknown. */
+/** Epochs as segments of a health store: runs of equal value, without overlaps, with gaps for unknown stages. */
 export function segments(epochs: Iterable<Pick<Epoch, "time" | "stage">>, options?: SegmentOptions): Segment[];

@@ -1,12 +1,12 @@
 /**
- * Sleep stages from a wrist's heart rate and movement, live, in the browser and in Node, by LiteRT.js.
+ * Live sleep stages from heart rate and movement at the wrist, in the browser and in Node, by LiteRT.js.
  *
  *   import { SleepStager } from "sleep-stager";
  *   const stager = await SleepStager.create({ base: "/bundle/", precision: "int8", start: 1767999600 });
  *   stager.feed("heart_rate", 1767999603.2, 61);
  *   for (const { time, stage } of await stager.take(1767999630.1)) console.log(time, stage);
  *
- * It runs any bundle of format wristsleep-contract/1, as its contract.json says. README.md has the rest.
+ * It runs any bundle of the format wristsleep-contract/1. See README.md.
  */
 
 import { readContract, RUNTIME, sizeOf, STAGES, UNKNOWN } from "./contract.js";
@@ -20,10 +20,10 @@ import { plainSha256, sha256 } from "./sha256.js";
 export { loadLitert, segments, StagerError };
 
 /**
- * Takes samples of one night, gives its stages.
+ * Takes the samples of one night and returns its stages.
  *
- * Times are in seconds of any one clock: Unix time, or since the start of the recording. A sensor that is silent,
- * absent, late or out of range is a missing value, and the night goes on.
+ * Times are in seconds of any one clock: Unix time, or since the start of the recording. Silent or absent
+ * sensors, and late or out-of-range samples, give missing values; the night continues.
  */
 export class SleepStager {
   #litert;
@@ -38,10 +38,10 @@ export class SleepStager {
 
   /**
    * base: address of the bundle's folder, in Node also a path; or read: async (file name) => Uint8Array. precision: one
-   * of the contract's. start: s, when the first window begins. operatingPoint: one of the contract's, to weigh the
-   * probabilities; null leaves them as they are. contractSha256: digest of contract.json; another contract is refused.
-   * litert: the module @litertjs/core, its runtime loaded; by default what loadLitert() gives. options: for its
-   * loadAndCompile. Rejects with a StagerError where something is missing, altered or not supported.
+   * of the contract's. start: start of the first window, s. operatingPoint: one of the contract's, to weight the
+   * probabilities; null for none. contractSha256: digest of the only contract.json to accept.
+   * litert: the module @litertjs/core with its runtime loaded; by default the result of loadLitert(). options: for its
+   * loadAndCompile. Rejects with a StagerError if something is missing, altered or not supported.
    */
   static async create({
     base, read = readFrom(base), precision = "int8", start = 0, operatingPoint = null, contractSha256 = null,
@@ -67,7 +67,7 @@ export class SleepStager {
     }
     for (const { file, sha256: expected } of calls) {
       files[file] = await bytesOf(file, read);
-      const found = await sha256(files[file]); // a damaged file can take the runtime down
+      const found = await sha256(files[file]); // a damaged file can crash the runtime
       if (found !== expected) {
         throw new StagerError("altered_file", `${file}: SHA-256 ${found}, expected ${expected}, as in contract.json`);
       }
@@ -85,7 +85,7 @@ export class SleepStager {
     return this.#contract.document;
   }
 
-  /** Its digest, to pin it by. */
+  /** Digest of contract.json, to pin it. */
   get contractSha256() {
     return this.#contractSha256;
   }
@@ -95,41 +95,41 @@ export class SleepStager {
     return this.contract.training_data.simulated;
   }
 
-  /** When the night's first window begins, s. */
+  /** Start of the night's first window, s. */
   get start() {
     return this.#night.start;
   }
 
-  /** {sensor: {reason: samples}}: what was fed and not taken. */
+  /** {sensor: {reason: number of samples dropped}}. */
   get dropped() {
     return structuredClone(this.#night.dropped);
   }
 
-  /** What seems wrong with a sensor's unit, as sentences. */
+  /** Descriptions of what seems wrong with the sensors' units. */
   get findings() {
     return this.#night.findings;
   }
 
-  /** Begin a night at start (s). A take under way finishes the night that it was asked of. */
+  /** Begin a night at start (s). A running take finishes the night it was called for. */
   reset(start = this.start) {
     this.#night = new Night(this.#contract, this.#plan.states, start);
   }
 
   /**
    * Take one sample: "heart_rate" (bpm), "motion" ([x, y, z] in g), and, with the time at which their bin ends,
-   * "steps" and "activity" (counts). t: s. A sample closes the windows that it lies past, and what comes for a closed
-   * window is too late. Throws for another sensor and where t is more than a night after the start.
+   * "steps" and "activity" (counts). t: s. A sample closes the windows that end before it; later samples for a closed
+   * window are dropped. Throws for another sensor, and if t is more than a night after the start.
    */
   feed(sensor, t, value) {
     this.#night.feed(sensor, t, value);
   }
 
   /**
-   * Stages of the windows that are full: [{time, stage, probabilities: Float32Array, coverage}], time in s, when its
-   * stride begins. now: s, a time up to which every sensor has delivered; without it, the windows that events have
-   * closed. The stage is "Unknown" where too little was sensed; the probabilities mean nothing then. coverage: {sensor:
-   * {share: of the strides of the last ten minutes, those with a value; secondsSince: from its newest value to the end
-   * of the window, null if there has been none}}. Where it rejects, the windows stay for the next take.
+   * Stages of the closed windows: [{time, stage, probabilities: Float32Array, coverage}], time in s, when its
+   * stride begins. now: s, a time up to which all sensors have delivered; without it, the windows that events have
+   * closed. The stage is "Unknown" if there are too few data; the probabilities are meaningless then. coverage: {sensor:
+   * {share: of the strides of the last ten minutes that have a value; secondsSince: from the newest value to the end of
+   * the window, null if there has been none}}. If it rejects, the windows stay for the next take.
    */
   async take(now = null) {
     const night = this.#night;
@@ -138,7 +138,7 @@ export class SleepStager {
     return this.#inTurn(() => this.#take(night, closed));
   }
 
-  /** Those of the night's first `closed` windows that were not taken yet. */
+  /** Epochs of the night's first `closed` windows that were not taken yet. */
   async #take(night, closed) {
     const epochs = [], tracker = night.tracker.copy(); // the night changes only when all is done
     const strides = night.pending.slice(0, Math.max(0, night.pending.length - (night.closed - closed)));
@@ -175,8 +175,8 @@ export class SleepStager {
   }
 
   /**
-   * One window by hand, {channel: values}, as golden.json has them. Gives the model's probabilities, not weighed. It
-   * waits for a take under way.
+   * Run the model on one window, {channel: values}, as in golden.json. Returns its probabilities, without an
+   * operating point. Waits for a running take.
    */
   async step(window) {
     const night = this.#night;
@@ -193,7 +193,7 @@ export class SleepStager {
     });
   }
 
-  /** Work that runs models, when all that was asked before is done. */
+  /** Run work that uses the models, after all earlier work. */
   #inTurn(work) {
     if (this.#deleted) return Promise.reject(new Error("this stager was deleted"));
     const done = this.#turn.then(work);
@@ -201,7 +201,7 @@ export class SleepStager {
     return done;
   }
 
-  /** Make calls in order. sources: tensors by where an input can come from; gives them with those that calls gave. */
+  /** Run calls in order. sources: {source: tensor} of the inputs; returns them together with all outputs. */
   async #run(calls, sources, states) {
     const tensors = { ...sources }, given = {};
     for (const [name, values] of Object.entries(states)) tensors[`state:${name}`] = values;
@@ -236,15 +236,15 @@ export class SleepStager {
     return weighed.map((p) => p / sum);
   }
 
-  /** All that is under way, as text, for restore. Save after take: what take has given is not in it. */
+  /** The whole state as text, for restore. Save after take: epochs that take returned are not in it. */
   save() {
     const content = JSON.stringify({ model: this.#model(), ...this.#night.saved() });
     return plainSha256(new TextEncoder().encode(content)) + content;
   }
 
   /**
-   * Go on as if what saved this text had never stopped. Throws, and changes nothing, where another model saved it. A
-   * take under way finishes the night that it was asked of.
+   * Resume from saved text, as if the stager had never stopped. Throws, and changes nothing, if another model saved
+   * it. A running take finishes the night it was called for.
    */
   restore(text) {
     try {
@@ -260,7 +260,7 @@ export class SleepStager {
     }
   }
 
-  /** What a saved state belongs to: the files, by their digests. */
+  /** Digests of the model's files, to recognise saved states of other models. */
   #model() {
     return [...this.#contract.activity.calls, ...this.#plan.calls].map((call) => call.sha256);
   }
@@ -270,7 +270,7 @@ export class SleepStager {
     return segments(epochs, { seconds: this.#contract.stride, ...options });
   }
 
-  /** Give back what the models hold, when a take under way is done. Nothing can be taken afterwards. */
+  /** Free the models, after a running take. The stager cannot be used afterwards. */
   async delete() {
     if (this.#deleted) return;
     const done = this.#inTurn(() => Object.values(this.#models).forEach((model) => model.delete()));

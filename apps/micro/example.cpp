@@ -1,7 +1,7 @@
-// A night on a board: what to call when. Replace the three functions below by those of your board.
+// A night on a board: what to call when. Replace the three functions below with those of your board.
 #include "sleep_stager.hpp"
 
-// seconds since boot, of a clock that nobody sets
+// seconds since boot, of a monotonic clock
 extern "C" double board_seconds();
 // the next sample of a sensor's queue: which, when (s), its values; false where there is none
 extern "C" bool board_sample(wristsleep::Sensor* sensor, double* t, double* values, int* count);

@@ -1,4 +1,4 @@
-// The types that the generated contract.h is made of.
+// Types used by the generated contract.h.
 #ifndef WRISTSLEEP_SLEEP_CONTRACT_HPP_
 #define WRISTSLEEP_SLEEP_CONTRACT_HPP_
 
@@ -17,7 +17,7 @@ struct Stage {
   int health_connect;  // SleepSessionRecord.STAGE_TYPE_*
 };
 
-// What one sample of a sensor may be. Samples outside low..high count as not sensed.
+// What one sample of a sensor may be. Samples outside low..high are dropped.
 struct SensorRule {
   double low, high;
   bool sum;     // samples are bins, fed at their end, and a value is their sum; else their mean

@@ -1,4 +1,4 @@
-// All that a stager remembers of a night, as plain data of fixed size: what save() writes.
+// The state of a night, as plain data of fixed size, as save() writes it.
 #ifndef WRISTSLEEP_SLEEP_NIGHT_HPP_
 #define WRISTSLEEP_SLEEP_NIGHT_HPP_
 
@@ -19,7 +19,7 @@ namespace wristsleep {
 constexpr int kOpenStrides = WRISTSLEEP_OPEN_STRIDES;
 static_assert(kOpenStrides >= 3, "the stride that closes, the one after it, and that of a sample far ahead");
 
-// Why a sample is not taken. The last is of microcontrollers alone: there is no room for it.
+// Why a sample is dropped. The last one, that there is no room for it, exists only here.
 enum class Reason : std::uint8_t { not_a_number, wrong_unit, out_of_range, late, repeated, full };
 constexpr int kReasonCount = 6;
 
@@ -33,7 +33,7 @@ constexpr int rows_per_stride() {
 
 constexpr bool counts_motion() { return contract::kMotionCount > 0; }
 
-// How many times of a sensor are remembered: of one that the model does without, none.
+// Number of times of a sensor that are remembered: none if the model does not use it.
 constexpr int times_of(int sensor) {
   const bool motion = sensor == static_cast<int>(Sensor::motion);
   if (!contract::kSensors[sensor].used && !(motion && counts_motion())) return 0;
@@ -122,7 +122,7 @@ struct Night {
     return nullptr;
   }
 
-  // The sums of a stride, begun if need be; nullptr where there is no room.
+  // The sums of a stride, created if needed; nullptr if there is no room.
   OpenStride* find_or_open(std::int32_t stride) {
     OpenStride* found = find(stride);
     if (found != nullptr) return found;

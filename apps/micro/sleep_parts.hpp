@@ -12,7 +12,7 @@ namespace wristsleep {
 constexpr double kNever = std::numeric_limits<double>::infinity();
 
 // Which stretch of `seconds`, from the start, t (s since the start) lies in: a sample in [k, k + 1), a bin (sum) in
-// (k, k + 1] with its end taken early. Exact, whatever division rounds to. A double: t may be any time.
+// (k, k + 1] with its end taken early. Corrected for rounding of the division. A double: t may be any time.
 inline double slot_of(double t, int seconds, bool sum) {
   if (sum) t -= contract::kGrace;
   double slot = sum ? std::ceil(t / seconds) - 1 : std::floor(t / seconds);
@@ -60,7 +60,7 @@ struct Times {
     ++count;
   }
 
-  // Forget those in windows that are closed: less than `seconds` after the start.
+  // Forget those in closed windows: less than `seconds` after the start.
   void close(double start, double seconds, const double* ring, int capacity) {
     while (count > 0 && ring[first] - start < seconds) drop_first(capacity);
   }
@@ -124,9 +124,9 @@ enum class Finding : std::uint8_t {
   other_unit,                 // of motion: its samples are not used
 };
 
-// Tells from the first minute of a sensor whether its samples are in the unit that they should be in.
+// Checks, on a sensor's first minute of samples, that they are in the expected unit.
 struct InputGuard {
-  double first;                 // s, time of its first sample
+  double first;                 // s, time of the first sample
   std::uint32_t seen, outside;  // samples, and those of them out of range
   bool decided, refused;
   Finding finding;
@@ -143,7 +143,7 @@ struct InputGuard {
     high_si.reset();
   }
 
-  // Whether a sample may be taken.
+  // Whether a sample is accepted.
   bool accept(bool motion, double t, const double* values, bool in_range) {
     if (decided) return !refused;
     if (t < first) first = t;
@@ -188,14 +188,14 @@ struct InputGuard {
   }
 };
 
-// How much of one sensor a window rests on.
+// Coverage of one sensor at a window.
 struct Coverage {
-  bool used;             // whether the model takes the sensor; else the rest says nothing
-  double share;          // of the strides of the last ten minutes, those with a value
+  bool used;             // whether the model uses the sensor; if not, the rest is meaningless
+  double share;          // share of the strides of the last ten minutes that have a value
   double seconds_since;  // from its newest value to the end of the window; kNever if there has been none
 };
 
-// Tells of each window how much was sensed, and whether that is too little to name a stage.
+// Computes the coverage of each window, and whether there are too few data to predict a stage.
 struct CoverageTracker {
   static constexpr int kMost = contract::kCoverage > contract::kStride ? contract::kCoverage / contract::kStride : 1;
 

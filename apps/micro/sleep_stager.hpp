@@ -1,4 +1,4 @@
-// Sleep stages from a wrist's heart rate and movement, live, on a microcontroller with TensorFlow Lite Micro.
+// Live sleep stages from heart rate and movement at the wrist, on a microcontroller with TensorFlow Lite Micro.
 //
 //     static wristsleep::SleepStager stager;            // all the RAM there is: no heap, no exceptions
 //     stager.begin(0);                                   // time 0 is when the first window begins
@@ -6,9 +6,9 @@
 //     wristsleep::Epoch epoch;
 //     while (stager.take(30.1, &epoch) == wristsleep::Status::ok) show(wristsleep::stage_name(epoch));
 //
-// C++17. Written for one model: contract.h and model_data.h are generated from its bundle. README.md has the rest.
-// Compile with -std=c++17 (not gnu++17, or with -ffp-contract=off) and without -ffast-math: sums are those of the watch
-// to the last bit, and not-a-number is told from numbers.
+// C++17. For one model: contract.h and model_data.h are generated from its bundle. See README.md.
+// Compile with -std=c++17 (not gnu++17, or with -ffp-contract=off) and without -ffast-math: sums must equal those of
+// the watch bit for bit, and NaN must be recognised.
 #ifndef WRISTSLEEP_SLEEP_STAGER_HPP_
 #define WRISTSLEEP_SLEEP_STAGER_HPP_
 
@@ -25,8 +25,8 @@ constexpr int kUnknownStage = -1;
 // The stage of one stride.
 struct Epoch {
   double time;                          // s, when it begins
-  int stage;                            // index in contract::kStages; kUnknownStage where too little was sensed
-  float probabilities[kStageCount];     // in the order of contract::kStages; mean nothing where the stage is unknown
+  int stage;                            // index in contract::kStages; kUnknownStage if there are too few data
+  float probabilities[kStageCount];     // in the order of contract::kStages; meaningless if the stage is unknown
   Coverage coverage[kSensorCount];      // by Sensor
 };
 
@@ -34,13 +34,13 @@ inline const char* stage_name(const Epoch& epoch) {
   return epoch.stage == kUnknownStage ? contract::kUnknown : contract::kStages[epoch.stage].name;
 }
 
-// Takes samples of one night, gives its stages. Times are in seconds of any one clock that is never set. A sensor that
-// is silent, absent, late or out of range is a missing value, and the night goes on. Not for interrupts: feed() may make
-// an activity call, take() makes the calls of a window; and for one thread at a time.
+// Takes the samples of one night and returns its stages. Times are in seconds of any one monotonic clock. Silent or
+// absent sensors, and late or out-of-range samples, give missing values; the night continues. For one thread at a time,
+// and not for interrupts: feed() may run an activity call, and take() runs the calls of a window.
 class SleepStager {
  public:
-  // Once, before all else. start: s, when the first window begins. operating_point: name of one of
-  // contract::kOperatingPoints, to weigh the probabilities; nullptr leaves them as they are.
+  // Call once, first. start: start of the first window, s. operating_point: name of one of
+  // contract::kOperatingPoints, to weight the probabilities; nullptr for none.
   Status begin(double start = 0, const char* operating_point = nullptr) {
     const float* weights = nullptr;
     for (int i = 0; i < contract::kOperatingPointCount && operating_point != nullptr; ++i) {
@@ -56,7 +56,7 @@ class SleepStager {
     return reset(start);
   }
 
-  // Before another night, that begins at start (s).
+  // Begin another night at start (s).
   Status reset(double start) {
     if (!std::isfinite(start)) return Status::not_a_time;
     night_.reset(start);
@@ -71,8 +71,8 @@ class SleepStager {
   }
 
   // Take one sample: heart_rate (bpm), motion (x, y, z in g), and, with the time at which their bin ends, steps and
-  // activity (counts). t: s. A sample closes the windows that it lies past, and what comes for a closed window is too
-  // late. ok where it is not taken too: see dropped().
+  // activity (counts). t: s. A sample closes the windows that end before it; later samples for a closed window are
+  // dropped. Returns ok for dropped samples, too: see dropped().
   Status feed(Sensor sensor, double t, const double* values, int count) {
     if (!runtime_.ready()) return Status::not_begun;
     if (static_cast<int>(sensor) >= kSensorCount) return Status::unknown_sensor;
@@ -91,8 +91,8 @@ class SleepStager {
     return feed(Sensor::motion, t, xyz, 3);
   }
 
-  // The next epoch of the windows that are full: ok, or empty where there is none. now: s, a time up to which every
-  // sensor has delivered; without it, of the windows that events have closed. Call it until it is empty, after every
+  // The next epoch of the closed windows: ok, or empty where there is none. now: s, a time up to which all
+  // sensors have delivered; without it, of the windows that events have closed. Call it until it is empty, after every
   // feed() or at least once a stride.
   Status take(double now, Epoch* epoch) {
     if (!std::isfinite(now)) return Status::not_a_time;
@@ -120,8 +120,8 @@ class SleepStager {
     return Status::ok;
   }
 
-  // One window by hand, to test a board against golden.json: values of every channel, in the order of the contract.
-  // Gives the model's probabilities, not weighed. reset() before the night.
+  // Run the model on one window, to test a board against golden.json: values of every channel, in the order of the
+  // contract. Returns the model's probabilities, without an operating point. reset() before the night.
   Status step(const float* window, float* probabilities) {
     if (!runtime_.ready()) return Status::not_begun;
     for (const Channel& channel : contract::kChannels) {
@@ -133,7 +133,7 @@ class SleepStager {
     return Status::ok;
   }
 
-  // How many samples were fed and not taken.
+  // Number of samples dropped.
   std::uint32_t dropped(Sensor sensor, Reason reason) const {
     return night_.dropped[static_cast<int>(sensor)][static_cast<int>(reason)];
   }
@@ -150,7 +150,7 @@ class SleepStager {
   static constexpr std::size_t kDigestBytes = sizeof(contract::kModelDigest);
   static constexpr std::size_t kStateBytes = kDigestBytes + kSavedValueBytes + sizeof(Night) + sizeof(std::uint32_t);
 
-  // All that is under way, kStateBytes of it, for restore() of the same build.
+  // The whole state, kStateBytes long, for restore() of the same build.
   Status save(unsigned char* buffer, std::size_t size) const {
     if (!runtime_.ready()) return Status::not_begun;
     if (size < kStateBytes) return Status::buffer_too_small;
@@ -162,7 +162,7 @@ class SleepStager {
     return Status::ok;
   }
 
-  // Go on as if the stager that saved these bytes had never stopped.
+  // Resume from saved bytes, as if the stager had never stopped.
   Status restore(const unsigned char* buffer, std::size_t size) {
     if (!runtime_.ready()) return Status::not_begun;
     if (size != kStateBytes || std::memcmp(buffer, contract::kModelDigest, kDigestBytes) != 0) {
@@ -189,7 +189,7 @@ class SleepStager {
     }
   }
 
-  // Take a sample, or give the reason why it is dropped.
+  // Take a sample, or return the reason why it is dropped.
   bool taken(Sensor sensor, double t, const double* values, int count, Reason* reason) {
     const int s = static_cast<int>(sensor);
     const SensorRule& rule = contract::kSensors[s];
@@ -202,7 +202,7 @@ class SleepStager {
     if (!finite) return false;
     MotionGrid& motion = night_.motion;
     const bool counted = sensor == Sensor::motion && motion.counting;
-    if (!rule.used && !counted) return true;  // the model does without
+    if (!rule.used && !counted) return true;  // the model does not use the sensor
     *reason = Reason::wrong_unit;
     if (guarded(sensor) && !night_.guards[s].accept(sensor == Sensor::motion, t, values, in_range)) return false;
     *reason = Reason::out_of_range;
@@ -242,7 +242,7 @@ class SleepStager {
     }
   }
 
-  // Close windows until `last` of them are closed.
+  // Close windows until `last` are closed.
   void close(double last) {
     if (!(last > night_.closed)) return;
     night_.closed = static_cast<std::int32_t>(last);

@@ -1,1 +1,1 @@
-"""The library for Python: sleep_stager.py is all of it."""
+"""The Python library: sleep_stager.py is self-contained."""

@@ -1,4 +1,4 @@
-"""Sleep stages from a wrist's heart rate and movement, live. One file; needs numpy and ai-edge-litert.
+"""Live sleep stages from heart rate and movement at the wrist. A single file; needs numpy and ai-edge-litert.
 
     from sleep_stager import SleepStager
 
@@ -7,8 +7,8 @@
     for epoch in stager.take(1767999630.1):
         print(epoch.time, epoch.stage, epoch.probabilities, epoch.coverage)
 
-It reads a bundle's contract.json, of the format wristsleep-contract/1, and runs the .tflite files that this names.
-README.md has the rest.
+It reads a bundle's contract.json, in the format wristsleep-contract/1, and runs the .tflite files listed in it. See
+README.md.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ NAMES = {  # value -> its name on the platform
     "healthkit": {2: "awake", 3: "asleepCore", 4: "asleepDeep", 5: "asleepREM"},
     "health_connect": {1: "AWAKE", 4: "LIGHT", 5: "DEEP", 6: "REM"},
 }
-CONSTANTS = {  # of the format: contracts have them for those who read them, and a contract with others is none
+CONSTANTS = {  # of the format: contracts repeat them for readers, and any other value is an error
     "grace_seconds": 0.1,
     "longest_seconds": 93600,
     "sensors": {
@@ -65,22 +65,22 @@ CONSTANTS = {  # of the format: contracts have them for those who read them, and
     },
 }
 GRID_CONSTANTS = {"hz": 50, "missing": -100, "grace_seconds": 0.1, "gap_seconds": 1, "bin_seconds": 15}
-MISSING = {"heart_rate": 0, "steps": -1, "activity": -1}  # of a channel; of all others -100
-WEIGHTS_ROUNDING = 3e-4  # how far the sum of an operating point's weights may be from 1
+MISSING = {"heart_rate": 0, "steps": -1, "activity": -1}  # missing value of a channel; -100 for all others
+WEIGHTS_ROUNDING = 3e-4  # tolerance of the sum of an operating point's weights, which is 1
 REASONS = ("not_a_number", "wrong_unit", "out_of_range", "late", "repeated")  # why a sample is dropped
 SIMULATED = "trained on simulated nights: its stages say nothing about people"
-GUARDED = {  # sensor -> unit, what it may be instead
+GUARDED = {  # sensor -> unit, hint at the unit it may be in
     "heart_rate": (
         "bpm",
         "is it beats per second (multiply by 60), or milliseconds from beat to beat (60000 / value)?",
     ),
     "motion": ("g", "is it in milli-g (divide by 1000), or raw numbers of the sensor?"),
 }
-RUNTIMES = ("ai_edge_litert", "tflite_runtime")  # modules, the one to be taken first
+RUNTIMES = ("ai_edge_litert", "tflite_runtime")  # modules, in order of preference
 
 
 class StagerError(ValueError):
-    """What cannot be done. code: a word for programs, the same in the libraries of all languages."""
+    """An error. code: machine-readable, the same in the libraries of all languages."""
 
     def __init__(self, code: str, message: str):
         super().__init__(message)
@@ -92,10 +92,11 @@ class SimulatedWarning(UserWarning):
 
 
 class SensorCoverage(NamedTuple):
-    """How much of one sensor a window rests on.
+    """Coverage of one sensor at a window.
 
-    share: of the strides of the last ten minutes, those with a value. seconds_since: from its newest value to the end
-    of the window; None if there has been none.
+    Attributes:
+        share: Share of the strides of the last ten minutes that have a value.
+        seconds_since: Seconds from the newest value to the end of the window; None if there has been none.
     """
 
     share: float
@@ -105,8 +106,11 @@ class SensorCoverage(NamedTuple):
 class Epoch(NamedTuple):
     """The stage of one stride.
 
-    time: s, when it begins. stage: UNKNOWN where too little was sensed; probabilities, [5] float32 in the order of
-    STAGES, mean nothing then. coverage: {sensor: SensorCoverage}.
+    Attributes:
+        time: Start of the stride, s.
+        stage: One of STAGES, or UNKNOWN if there are too few data.
+        probabilities: [5] float32 in the order of STAGES; meaningless if the stage is UNKNOWN.
+        coverage: {sensor: SensorCoverage}.
     """
 
     time: float
@@ -116,7 +120,14 @@ class Epoch(NamedTuple):
 
 
 class Segment(NamedTuple):
-    """A run of one value of a health store. start, end: ISO 8601 with offset. stage: the platform's name of value."""
+    """A stretch of one stage for a health store.
+
+    Attributes:
+        start: Start, ISO 8601 with offset.
+        end: End, ISO 8601 with offset.
+        stage: The platform's name of the stage.
+        value: The platform's value of the stage.
+    """
 
     start: str
     end: str
@@ -125,18 +136,18 @@ class Segment(NamedTuple):
 
 
 class InputGuard:
-    """Tells from the first minute of a sensor whether its samples are in the unit that they should be in."""
+    """Checks, on a sensor's first minute of samples, that they are in the expected unit."""
 
     def __init__(self, sensor: str):
         self.sensor = sensor
-        self.first = math.inf  # s, time of its first sample
-        self.seen = self.outside = 0  # samples, and those of them out of range
-        self.magnitudes: list[float] = []  # g, of motion in range
+        self.first = math.inf  # s, time of the first sample
+        self.seen = self.outside = 0  # number of samples, and of those out of range
+        self.magnitudes: list[float] = []  # g, of motion samples in range
         self.decided = self.refused = False
         self.finding = ""
 
     def accept(self, contract: dict, t: float, values: Sequence[float], in_range: bool) -> bool:
-        """Whether a sample may be taken."""
+        """Whether a sample is accepted."""
         if self.decided:
             return not self.refused
         rule, motion = contract["input_guard"], self.sensor == "motion"
@@ -176,11 +187,11 @@ class InputGuard:
 
 
 class CoverageTracker:
-    """Tells of each window how much was sensed, and whether that is too little to name a stage."""
+    """Computes the coverage of each window, and whether there are too few data to predict a stage."""
 
     def __init__(self, sensors: Iterable[str]):
-        """sensors: Those that the model takes."""
-        self.recent: dict[str, list[bool]] = {sensor: [] for sensor in sensors}  # has each newest stride a value?
+        """sensors: The model's sensors."""
+        self.recent: dict[str, list[bool]] = {sensor: [] for sensor in sensors}  # whether recent strides have a value
         self.since = dict.fromkeys(self.recent, math.inf)  # s, from the newest value to the end of the window
         self.still = math.inf  # s since the last stride with movement
         self.elapsed = 0.0  # s of the night
@@ -188,7 +199,7 @@ class CoverageTracker:
     def update(
         self, window: dict[str, np.ndarray], channels_of: dict[str, list[dict]], stride: int, rule: dict
     ) -> tuple[dict[str, SensorCoverage], bool]:
-        """({sensor: SensorCoverage}, whether the stage is unknown) of the next window, {channel: values}."""
+        """({sensor: SensorCoverage}, whether the stage is unknown) of the next window {channel: values}."""
         moved, most = False, max(1, rule["coverage_seconds"] // stride)
         self.elapsed += stride
         for sensor, recent in self.recent.items():
@@ -220,16 +231,16 @@ class CoverageTracker:
 
 
 class SleepStager:
-    """Takes samples of one night, gives its stages.
+    """Takes the samples of one night and returns its stages.
 
-    Times are in seconds of any one clock: Unix time, or since the start of the recording. A sensor that is silent,
-    absent, late or out of range is a missing value, and the night goes on.
+    Times are in seconds of any one clock: Unix time, or since the start of the recording. Silent or absent sensors, and
+    samples that are late or out of range, give missing values; the night continues.
 
     Attributes:
         contract: contract.json of the bundle.
-        contract_sha256: Its digest, to pin it by.
-        simulated: Whether the model was trained on simulated nights: its stages then say nothing about people.
-        dropped: {sensor: {reason of REASONS: samples}}, what was fed and not taken.
+        contract_sha256: Digest of contract.json, to pin it.
+        simulated: Whether the model was trained on simulated nights; its stages then say nothing about people.
+        dropped: {sensor: {reason of REASONS: number of samples dropped}}.
     """
 
     def __init__(
@@ -244,15 +255,16 @@ class SleepStager:
         """Load a model.
 
         Args:
-            folder: The bundle.
-            precision: One of the contract's.
-            start: Seconds, when the first window begins.
-            operating_point: One of the contract's, to weigh the probabilities; None leaves them as they are.
-            num_threads: For the runtime.
-            contract_sha256: SHA-256 of contract.json that the app was made for; any other is refused.
+            folder: Folder of the bundle.
+            precision: One of the contract's precisions.
+            start: Start of the first window, s.
+            operating_point: One of the contract's operating points, to weight the probabilities; None for none.
+            num_threads: Threads of the runtime.
+            contract_sha256: SHA-256 of the only contract.json to accept; None for any.
 
         Raises:
-            StagerError: The bundle is not whole, or of a format, a runtime or a model that this is not for.
+            StagerError: The bundle is incomplete or altered, its format is not supported, or the runtime may not run
+                it.
         """
         self.contract, self.contract_sha256 = read_contract(Path(folder), contract_sha256)
         self.simulated: bool = self.contract["training_data"]["simulated"]
@@ -266,7 +278,7 @@ class SleepStager:
             points = self.contract.get("operating_points", {})
             point = one_of("unknown_operating_point", "operating point", operating_point, points)
             self.weights = np.float32(point["weights"])
-        self.channels_of = {  # those of the model's channels that a sensor fills
+        self.channels_of = {  # the model's channels that a sensor fills
             sensor: [channel for channel in self.contract["channels"] if channel["name"] in entry["channels"]]
             for sensor, entry in self.contract["sensors"].items()
         }
@@ -281,21 +293,21 @@ class SleepStager:
         self.reset(start)
 
     def reset(self, start: float | None = None) -> None:
-        """Before a night that begins at start (s); by default, at the same time as the last."""
+        """Begin a new night at start (s); by default, at the same time as the last."""
         self.start = self.start if start is None else finite("start", start)
-        self.closed = 0  # windows closed so far
+        self.closed = 0  # number of windows closed so far
         channels, sensors = self.contract["channels"], self.contract["sensors"]
         self.rows: dict[str, dict[int, list]] = {c["name"]: {} for c in channels}  # row -> [sum, number] of samples
         self.recent = {  # channel -> values of the newest window
             c["name"]: np.full(c["values_per_window"], c["missing"], np.float32) for c in channels
         }
-        self.taken: dict[str, set[float]] = {sensor: set() for sensor in sensors}  # times in windows that are open
+        self.taken: dict[str, set[float]] = {sensor: set() for sensor in sensors}  # times in open windows
         self.dropped = {sensor: dict.fromkeys(REASONS, 0) for sensor in sensors}
         self.guards = {sensor: InputGuard(sensor) for sensor in GUARDED}
         self.tracker = CoverageTracker(sensor for sensor, channels in self.channels_of.items() if channels)
-        self.samples: list[list[float]] = []  # motion still to be counted, [s since the start, x, y, z]
-        self.counting = bool(self.motion_plan)  # activity comes from motion, until counts are fed
-        self.pending: list[list] = []  # strides closed, not taken: [time, {channel: newest values}, motion or None]
+        self.samples: list[list[float]] = []  # motion not yet counted, [s since the start, x, y, z]
+        self.counting = bool(self.motion_plan)  # whether activity is computed from motion, until counts are fed
+        self.pending: list[list] = []  # closed strides, not taken yet: [time, {channel: newest values}, motion or None]
         self.states = {
             name: {
                 state: np.broadcast_to(np.float32(entry["initial"]), entry["shape"])
@@ -305,16 +317,16 @@ class SleepStager:
         }
 
     def feed(self, sensor: str, t: float, value: float | Sequence[float]) -> None:
-        """Take one sample; it closes the windows that it lies past, and what comes for a closed window is too late.
+        """Take one sample. It closes the windows that end before it; later samples for a closed window are dropped.
 
         Args:
-            sensor: "heart_rate" (bpm), "motion" ([x, y, z] in g), or, with the time at which their bin ends, "steps"
-                and "activity" (counts).
-            t: Seconds.
-            value: A number, of motion three.
+            sensor: "heart_rate" (bpm), "motion" ([x, y, z] in g), "steps" or "activity" (counts).
+            t: Time in s; for steps and activity, the end of their bin.
+            value: A number; for motion, three numbers.
 
         Raises:
-            StagerError: For another sensor, and for a t more than a night after the start.
+            StagerError: The sensor is unknown, t is not a time or more than a night after the start, or value has
+                another number of values.
         """
         entry = one_of("unknown_sensor", "sensor", sensor, self.contract["sensors"])
         expected = 3 if sensor == "motion" else 1
@@ -337,13 +349,13 @@ class SleepStager:
             self._close(self._slot(t - self.start, self.stride, "sum"))
 
     def _accept(self, sensor, entry, t, values):
-        """Take a sample, or give the reason why it is dropped."""
+        """Take a sample, or return the reason why it is dropped."""
         if not all(map(math.isfinite, [t, *values])):
             return "not_a_number"
         channels, (low, high), since_start = self.channels_of[sensor], entry["range"], t - self.start
         counting = sensor == "motion" and self.counting
         if not channels and not counting:
-            return None  # the model does without
+            return None  # the model does not use the sensor
         in_range = all(low <= x <= high for x in values)
         if sensor in self.guards and not self.guards[sensor].accept(self.contract, t, values, in_range):
             return "wrong_unit"
@@ -369,12 +381,12 @@ class SleepStager:
 
     @property
     def findings(self) -> list[str]:
-        """What seems wrong with the sensors' units, as sentences."""
+        """Descriptions of what seems wrong with the sensors' units."""
         return [guard.finding for guard in self.guards.values() if guard.finding]
 
     def _slot(self, t, seconds, value):
-        """Which stretch of `seconds`, from the start, t (s since the start) lies in: a sample, whose mean counts, in
-        [k, k + 1), a bin, whose sum counts, in (k, k + 1] with its end taken early. Exact, whatever division rounds to.
+        """Index k of the slot of length `seconds` that t (s since the start) lies in: a sample ("mean") in [k, k + 1)
+        slots, the end of a bin ("sum"), less the grace, in (k, k + 1]. Corrected for rounding of the division.
         """
         if value == "sum":
             t -= self.contract["grace_seconds"]
@@ -386,7 +398,7 @@ class SleepStager:
         return slot + ((slot + 1) * seconds <= t)
 
     def _close(self, last):
-        """Close windows until `last` of them are closed."""
+        """Close windows until `last` are closed."""
         if last <= self.closed:
             return
         open_from = last * self.stride
@@ -402,12 +414,12 @@ class SleepStager:
             self.closed += 1
 
     def _grid(self):
-        """Acceleration [points, 3] of the stride that closes, on the even grid that the activity calls want."""
+        """Acceleration [points, 3] of the closing stride, on the regular grid that the activity model takes."""
         plan = self.motion_plan
         n = plan["hz"] * self.stride
         index = np.arange(self.closed * n, (self.closed + 1) * n)
         point = index / plan["hz"]
-        # nothing is before the first sample, or after the last: the value before is held
+        # padded before the first sample and after the last; the last value is held
         samples = np.array([[-1e12, 0, 0, 0], *self.samples, [np.inf, *self.samples[-1][1:]]])
         t, xyz = samples[:, 0], samples[:, 1:]
         after = t.searchsorted(point)  # the first sample at or after the point
@@ -418,19 +430,20 @@ class SleepStager:
         due = plan["grace_seconds"] + plan["bin_seconds"] * bins
         motion = np.where((t[after] > due)[:, None], xyz[before], motion)
         motion[np.minimum(t[after], due) - t[before] > plan["gap_seconds"]] = plan["missing"]
-        # the next stride needs the last sample before it, and those after
+        # the next stride needs the last sample before it, and all later ones
         kept = t.searchsorted((self.closed + 1) * n / plan["hz"]) - 2
         del self.samples[: max(kept, 0)]
         return motion.astype(np.float32)
 
     def take(self, now: float | None = None) -> list[Epoch]:
-        """Epochs of the windows that are full.
+        """Return the epochs of all closed windows that were not returned before.
 
         Args:
-            now: Seconds, a time up to which every sensor has delivered; without it, those that events have closed.
+            now: Time in s up to which all sensors have delivered their samples: closes the windows that end by then.
+                Without it, only samples close windows.
 
         Raises:
-            StagerError: now is no time, or more than a night after the start.
+            StagerError: now is not a time, or more than a night after the start.
         """
         if now is not None:
             now = finite("now", now)
@@ -454,7 +467,7 @@ class SleepStager:
         return epochs
 
     def _count(self, motion):
-        """Activity counts of a stride's motion [points, 3], in one call or several."""
+        """Activity counts of a stride's motion [points, 3], computed in one or several calls."""
         seconds = self.motion_plan.get("call_seconds", self.stride)
         pieces = np.split(motion, self.stride // seconds)
         return np.concatenate(
@@ -462,13 +475,16 @@ class SleepStager:
         )
 
     def step(self, window: Mapping[str, Any]) -> np.ndarray:
-        """One window by hand.
+        """Run the model on one window, without alignment.
 
         Args:
             window: {channel: values}, lists or arrays, as in golden.json.
 
         Returns:
-            The model's probabilities [5] float32, not weighed.
+            The model's probabilities, [5] float32, without an operating point.
+
+        Raises:
+            StagerError: A channel has another number of values.
         """
         sources = {}
         for channel in self.contract["channels"]:
@@ -480,8 +496,14 @@ class SleepStager:
         return self._run("step", sources)[f"output:{self.plan['probabilities']}"][0]
 
     def _run(self, name, sources):
-        """Make the calls of a plan in order, keep their states. sources: tensors by where an input can come from; gives
-        them with those that the calls gave.
+        """Run the calls of a plan in order, and update its states.
+
+        Args:
+            name: Name of the plan.
+            sources: {source: tensor} of the inputs.
+
+        Returns:
+            The sources, and the outputs of all calls.
         """
         tensors = {**sources, **{f"state:{state}": x for state, x in self.states[name].items()}}
         renewed = {}  # states, and the channel of preprocessing
@@ -504,7 +526,7 @@ class SleepStager:
             )
 
     def save(self) -> bytes:
-        """All that is under way, for restore."""
+        """The stager's whole state as bytes, for `restore`."""
         saved: dict[str, Any] = {name: getattr(self, name) for name in ("start", "closed", "counting", "samples")}
         saved |= {"model": self._model(), "dropped": self.dropped, "tracker": vars(self.tracker)}
         saved["rows"] = {name: list(sums.items()) for name, sums in self.rows.items()}
@@ -520,10 +542,10 @@ class SleepStager:
         return hashlib.sha256(content).hexdigest().encode() + content
 
     def restore(self, saved: bytes) -> None:
-        """Go on as if the stager that saved these bytes had never stopped.
+        """Resume from bytes returned by `save`.
 
         Raises:
-            StagerError: Another model saved them, or they are damaged; nothing is changed.
+            StagerError: The bytes are damaged, or of another model; the stager is not changed.
         """
         try:
             digest, content = bytes(memoryview(saved)[:64]), bytes(memoryview(saved)[64:])
@@ -568,22 +590,22 @@ class SleepStager:
         }
 
     def _model(self):
-        """What a saved state belongs to: the files, by their digests."""
+        """Digests of the model's files, to recognise saved states of other models."""
         return [call["sha256"] for call in self.calls]
 
     def segments(
         self, epochs: Iterable[Epoch], tz: tzinfo | str, platform: str = "healthkit", origin: float = 0.0
     ) -> list[Segment]:
-        """Epochs as a health store takes them: runs of equal value, none overlapping, a gap where it is unknown.
+        """Convert epochs to segments for a health store: merged, not overlapping, with gaps for unknown stages.
 
         Args:
-            epochs: In any order.
-            tz: tzinfo, IANA name or "+02:00"; times keep the offset that it has then.
+            epochs: Epochs in any order.
+            tz: Time zone of the segments: tzinfo, IANA name, or offset such as "+02:00".
             platform: "healthkit" or "health_connect".
-            origin: Unix time of t=0, where times count from the start of the recording.
+            origin: Unix time of t=0, if times are since the start of the recording.
 
         Raises:
-            StagerError: There is no such zone or platform.
+            StagerError: The zone or platform is unknown.
         """
         names = one_of("unknown_platform", "platform", platform, NAMES)
         values = {UNKNOWN: None, **dict(zip(STAGES, CODES[platform]))}
@@ -592,22 +614,22 @@ class SleepStager:
         return [Segment(iso_time(start, zone), iso_time(end, zone), names[value], value) for start, end, value in runs]
 
 
-# runs of equal value, and the clocks of zones
+# runs of equal value, and time zones
 
 
 def equal_runs(
     epochs: Iterable[tuple[float, int | None]], seconds: float, origin: float = 0.0
 ) -> list[tuple[int, int, int]]:
-    """Runs of equal value, merged, none overlapping; a gap between epochs stays a gap.
+    """Merge epochs into runs of equal value that do not overlap; gaps between epochs are kept.
 
     Args:
-        epochs: (time at which it begins in s, value of its stage) of each, in any order. None, where the stage is
-            unknown, has no run and leaves a gap.
-        seconds: Length of an epoch.
+        epochs: (start in s, value of the stage) of each epoch, in any order. The value None, for an unknown stage,
+            leaves a gap.
+        seconds: Length of an epoch, s.
         origin: Unix time of t=0.
 
     Returns:
-        (start, end, value) of each run, in Unix time in ms. Of epochs that overlap the earlier one holds.
+        (start, end, value) of each run, in Unix time in ms. Where epochs overlap, the earlier one is used.
     """
     runs: list[tuple[int, int, int]] = []
     for time, value in sorted(epochs, key=lambda epoch: epoch[0]):
@@ -625,10 +647,10 @@ def equal_runs(
 
 
 def zone_of(name: str) -> tzinfo:
-    """The zone of an IANA name, such as Europe/Berlin, or of an offset such as +02:00.
+    """The time zone of an IANA name, such as Europe/Berlin, or of an offset, such as +02:00.
 
     Raises:
-        StagerError: It is neither.
+        StagerError: The name is neither.
     """
     offset = re.fullmatch(r"([+-])(\d\d):?([0-5]\d)", name)
     try:
@@ -637,22 +659,22 @@ def zone_of(name: str) -> tzinfo:
         sign, hours, minutes = offset.groups()
         ahead = timedelta(hours=int(hours), minutes=int(minutes))
         return timezone(-ahead if sign == "-" else ahead, f"GMT{sign}{hours}{minutes}")
-    except (KeyError, ValueError, OSError):  # no such zone, or nothing that could name one
+    except (KeyError, ValueError, OSError):  # no such zone, or not a valid name
         message = f"zone {name!r} is neither an IANA name, such as Europe/Berlin, nor like +02:00"
         raise StagerError("unknown_zone", message) from None
 
 
 def local_time(ms: int, zone: tzinfo | None) -> datetime:
-    """An instant, in Unix time in ms, by the clock that the zone has then."""
+    """A Unix time in ms as local time in the zone."""
     return datetime.fromtimestamp(ms // 1000, zone).replace(microsecond=ms % 1000 * 1000)
 
 
 def iso_time(ms: int, zone: tzinfo | None) -> str:
-    """An instant, in Unix time in ms, as ISO 8601 with the offset that the zone has then."""
+    """A Unix time in ms as ISO 8601 with the zone's offset at that time."""
     return local_time(ms, zone).isoformat(timespec="milliseconds").replace(".000", "")
 
 
-# the contract: what must be in it, by type; "*" stands for any name, and what is not named here is not looked at
+# the contract: required fields by type; "*" stands for any name, and other fields are ignored
 
 NUMBER = (int, float)
 TENSOR = {"name": str, "shape": [int]}
@@ -686,14 +708,17 @@ OPTIONAL = {
 
 
 def read_contract(folder: Path, expected_sha256: str | None = None) -> tuple[dict, str]:
-    """(contract.json of a bundle, its SHA-256), once it is one that this library can go by.
+    """Read and check contract.json of a bundle.
 
     Args:
-        folder: The bundle.
-        expected_sha256: The only digest to be accepted; None accepts any.
+        folder: Folder of the bundle.
+        expected_sha256: The only digest to accept; None for any.
+
+    Returns:
+        (the contract, its SHA-256).
 
     Raises:
-        StagerError: It is missing, another one, or of another format.
+        StagerError: The file is missing, has another digest, or is not supported.
     """
     path = folder / "contract.json"
     if not path.is_file():
@@ -715,7 +740,7 @@ def read_contract(folder: Path, expected_sha256: str | None = None) -> tuple[dic
 
 
 def check(value: Any, form: Any, place: str, optional: bool = False) -> str:
-    """What of a JSON value is not of a form, with its place; "" where all is."""
+    """The first part of a JSON value that does not have the required form, with its place; "" if all have it."""
     if isinstance(form, dict):
         if not isinstance(value, dict):
             return f"{place or 'contract'}: expected an object"
@@ -740,7 +765,7 @@ def check(value: Any, form: Any, place: str, optional: bool = False) -> str:
 
 
 def wrong_meaning(contract: dict) -> str:
-    """What of a contract, all of whose fields are there, this library does not go by."""
+    """What this library does not support in a contract that has all fields; "" if it supports all."""
     stages = list(zip(STAGES, CODES["healthkit"], CODES["health_connect"]))
     if [(stage["name"], stage["healthkit"], stage["health_connect"]) for stage in contract["stages"]] != stages:
         return f"stages: expected {', '.join(STAGES)} with HealthKit and Health Connect codes, in this order"
@@ -772,7 +797,7 @@ def wrong_meaning(contract: dict) -> str:
 
 
 def differs(value: Any, expected: Any, place: str = "") -> str:
-    """Where a JSON value has not what is expected of it; "" where it has all. place: of the value."""
+    """Where a JSON value differs from the expected one; "" if nowhere. place: of the value, for the message."""
     if isinstance(expected, dict):
         parts = (differs(value[name], part, f"{place}.{name}".lstrip(".")) for name, part in expected.items())
         return next(filter(None, parts), "")
@@ -780,7 +805,7 @@ def differs(value: Any, expected: Any, place: str = "") -> str:
 
 
 def wrong_channels(contract: dict) -> str:
-    """What of a contract's channels does not follow from its seconds and its sensors."""
+    """What is inconsistent between a contract's channels and its seconds and sensors; "" if nothing is."""
     seconds, names = contract["seconds"], [channel["name"] for channel in contract["channels"]]
     kinds = {name: entry["value"] for entry in contract["sensors"].values() for name in entry["channels"]}
     for i, (name, channel) in enumerate(zip(names, contract["channels"])):
@@ -796,14 +821,14 @@ def wrong_channels(contract: dict) -> str:
 
 
 def wrong_plan(place: str, plan: dict, sizes: dict[str, int], answer: str, size: int) -> str:
-    """What of a plan's calls does not fit together.
+    """What is inconsistent in a plan's calls; "" if nothing is.
 
     Args:
-        place: Of the plan in the contract.
-        plan: Its calls and states.
-        sizes: {source: values} of what is there before the first call.
-        answer: The source that must be there after the last.
-        size: Its values.
+        place: Place of the plan in the contract, for the message.
+        plan: The plan, with its calls and states.
+        sizes: {source: number of values} of the sources before the first call.
+        answer: The source that must exist after the last call.
+        size: Its number of values.
     """
     states = {f"state:{name}": math.prod(state["shape"]) for name, state in plan["states"].items()}
     sizes, renewed = {**sizes, **states}, {}
@@ -835,7 +860,7 @@ def wrong_plan(place: str, plan: dict, sizes: dict[str, int], answer: str, size:
 
 
 def checked_file(folder: Path, call: dict, runtime: str) -> bytes:
-    """The bytes of a call's file, once it is the one that the contract describes and the runtime may run it."""
+    """Read a call's file. Raises StagerError if it is missing or altered, or the runtime may not run it."""
     runtimes = call.get("runtimes", {})
     if not isinstance(runtimes, dict):
         raise StagerError("unsupported_contract", f"{call['file']}: runtimes {runtimes!r}: expected their names")
@@ -869,7 +894,7 @@ def signature_runner(content: bytes, call: dict, interpreter_class: Any, num_thr
 
 
 def load_runtime() -> tuple[str, Any]:
-    """(name of the runtime that is installed, as contracts name it; its Interpreter)."""
+    """(name of the installed runtime, as used in contracts; its Interpreter class)."""
     for name in RUNTIMES:
         try:
             interpreter = importlib.import_module(f"{name}.interpreter").Interpreter
@@ -883,7 +908,7 @@ def load_runtime() -> tuple[str, Any]:
 
 
 def finite(what: str, t: float) -> float:
-    """A time in s. Raises StagerError where it is none."""
+    """A time in s as float. Raises StagerError if it is not finite."""
     try:
         if math.isfinite(t):
             return float(t)
@@ -898,7 +923,7 @@ def magnitude(x: float, y: float, z: float) -> float:
 
 
 def one_of(code: str, what: str, key: str, entries: Mapping[str, Any]) -> Any:
-    """entries[key]. Raises StagerError of a code, with the keys there are."""
+    """entries[key]. Raises StagerError with this code if there is no such key."""
     if key not in entries:
         raise StagerError(code, f"{what} {key!r}: expected one of {', '.join(entries)}")
     return entries[key]

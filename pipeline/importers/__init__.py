@@ -1,1 +1,1 @@
-"""Brings nights from where people have them into the layout of sleep-accel: one file per source."""
+"""Converts exports and research sets into the layout of sleep-accel: one file per source."""

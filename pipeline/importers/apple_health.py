@@ -1,10 +1,10 @@
-"""Apple Health: `export.zip` from the Health app, or the `export.xml` in it. Heart rate, steps, own stages.
+"""Apple Health: `export.zip` from the Health app, or the `export.xml` in it. Heart rate, steps, device stages.
 
 Assumptions:
 
-1. `startDate` and `endDate` are `YYYY-MM-DD HH:MM:SS +HHMM`; the offset is that of the wearer's clock at that time.
-2. A record inside a `Correlation` is repeated outside it; of the three types that are read there is none in one.
-3. The export of a phone in another language may be named differently: the XML file with `HealthData` in it is taken.
+1. `startDate` and `endDate` are `YYYY-MM-DD HH:MM:SS +HHMM`, with the offset of the wearer's clock at that time.
+2. Records inside a `Correlation` are repeated outside it; the three types that are read do not occur inside one.
+3. In other languages the export may have another name: the XML file that contains `HealthData` is read.
 """
 
 import re
@@ -17,8 +17,8 @@ import numpy as np
 from pipeline.errors import UserMistake
 from pipeline.files import reading
 from pipeline.importers.archive import Member, members
-from pipeline.importers.asked import Asked
 from pipeline.importers.nights import DAY_S, LocalTime, Sensed, Source, nights_of
+from pipeline.importers.request import ImportRequest
 from pipeline.importers.writing import DeviceStage, ImportedNight
 from pipeline.importers.xml import CHUNK, stream
 from pipeline.origin import Origin
@@ -38,29 +38,29 @@ STAGES = {
     "AsleepREM": "REM",
     "Awake": "Wake",
 }
-PASSED_OVER = re.compile(  # most of an export: as a match it takes a fifth of the time that parsing it does
+SKIPPED = re.compile(  # most of an export: matching takes a fifth of the time of parsing
     rb'\n *<(?:MetadataEntry |Record type="(?!(?:%s)"))[^>]*+(?<=/)>'
     % b"|".join(t.encode() for t in (HEART_RATE, STEPS, SLEEP))
 )
-SAID = "HKCategoryValueSleepAnalysis"
+STAGE_PREFIX = "HKCategoryValueSleepAnalysis"
 TWELVE_HOURS = re.compile(r"\b[ap]\.?\s?m\b", re.IGNORECASE)
 TIME = "YYYY-MM-DD HH:MM:SS +HHMM"
 
 
 class Clock:
-    """Unix times of the export's texts; a day and an offset are parsed once."""
+    """Parses the export's times; each day and offset is parsed only once."""
 
     def __init__(self):
         """Begin without any day."""
         self._days: dict[str, tuple[int, int]] = {}
-        self.seen = array("d")  # Unix s and offset in s, in turn, wherever the offset changes
+        self.seen = array("d")  # Unix s and offset in s, alternating, at every change of day
         self._last = None
 
     def unix(self, text: str) -> float:
-        """Unix s of a text in the form of TIME.
+        """Unix time in s of a text of the form TIME.
 
         Raises:
-            ValueError: It has another form.
+            ValueError: The text has another form.
         """
         key = text[:11] + text[19:]
         if (day := self._days.get(key)) is None:
@@ -70,30 +70,30 @@ class Clock:
         if len(text) != 25 or text[13] != ":" or text[16] != ":":
             raise ValueError(text)
         t = day[0] + int(text[11:13]) * 3600 + int(text[14:16]) * 60 + int(text[17:19])
-        if day is not self._last:  # a day's first record, of every source: enough to know when offsets change
+        if day is not self._last:  # the first record of each day tells when offsets change
             self._last = day
             self.seen.extend((t, day[1]))
         return t
 
     def local_time(self) -> LocalTime:
-        """Of all that was seen."""
+        """The wearer's local time, from all times seen."""
         pairs = np.asarray(self.seen).reshape(-1, 2)
         return LocalTime.of_offsets(pairs[:, 0], pairs[:, 1]) if len(pairs) else LocalTime()
 
 
 class Records:
-    """Takes what is wanted from the stream of elements."""
+    """Collects heart rate, steps and sleep records from the stream of elements."""
 
-    def __init__(self, asked: Asked, name: str):
-        """Begin with nothing read of the file of this name."""
-        self.clock, self.name, self._asked = Clock(), name, asked
+    def __init__(self, request: ImportRequest, name: str):
+        """Begin without records; name: of the file, for messages."""
+        self.clock, self.name, self._request = Clock(), name, request
         self.heart: dict[str, tuple[array, array]] = {}
         self.steps: dict[str, tuple[array, array, array]] = {}
         self.sleep: dict[str, list[DeviceStage]] = {}
         self.watches: set[str] = set()
         self._from = -np.inf
-        if asked.since:
-            since = datetime(asked.since.year, asked.since.month, asked.since.day, tzinfo=UTC)
+        if request.since:
+            since = datetime(request.since.year, request.since.month, request.since.day, tzinfo=UTC)
             self._from = since.timestamp() - DAY_S
 
     def start(self, tag: str, fields: dict[str, str]) -> None:
@@ -110,24 +110,24 @@ class Records:
                 self._sleep(fields)
         except (ValueError, KeyError):
             kind = kind.removeprefix("HKQuantityTypeIdentifier").removeprefix("HKCategoryTypeIdentifier")
-            said = ", ".join(f"{k}={fields.get(k)!r}" for k in ("startDate", "endDate", "value", "unit"))
-            self._asked.leave_out(self._fault(fields), f"{kind} {said}")
+            content = ", ".join(f"{k}={fields.get(k)!r}" for k in ("startDate", "endDate", "value", "unit"))
+            self._request.leave_out(self._fault(fields), f"{kind} {content}")
 
     def _fault(self, fields):
         if any(TWELVE_HOURS.search(fields.get(name, "")) for name in ("startDate", "endDate")):
             return (
-                f"records of {self.name} with a 12-hour clock, which is not read as it was never seen in an export; "
-                "set the phone to 24 hours and export anew"
+                f"records of {self.name} with 12-hour times, which are not supported; "
+                "set the phone to 24 hours and export again"
             )
-        return f"records of {self.name} that do not read '{TIME}' and a number"
+        return f"records of {self.name} without a time '{TIME}' or a number"
 
     def _source(self, fields, kinds, arrays):
         name = fields.get("sourceName", "unknown")
-        if (held := kinds.get(name)) is None:
-            held = kinds[name] = tuple(map(array, arrays))
+        if (columns := kinds.get(name)) is None:
+            columns = kinds[name] = tuple(map(array, arrays))
         if name not in self.watches and "watch" in (name + fields.get("device", "")).lower():
             self.watches.add(name)
-        return held
+        return columns
 
     def _heart_rate(self, fields):
         t = self.clock.unix(fields["startDate"])
@@ -148,13 +148,13 @@ class Records:
 
     def _sleep(self, fields):
         begin, end = self.clock.unix(fields["startDate"]), self.clock.unix(fields["endDate"])
-        said = fields["value"].removeprefix(SAID)
+        stage = fields["value"].removeprefix(STAGE_PREFIX)
         if end > self._from:
             stages = self.sleep.setdefault(fields.get("sourceName", "unknown"), [])
-            stages.append(DeviceStage(begin, end, STAGES[said], said))
+            stages.append(DeviceStage(begin, end, STAGES[stage], stage))
 
     def sensed(self) -> Sensed:
-        """All that was taken, in order of time, what is told twice once."""
+        """All records in order of time, without duplicates."""
         sources: dict[str, list[Source]] = {"heart_rate": [], "steps": []}
         for name, columns in self.heart.items():
             t, bpm = _in_order(columns)
@@ -170,31 +170,31 @@ def _in_order(columns):
     if (np.diff(arrays[0]) < 0).any():
         order = np.argsort(arrays[0], kind="stable")
         arrays = [values[order] for values in arrays]
-    again = np.logical_and.reduce([np.diff(values, prepend=np.nan) == 0 for values in arrays])
-    return [values[~again] for values in arrays] if again.any() else arrays
+    repeated = np.logical_and.reduce([np.diff(values, prepend=np.nan) == 0 for values in arrays])
+    return [values[~repeated] for values in arrays] if repeated.any() else arrays
 
 
 def _export(found, path) -> Member:
-    """The file with the records: the largest with the right root; others are the clinical summary."""
+    """The file with the records: the largest with the right root; others hold the clinical summary."""
     for member in sorted(found, key=lambda member: -member.size):
         with reading(member.name), member.open() as file:
             if b"<" + ROOT.encode() in file.read(CHUNK):
                 return member
-    raise UserMistake(f"{path}: holds no export of Apple Health; expected export.zip or export.xml with <{ROOT}>")
+    raise UserMistake(f"{path}: not an Apple Health export; expected export.zip or export.xml with <{ROOT}>")
 
 
-def nights(asked: Asked) -> Iterator[ImportedNight]:
-    """The nights of an export.
+def nights(request: ImportRequest) -> Iterator[ImportedNight]:
+    """Read the nights of an export.
 
     Raises:
-        UserMistake: The export is damaged or none.
+        UserMistake: The export is damaged, or not one of Apple Health.
     """
-    with members(asked.path, "*.xml") as found:
-        member = _export(found, asked.path)
-        records = Records(asked, member.name)
+    with members(request.path, "*.xml") as found:
+        member = _export(found, request.path)
+        records = Records(request, member.name)
         size = max(member.size, 1)
-        with reading(asked.path), member.open() as file:
-            stream(file, member.name, ROOT, records.start, lambda read: asked.progress(read / size), PASSED_OVER)
-    clock = LocalTime(asked.zone) if asked.zone else records.clock.local_time()
-    asked.zone_said = clock.said()
-    yield from nights_of(records.sensed(), clock, asked)
+        with reading(request.path), member.open() as file:
+            stream(file, member.name, ROOT, records.start, lambda read: request.progress(read / size), SKIPPED)
+    clock = LocalTime(request.zone) if request.zone else records.clock.local_time()
+    request.zone_text = clock.description()
+    yield from nights_of(records.sensed(), clock, request)

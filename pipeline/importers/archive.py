@@ -1,4 +1,4 @@
-"""The files of an export, be it a folder, a ZIP file, or one file; ZIP files within are looked into once."""
+"""Lists the files of an export: a folder, a ZIP file (and ZIP files directly within it), or a single file."""
 
 import fnmatch
 import io
@@ -13,7 +13,7 @@ from typing import IO
 from pipeline.errors import UserMistake
 from pipeline.files import reading
 
-LARGEST = 512 * 1024 * 1024  # bytes of a file that is read at once; a ZIP member that claims less and holds more fails
+LARGEST = 512 * 1024 * 1024  # bytes of a file that is read at once; reading stops there whatever a ZIP member claims
 
 
 @dataclass(frozen=True)
@@ -21,9 +21,9 @@ class Member:
     """One file of an export.
 
     Attributes:
-        name: Its path within the export, for messages.
-        size: In bytes, unpacked.
-        open: Opens it for reading bytes.
+        name: Path within the export, for messages.
+        size: Unpacked size in bytes.
+        open: Opens the file for reading bytes.
     """
 
     name: str
@@ -32,17 +32,17 @@ class Member:
 
     @property
     def file_name(self) -> str:
-        """Without folders."""
+        """Name without folders."""
         return PurePosixPath(self.name).name
 
     def read(self) -> bytes:
-        """All its bytes.
+        """Read all bytes.
 
         Raises:
-            UserMistake: It is damaged, or larger than LARGEST.
+            UserMistake: The file is damaged, or larger than LARGEST.
         """
         if self.size > LARGEST:
-            raise UserMistake(f"{self.name}: {self.size >> 20} MB; expected at most {LARGEST >> 20}")
+            raise UserMistake(f"{self.name}: {self.size >> 20} MB; expected at most {LARGEST >> 20} MB")
         with reading(self.name), self.open() as file:
             return file.read(LARGEST)
 
@@ -70,14 +70,17 @@ def _of_zip(archive, patterns, nested):
 
 @contextmanager
 def members(path: Path, *patterns: str) -> Iterator[Iterator[Member]]:
-    """The files of an export whose names fit, to be read within the block.
+    """Find the files of an export whose names match, to be read inside the block.
 
     Args:
-        path: A folder, a ZIP file or any other file; the latter is taken whatever its name.
-        patterns: Of names in lower case, such as "*.fit".
+        path: A folder, a ZIP file or any other file; the latter is included whatever its name.
+        patterns: Patterns of names in lower case, such as "*.fit".
+
+    Yields:
+        An iterator over the files.
 
     Raises:
-        UserMistake: There is nothing at the path, or a ZIP file is damaged.
+        UserMistake: The path does not exist, or a ZIP file is damaged.
     """
     path = Path(path)
     if not path.exists():

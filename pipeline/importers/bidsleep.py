@@ -2,10 +2,10 @@
 
 Assumptions:
 
-1. `recStart` is the wall-clock time of the US East at which the first epoch of both hypnograms begins.
-2. The expert's epochs are LATE of them late; those of Dreem, a headband, are not. Dreem's are a device's, never labels.
-3. In MISPLACED the expert's lie that many epochs away; which way, the movement of the night tells.
-4. Where times run backwards over and over, two streams are interleaved; the one with more samples is taken.
+1. `recStart` is the US Eastern wall-clock time at which the first epoch of both hypnograms begins.
+2. The expert's epochs are LATE epochs late; those of Dreem, a headband, are not. Dreem's are device stages, not labels.
+3. In the nights in MISPLACED, the expert's epochs are off by that many epochs; movement tells in which direction.
+4. If times repeatedly run backwards, two streams are interleaved; the one with more samples is used.
 """
 
 from pathlib import Path
@@ -18,8 +18,8 @@ from scipy.io import loadmat
 from pipeline.constants import EPOCH_S, LEAD_S
 from pipeline.errors import UserMistake
 from pipeline.files import reading
-from pipeline.importers.asked import Asked
 from pipeline.importers.nights import LocalTime
+from pipeline.importers.request import ImportRequest
 from pipeline.importers.research import NightFiles, epochs_of, stretches
 from pipeline.importers.writing import ImportedNight, Samples
 from pipeline.origin import Origin
@@ -34,18 +34,18 @@ ORIGIN = Origin(
 ZONE = "America/New_York"
 LATE = 3  # epochs
 MISPLACED = {"42_1": 62, "68_2": 118}  # night: epochs
-CODE_OF = np.array([0, 1, 2, 3, 5, -1])  # their code -> sleep-accel code: W N1 N2 N3 R unknown
+CODE_OF = np.array([0, 1, 2, 3, 5, -1])  # BIDSleep code -> sleep-accel code: W N1 N2 N3 R unknown
 DREEM = {0: "Wake", 1: "Light", 2: "Light", 3: "Deep", 4: "REM"}
-DREEM_SAID = {0: "W", 1: "N1", 2: "N2", 3: "N3", 4: "R"}
-BACKWARDS = 0.01  # share of steps back in time from which two streams are meant
+DREEM_NAMES = {0: "W", 1: "N1", 2: "N2", 3: "N3", 4: "R"}
+BACKWARDS = 0.01  # share of steps back in time from which two interleaved streams are assumed
 
 
 def one_stream(t: np.ndarray) -> np.ndarray:
-    """Which samples to keep, [n] bool: all, or the larger of two interleaved streams that each run forwards."""
+    """Which samples to keep, [n] bool: all, or the larger of two interleaved streams with ascending times."""
     if (np.diff(t) < 0).mean() < BACKWARDS:
         return np.full(len(t), True)
     stream = np.zeros(len(t), int)
-    last = [float(t[0]), -np.inf]  # each sample goes on with the stream that it follows most closely
+    last = [float(t[0]), -np.inf]  # each sample continues the stream that it follows most closely
     for i, at in enumerate(t.tolist()):
         gaps = [at - before if at >= before else np.inf for before in last]
         stream[i] = int(np.argmin(gaps)) if min(gaps) < np.inf else 1
@@ -56,26 +56,26 @@ def one_stream(t: np.ndarray) -> np.ndarray:
 
 
 def shift_by_movement(wake: np.ndarray, movement: np.ndarray, epochs: int) -> int:
-    """Of `epochs` and -`epochs` the shift of labels with which more movement falls into Wake.
+    """The shift of labels, `epochs` or -`epochs`, with which more movement falls into Wake.
 
     Args:
-        wake: [n] 1 in Wake, 0 in sleep, -1 unscored; by epoch.
-        movement: [m] of any unit, NaN where not sensed; by epoch.
-        epochs: How far.
+        wake: 1 in Wake, 0 in sleep, -1 if unscored, for each epoch, [n].
+        movement: Movement of each epoch in any unit, NaN if missing, [m].
+        epochs: Size of the shift.
     """
 
-    def more(shift):
+    def excess(shift):
         at = np.arange(len(wake)) + shift
         inside = (at >= 0) & (at < len(movement))
         moved, state = np.log(movement[at[inside]] + 1e-6), wake[inside]
         means = [np.nanmean(moved[state == s]) if np.isfinite(moved[state == s]).any() else np.nan for s in (1, 0)]
         return np.nan_to_num(means[0] - means[1], nan=-np.inf)
 
-    return max((epochs, -epochs), key=more)
+    return max((epochs, -epochs), key=excess)
 
 
-def _samples(folder, start, name, asked):
-    """Samples of a night, its start being t=0."""
+def _samples(folder, start, name, request):
+    """Samples of a night; t=0 is its start."""
     samples: Samples = {}
     columns = {"hr.csv": ("heart_rate", ["t", "bpm"], None), "motion.csv": ("motion", ["Timestamp", "x", "y", "z"], 0)}
     for file, (sensor, names, header) in columns.items():
@@ -85,18 +85,18 @@ def _samples(folder, start, name, asked):
         with reading(path):
             rows = pd.read_csv(path, header=header, names=None if header == 0 else names).to_numpy(float)
         if rows.shape[1] != len(names):
-            raise UserMistake(f"{path}: {rows.shape[1]} columns, expected {', '.join(names)}")
+            raise UserMistake(f"{path}: {rows.shape[1]} columns; expected {', '.join(names)}")
         rows = rows[np.isfinite(rows).all(1)]
         kept = one_stream(rows[:, 0])
         if not kept.all():
-            asked.leave_out("samples of a second, interleaved stream", f"{name}: {(~kept).sum()} of {file}")
+            request.leave_out("samples of a second, interleaved stream", f"{name}: {(~kept).sum()} of {file}")
         rows = rows[kept & (rows[:, 0] >= start - LEAD_S)]
         samples[sensor] = rows[:, 0] - start, rows[:, 1] if sensor == "heart_rate" else rows[:, 1:]
     return samples
 
 
 def movement_by_epoch(t: np.ndarray, xyz: np.ndarray) -> np.ndarray:
-    """SD of the magnitude of acceleration in each epoch from t=0 on; NaN where there is none."""
+    """SD of the magnitude of acceleration in each epoch from t=0 on; NaN if there is no sample."""
     inside = t >= 0
     epoch, size = (t[inside] // EPOCH_S).astype(int), np.sqrt((xyz[inside] ** 2).sum(1))
     n = np.bincount(epoch)
@@ -105,52 +105,48 @@ def movement_by_epoch(t: np.ndarray, xyz: np.ndarray) -> np.ndarray:
         return np.sqrt(np.maximum(np.bincount(epoch, size**2) / n - mean**2, 0))
 
 
-def _night(folder: Path, asked: Asked) -> ImportedNight:
+def _night(folder: Path, request: ImportRequest) -> ImportedNight:
     wearer = folder.parent.name.removeprefix("Bidslab")
     name = f"{wearer}_{folder.name}"
     with reading(folder / "labels.mat"):
         found = loadmat(folder / "labels.mat", variable_names=["recStart", "dreem_label", "expert_label"])
     try:
-        said = str(np.ravel(found["recStart"])[0])
+        text = str(np.ravel(found["recStart"])[0])
         start = LocalTime(ZoneInfo(ZONE)).unix(
-            pd.to_datetime(said, format="mixed").to_pydatetime().replace(tzinfo=None)
+            pd.to_datetime(text, format="mixed").to_pydatetime().replace(tzinfo=None)
         )
     except (KeyError, IndexError, ValueError) as error:
         raise UserMistake(f"{folder / 'labels.mat'}: recStart: {error}; expected a date and time") from None
-    samples = _samples(folder, start, name, asked)
+    samples = _samples(folder, start, name, request)
     expert, dreem = (np.ravel(found.get(key, ())).astype(int) for key in ("expert_label", "dreem_label"))
     if len(expert) and len(dreem) and len(expert) != len(dreem):
-        asked.note(
-            f"{name}: {len(expert)} epochs by the expert, {len(dreem)} by Dreem: each from the start of the night"
-        )
+        request.note(f"{name}: {len(expert)} epochs by the expert, {len(dreem)} by Dreem: both start with the night")
     labels = None
     if len(expert):
         codes = CODE_OF[np.where((expert >= 0) & (expert < len(CODE_OF)), expert, -1)]
-        shift = _shift(name, codes, samples, asked)
+        shift = _shift(name, codes, samples, request)
         labels = epochs_of(codes, shift) if shift is not None else None
     else:
-        asked.leave_out("labels, as no expert scored the night", name)
-    return ImportedNight(name, samples, labels, stretches(dreem, DREEM, DREEM_SAID), wearer)
+        request.leave_out("labels of nights that no expert scored", name)
+    return ImportedNight(name, samples, labels, stretches(dreem, DREEM, DREEM_NAMES), wearer)
 
 
-def _shift(name, codes, samples, asked):
-    """By how many epochs the expert's labels are moved; None where that cannot be told."""
+def _shift(name, codes, samples, request):
+    """Epochs to move the expert's labels by; None if that cannot be determined."""
     if name not in MISPLACED:
         return -LATE
     if "motion" not in samples:
-        asked.leave_out("labels known to be misplaced, as there is no motion to tell where to", name)
+        request.leave_out("misplaced labels of nights without motion to align them by", name)
         return None
     wake = np.where(codes < 0, -1, codes == 0).astype(int)
     shift = shift_by_movement(wake, movement_by_epoch(*samples["motion"]), MISPLACED[name])
-    asked.note(f"{name}: the expert's labels are misplaced; moved by {shift:+d} epochs, as movement says")
+    request.note(f"{name}: the expert's labels are misplaced; moved by {shift:+d} epochs to match movement")
     return shift
 
 
-def nights(asked: Asked) -> NightFiles:
-    """The nights of the set, below a folder."""
-    asked.zone_said = ZONE
-    asked.note(
-        f"the expert's labels are taken {LATE} epochs earlier than written, as they run about {LATE * EPOCH_S} s late"
-    )
-    found = sorted(path.parent for path in asked.path.glob("**/labels.mat"))
+def nights(request: ImportRequest) -> NightFiles:
+    """Find the nights of the set in a folder."""
+    request.zone_text = ZONE
+    request.note(f"the expert's labels are moved {LATE} epochs earlier, as they are about {LATE * EPOCH_S} s late")
+    found = sorted(path.parent for path in request.path.glob("**/labels.mat"))
     return NightFiles(found, _night, "BidslabXX/<night>/labels.mat")

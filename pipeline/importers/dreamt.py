@@ -1,12 +1,12 @@
-"""DREAMT (PhysioNet, restricted): `data_64Hz/<id>_whole_df.csv`, an Empatica E4 and the stage on each line.
+"""DREAMT (PhysioNet, restricted): `data_64Hz/<id>_whole_df.csv`, with Empatica E4 data and the stage on each line.
 
 Assumptions:
 
-1. TIMESTAMP is in s from the start of the wristband; the night starts where the stage is no longer `P` (preparation).
-2. ACC_X, ACC_Y, ACC_Z are in 1/64 g, sensed at 32 Hz and so written twice; HR is told every second, written 64 times.
+1. TIMESTAMP is in s from the start of the wristband; the night starts when the stage is no longer `P` (preparation).
+2. ACC_X, ACC_Y, ACC_Z are in 1/64 g, sampled at 32 Hz and written twice; HR has one value a second, written 64 times.
 3. An epoch's stage is that of its middle; `Missing`, `P` and anything else are unscored.
 
-The terms of the set forbid passing it on: what is written here must not be either.
+The terms of the set forbid redistribution, also of the converted nights.
 """
 
 from pathlib import Path
@@ -17,8 +17,8 @@ import pandas as pd
 from pipeline.constants import EPOCH_S, LEAD_S
 from pipeline.errors import UserMistake
 from pipeline.files import reading
-from pipeline.importers.asked import Asked
 from pipeline.importers.motion import unit_of_motion, why_not
+from pipeline.importers.request import ImportRequest
 from pipeline.importers.research import NightFiles, epochs_of
 from pipeline.importers.writing import ImportedNight, Samples
 from pipeline.origin import Origin
@@ -35,22 +35,22 @@ CODES = {"W": 0, "N1": 1, "N2": 2, "N3": 3, "R": 5}
 PREPARATION = "P"
 
 
-def _night(path: Path, asked: Asked) -> ImportedNight:
+def _night(path: Path, request: ImportRequest) -> ImportedNight:
     name = path.name.split("_")[0]
     with reading(path):
         kinds = dict.fromkeys(COLUMNS, "float64") | {"Sleep_Stage": "category"}
         table = pd.read_csv(path, usecols=COLUMNS, dtype=kinds, on_bad_lines="skip")
     t, stage = table.TIMESTAMP.to_numpy(), table.Sleep_Stage.astype(str).to_numpy()
-    begun = np.flatnonzero(stage != PREPARATION)
-    if not len(begun):
+    staged = np.flatnonzero(stage != PREPARATION)
+    if not len(staged):
         raise UserMistake(f"{path}: Sleep_Stage: only preparation, no stage")
-    t = t - t[begun[0]]
+    t = t - t[staged[0]]
     near = t >= -LEAD_S
     xyz = table[["ACC_X", "ACC_Y", "ACC_Z"]].to_numpy()
-    fresh = near & (np.arange(len(t)) % 2 == 0)  # one of the two lines that each sample fills
+    fresh = near & (np.arange(len(t)) % 2 == 0)  # one of the two lines of each sample
     samples: Samples = {}
     if (unit := unit_of_motion(xyz)) is None:
-        asked.leave_out("acceleration in an unknown unit", f"{name}: {why_not(xyz)}")
+        request.leave_out("acceleration in an unknown unit", f"{name}: {why_not(xyz)}")
     else:
         samples["motion"] = t[fresh], xyz[fresh] / unit[1]
     heart = near & np.append(True, np.diff(np.floor(t)) > 0) & table.HR.notna().to_numpy()
@@ -60,9 +60,9 @@ def _night(path: Path, asked: Asked) -> ImportedNight:
     return ImportedNight(name, samples, epochs_of(np.array([CODES.get(s, -1) for s in stage[at]], int)))
 
 
-def nights(asked: Asked) -> NightFiles:
-    """The nights of the set, below a folder."""
-    asked.zone_said = "not stated"
-    asked.note("the terms of DREAMT forbid passing it on, also in this form")
-    found = sorted(asked.path.glob("**/*_whole_df.csv"))
+def nights(request: ImportRequest) -> NightFiles:
+    """Find the nights of the set in a folder."""
+    request.zone_text = "not stated"
+    request.note("the terms of DREAMT forbid redistribution, also of the converted nights")
+    found = sorted(request.path.glob("**/*_whole_df.csv"))
     return NightFiles(found, _night, "data_64Hz/<id>_whole_df.csv")

@@ -1,11 +1,11 @@
-"""Garmin: FIT files of a day's monitoring, of sleep or of an activity; one file, a folder, or the ZIP file of all data.
+"""Garmin: FIT files of daily monitoring, sleep or activities; one file, a folder, or the ZIP file of all data.
 
 Assumptions:
 
-1. Monitoring messages with `timestamp_16` follow one with a full time; theirs is the next time with those low 16 bits.
-2. `local_timestamp` beside a `timestamp` in `monitoring_info` tells the wearer's offset.
+1. Monitoring messages with `timestamp_16` follow one with a full time, and mean the next time with those low 16 bits.
+2. `local_timestamp` next to a `timestamp` in `monitoring_info` gives the wearer's UTC offset.
 3. Steps of a monitoring message are those of the activity type since midnight.
-4. `sleep_level` holds from its time to the next one's; after the last of a file, for a minute.
+4. A `sleep_level` lasts from its time to that of the next one; the last of a file lasts a minute.
 """
 
 import io
@@ -18,8 +18,8 @@ import numpy as np
 from pipeline.constants import MINUTE_S
 from pipeline.errors import UserMistake
 from pipeline.importers.archive import members
-from pipeline.importers.asked import Asked
 from pipeline.importers.nights import LocalTime, Sensed, Source, nights_of
+from pipeline.importers.request import ImportRequest
 from pipeline.importers.writing import DeviceStage, ImportedNight
 from pipeline.origin import Origin
 
@@ -30,26 +30,29 @@ NO_TIME = "heart rates before the first full time of their file"
 
 
 class Messages:
-    """Takes what is wanted from the messages of all files.
+    """Collects data from the messages of all files.
 
     Attributes:
-        t: Unix s of heart rates.
+        t: Times of heart rates, Unix s.
         bpm: Heart rates.
-        offsets: (Unix s, offset in s), in turn.
-        steps: (start in Unix s, end, steps), in turn.
-        stages: The device's own, Unix s.
+        offsets: Unix s and UTC offset in s, alternating.
+        steps: Start and end in Unix s, and steps, alternating.
+        stages: Device stages, in Unix s.
     """
 
     def __init__(self):
-        """Begin without any."""
+        """Begin without messages."""
         self.t, self.bpm, self.offsets, self.steps = array("d"), array("f"), array("d"), array("d")
         self.stages: list[DeviceStage] = []
 
     def read(self, data: bytes) -> int:
-        """Take those of one file; returns how many heart rates had no full time before them.
+        """Read one file.
+
+        Returns:
+            Number of heart rates dropped for lack of a full time before them.
 
         Raises:
-            Exception: The file is damaged; nothing of it is kept.
+            Exception: The file is damaged; none of its messages are kept.
         """
         if not data:
             raise ValueError("empty")
@@ -62,7 +65,7 @@ class Messages:
             raise
 
     def _read(self, data):
-        full: int | None = None  # FIT s, the newest time
+        full: int | None = None  # newest full time, FIT s
         lost = 0
         walked: dict[object, tuple[int, float]] = {}  # by activity type: FIT s, steps since midnight
         levels = []
@@ -86,7 +89,7 @@ class Messages:
                     continue
                 if "local_timestamp" in raw and frame.name == "monitoring_info":
                     self.offsets.extend((time + FIT_EPOCH, raw["local_timestamp"] - time))
-                if raw.get("heart_rate"):  # 0 where the watch is not worn
+                if raw.get("heart_rate"):  # 0 if the watch is not worn
                     self.t.append(time + FIT_EPOCH)
                     self.bpm.append(raw["heart_rate"])
                 if "steps" in raw:
@@ -111,7 +114,7 @@ class Messages:
                 self.stages.append(DeviceStage(start, end, *STAGES[level]))
 
     def sensed(self) -> Sensed:
-        """All that was taken, in order, what is told twice once."""
+        """All data in order of time, without duplicates."""
         t, first = np.unique(np.asarray(self.t), return_index=True)
         sources = {"heart_rate": [Source("Garmin", t, np.asarray(self.bpm)[first], watch=True)]}
         if self.steps:
@@ -121,33 +124,33 @@ class Messages:
         return Sensed(sources, {"Garmin": stages} if stages else {})
 
 
-def nights(asked: Asked) -> Iterator[ImportedNight]:
-    """The nights of all FIT files.
+def nights(request: ImportRequest) -> Iterator[ImportedNight]:
+    """Read the nights of all FIT files.
 
     Raises:
-        UserMistake: There is no FIT file, or no file tells the offset and no zone was named.
+        UserMistake: There is no FIT file, or no file has the UTC offset and the user gave no time zone.
     """
     messages = Messages()
-    with members(asked.path, "*.fit") as found:
+    with members(request.path, "*.fit") as found:
         files = 0
         for member in found:
             files += 1
             try:
                 if lost := messages.read(member.read()):
-                    asked.leave_out(NO_TIME, f"{member.name}: {lost}")
+                    request.leave_out(NO_TIME, f"{member.name}: {lost}")
             except UserMistake as error:
-                asked.leave_out("files that cannot be read", error.message)
-            except Exception as error:  # fitdecode, struct and others, by how a file is damaged
+                request.leave_out("files that cannot be read", error.message)
+            except Exception as error:  # from fitdecode, struct and others, depending on the damage
                 what = (
                     f"{member.name}: {(str(error) or type(error).__name__).splitlines()[0]}; expected a whole FIT file"
                 )
-                asked.leave_out("damaged files", what)
-            asked.progress(1 - 0.98**files)  # how many there are is known only at the end
+                request.leave_out("damaged files", what)
+            request.progress(1 - 0.98**files)  # their number is known only at the end
     if not files:
-        raise UserMistake(f"{asked.path}: no FIT file in it; expected *.fit, in a folder or a ZIP file")
-    if asked.zone is None and messages.t and not messages.offsets:
-        raise UserMistake(f"{asked.path}: no file tells the wearer's local time; add --zone, such as Europe/Berlin")
+        raise UserMistake(f"{request.path}: no FIT file in it; expected *.fit, in a folder or a ZIP file")
+    if request.zone is None and messages.t and not messages.offsets:
+        raise UserMistake(f"{request.path}: no file has the wearer's local time; add --zone, such as Europe/Berlin")
     offsets = np.asarray(messages.offsets).reshape(-1, 2)
-    clock = LocalTime.of_offsets(*offsets.T) if asked.zone is None and len(offsets) else LocalTime(asked.zone)
-    asked.zone_said = clock.said()
-    yield from nights_of(messages.sensed(), clock, asked)
+    clock = LocalTime.of_offsets(*offsets.T) if request.zone is None and len(offsets) else LocalTime(request.zone)
+    request.zone_text = clock.description()
+    yield from nights_of(messages.sensed(), clock, request)

@@ -1,16 +1,17 @@
-"""The unit of acceleration, told by gravity: most of what a wrist at rest feels is 1 g."""
+"""Detects the unit of acceleration by gravity: at rest, a wrist measures about 1 g."""
 
 import numpy as np
 
 from pipeline.guard import GRAVITY_G, STANDARD_GRAVITY, motion_unit_finding
 
-UNITS = {"g": 1.0, "m/s²": STANDARD_GRAVITY, "1/64 g": 64.0, "milli-g": 1000.0}  # name: how many of them are a g
+UNITS = {"g": 1.0, "m/s²": STANDARD_GRAVITY, "1/64 g": 64.0, "milli-g": 1000.0}  # name: number per g
 
 
 def unit_of_motion(xyz: np.ndarray) -> tuple[str, float] | None:
-    """(name, how many make a g) of the unit of acceleration [n, 3]; None where its median magnitude fits none.
+    """Detect the unit of acceleration [n, 3].
 
-    Where gravity has been removed, none fits.
+    Returns:
+        (name, number per g); None if the median magnitude fits no unit, as after gravity was removed.
     """
     magnitude = np.sqrt((xyz[np.isfinite(xyz).all(1)] ** 2).sum(1))
     if len(magnitude):
@@ -22,6 +23,6 @@ def unit_of_motion(xyz: np.ndarray) -> tuple[str, float] | None:
 
 
 def why_not(xyz: np.ndarray) -> str:
-    """What is wrong with acceleration [n, 3] whose unit cannot be told."""
+    """Why the unit of acceleration [n, 3] could not be detected."""
     magnitude = np.sqrt((xyz[np.isfinite(xyz).all(1)] ** 2).sum(1))
     return (motion_unit_finding(float(np.median(magnitude))) if len(magnitude) else None) or "no numbers"

@@ -1,7 +1,7 @@
-"""Finds the nights in what was sensed over days or years.
+"""Finds the nights in days or years of sensor data.
 
-A night is what the device's own sleep records say; where there are none, the longest stretch with heart rate or
-movement and no gap of GAP_S, between 18:00 and 12:00 local time. It is named by the date of its evening, also where it
+A night is defined by the device's sleep records or, if there are none, as the longest stretch with heart rate or
+movement without a gap of GAP_S, between 18:00 and 12:00 local time. It is named by the date of its evening, even if it
 begins after midnight.
 """
 
@@ -14,24 +14,24 @@ import numpy as np
 import pandas as pd
 
 from pipeline.constants import HOUR_S, LEAD_S
-from pipeline.importers.asked import Asked
+from pipeline.importers.request import ImportRequest
 from pipeline.importers.writing import SENSED, DeviceStage, ImportedNight, Samples
 
 DAY_S = 24 * HOUR_S
 EVENING_S = 18 * HOUR_S  # local time of day from which a night may begin
 NIGHT_S = 18 * HOUR_S  # from then to 12:00
-GAP_S = 2 * HOUR_S  # without values, or without sleep, that ends a night
+GAP_S = 2 * HOUR_S  # time without values, or without sleep, that ends a night
 SENSORS = {"heart_rate": "heart rate", "motion": "motion", "steps": "steps", "activity": "activity counts"}
 
 
 @dataclass(frozen=True)
 class LocalTime:
-    """Which local time a wearer's clock shows.
+    """Converts between Unix times and the wearer's local time.
 
     Attributes:
-        zone: The wearer's time zone, or None where a file says only offsets.
-        since: [n] Unix s from which each offset holds, ascending; used without a zone.
-        offsets: [n] s to be added to UTC.
+        zone: The wearer's time zone; None if only offsets are known.
+        since: Unix s from which each offset applies, ascending, [n]; used without a zone.
+        offsets: UTC offsets in s, [n].
     """
 
     zone: ZoneInfo | None = None
@@ -40,14 +40,14 @@ class LocalTime:
 
     @classmethod
     def of_offsets(cls, t: np.ndarray, offsets: np.ndarray) -> "LocalTime":
-        """From the offset written beside each time, in any order; between times the earlier one's holds."""
+        """From the UTC offset at each time, in any order; between times the earlier offset applies."""
         order = np.argsort(t, kind="stable")
         t, offsets = np.asarray(t, float)[order], np.asarray(offsets, float)[order]
         changed = np.flatnonzero(np.diff(offsets, prepend=np.nan) != 0)
         return cls(None, t[changed], offsets[changed])
 
     def local(self, t: np.ndarray) -> np.ndarray:
-        """Wall-clock s since 1970 of Unix times [n]."""
+        """Wall-clock time in s since 1970 of Unix times [n]."""
         t = np.asarray(t, float)
         if self.zone is None:
             return t + self.offsets[np.clip(np.searchsorted(self.since, t, "right") - 1, 0, None)]
@@ -59,15 +59,15 @@ class LocalTime:
         return t + shift.astype(float)[of_hour]
 
     def unix(self, wall_clock: datetime) -> float:
-        """Unix s of a wall-clock time without offset."""
+        """Unix time in s of a wall-clock time without offset."""
         if self.zone is not None:
             return wall_clock.replace(tzinfo=self.zone).timestamp()
         as_utc = wall_clock.replace(tzinfo=UTC).timestamp()
         shifted = as_utc - self.offsets
         return float(shifted[np.clip(np.searchsorted(self.since, shifted[0], "right") - 1, 0, None)])
 
-    def said(self) -> str:
-        """For the mark of origin."""
+    def description(self) -> str:
+        """The time zone or offsets as text, for the origin."""
         if self.zone is not None:
             return self.zone.key
         names = {timezone(timedelta(seconds=float(s))).tzname(None) for s in self.offsets}
@@ -76,14 +76,14 @@ class LocalTime:
 
 @dataclass
 class Source:
-    """What one device or app recorded of one sensor, Unix s.
+    """One sensor's data from one device or app. Times are Unix s.
 
     Attributes:
-        name: As the export calls it; may hold the wearer's name, so it is said but never written.
-        t: [n] ascending; of steps the start of each bin.
-        readings: [n], of motion [n, 3].
-        watch: Whether it is worn on the wrist.
-        ends: [n] of steps the end of each bin; None where bins are of a minute.
+        name: Name in the export; it may contain the wearer's name, so it is shown but never written to a file.
+        t: Times, ascending, [n]; of steps, the start of each bin.
+        readings: Values, [n]; of motion [n, 3].
+        watch: Whether the device is worn on the wrist.
+        ends: End of each bin of steps, [n]; None if bins last a minute.
     """
 
     name: str
@@ -95,20 +95,20 @@ class Source:
 
 @dataclass
 class Sensed:
-    """All that was sensed, by sensor and source, and the devices' own sleep records by source (Unix s)."""
+    """All data by sensor and source, and the devices' sleep records by source (Unix s)."""
 
     sources: dict[str, list[Source]]
     sleep: dict[str, list[DeviceStage]] = field(default_factory=dict)
 
 
 def evening_of(local: np.ndarray) -> np.ndarray:
-    """Days since 1970 of the evening of wall-clock times [n]; -1 for those between 12:00 and 18:00."""
+    """Evening, in days since 1970, that wall-clock times [n] belong to; -1 for those between 12:00 and 18:00."""
     since_evening = np.asarray(local) - EVENING_S
     return np.where(since_evening % DAY_S <= NIGHT_S, since_evening // DAY_S, -1).astype(int)
 
 
 def longest_stretch(t: np.ndarray) -> tuple[float, float]:
-    """(first, last) of the longest stretch of ascending times without a gap of GAP_S."""
+    """First and last time of the longest stretch of ascending times without a gap of GAP_S."""
     cuts = np.flatnonzero(np.diff(t) >= GAP_S)
     first, last = t[np.append(0, cuts + 1)], t[np.append(cuts, len(t) - 1)]
     longest = np.argmax(last - first)
@@ -116,7 +116,7 @@ def longest_stretch(t: np.ndarray) -> tuple[float, float]:
 
 
 def sleeps(records: Sequence[DeviceStage], clock: LocalTime) -> dict[int, tuple[float, float]]:
-    """{evening: (start, end)} of the longest sleep of each night, records less than GAP_S apart being one sleep."""
+    """{evening: (start, end)} of each night's longest sleep; records less than GAP_S apart belong to one sleep."""
     found: dict[int, tuple[float, float]] = {}
     groups: list[list[float]] = []
     for record in sorted(records, key=lambda record: record.start):
@@ -134,7 +134,7 @@ def sleeps(records: Sequence[DeviceStage], clock: LocalTime) -> dict[int, tuple[
 
 
 def _best(sources, start, end):
-    """The source for a span: one on the wrist if any has values in it, then the one with most; None without values."""
+    """The source for a span: preferably one on the wrist, then the one with most values; None if none has any."""
     counts = [(int(np.searchsorted(s.t, end, "right") - np.searchsorted(s.t, start)), s) for s in sources]
     return max(((s.watch, n, s.name, s) for n, s in counts if n), default=(None,), key=lambda entry: entry[:3])[-1]
 
@@ -148,39 +148,38 @@ def _cut(source, start, end):
 
 
 def _sleep_source(sleep, start, end):
-    """Name of the source of sleep records that says most stages within a span."""
+    """Name of the source with most staged sleep records within a span; None without sources."""
 
-    def told(name):
+    def stage_counts(name):
         within = [r for r in sleep[name] if r.start < end and r.end > start]
         return sum(r.stage not in ("Sleep", "InBed") for r in within), len(within)
 
-    return max(sleep, key=told, default=None)
+    return max(sleep, key=stage_counts, default=None)
 
 
 def nights_of(
-    sensed: Sensed, clock: LocalTime, asked: Asked, evenings: Collection[int] | None = None
+    sensed: Sensed, clock: LocalTime, request: ImportRequest, evenings: Collection[int] | None = None
 ) -> Iterator[ImportedNight]:
-    """The nights, in order.
+    """Find the nights in sensor data.
 
     Args:
-        sensed: All that was sensed.
+        sensed: All sensor data.
         clock: The wearer's local time.
-        asked: For the first night wanted, and to be told which source each sensor was taken from.
-        evenings: Days since 1970 to look at; None for all.
+        request: The import; gives the first night wanted, and gets notes about the sources used.
+        evenings: Evenings to consider, in days since 1970; None for all.
 
     Yields:
-        Nights with samples of up to LEAD_S before their start, one source a sensor.
+        Nights in order, with samples from up to LEAD_S before their start, from one source per sensor.
     """
     merged = [source.t for sensor in SENSED for source in sensed.sources.get(sensor, ())]
     t = np.sort(np.concatenate([np.empty(0), *merged]))
     evening = evening_of(clock.local(t)) if len(t) else np.empty(0, int)
     order = np.argsort(evening, kind="stable")
     t, evening = t[order], evening[order]
-    told = [*sleeps([r for records in sensed.sleep.values() for r in records], clock).items()]
-    slept = dict(told)
+    slept = sleeps([r for records in sensed.sleep.values() for r in records], clock)
     for day in np.unique(evening):
         name = (date(1970, 1, 1) + timedelta(days=int(day))).isoformat()
-        if day < 0 or not asked.wants(name) or (evenings is not None and day not in evenings):
+        if day < 0 or not request.wants(name) or (evenings is not None and day not in evenings):
             continue
         span = slice(np.searchsorted(evening, day), np.searchsorted(evening, day, "right"))
         start, end = slept.get(int(day)) or longest_stretch(t[span])
@@ -189,27 +188,27 @@ def nights_of(
             if (best := _best(sources, start, end)) is not None:
                 samples[sensor] = _cut(best, start, end)
                 others = ", ".join(sorted(repr(s.name) for s in sources if s is not best))
-                asked.note(f"{SENSORS[sensor]} from {best.name!r}" + (f", not from {others}" if others else ""))
+                request.note(f"{SENSORS[sensor]} from {best.name!r}" + (f", not from {others}" if others else ""))
         stages = []
-        if (teller := _sleep_source(sensed.sleep, start, end)) is not None:
+        if (source := _sleep_source(sensed.sleep, start, end)) is not None:
             stages = [
-                DeviceStage(max(r.start, start) - start, min(r.end, end) - start, r.stage, r.said)
-                for r in sorted(sensed.sleep[teller], key=lambda record: record.start)
+                DeviceStage(max(r.start, start) - start, min(r.end, end) - start, r.stage, r.original)
+                for r in sorted(sensed.sleep[source], key=lambda record: record.start)
                 if r.start < end and r.end > start and r.stage != "InBed"
             ]
         yield ImportedNight(name, samples, device_stages=stages)
 
 
 def minute_bins(start: np.ndarray, end: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Steps between any two instants as steps a minute.
+    """Convert steps in bins of any length to steps per minute.
 
-    Each count is spread evenly over its time. Minutes without a step between two that have some are written as 0 where
-    they lie less than an hour apart, so that no bin of the layout (which ends where the next one begins) grows long.
+    Each count is spread evenly over its bin. Minutes without steps are filled with 0 between minutes with steps that
+    are less than an hour apart, because in the layout a bin ends where the next one begins.
 
     Args:
-        start: [n] Unix s.
-        end: [n] Unix s.
-        counts: [n] steps.
+        start: Starts of the bins, Unix s, [n].
+        end: Ends of the bins, Unix s, [n].
+        counts: Steps in each bin, [n].
 
     Returns:
         (start of each minute in Unix s, steps in it), ascending.

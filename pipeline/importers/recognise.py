@@ -1,4 +1,4 @@
-"""Tells by the names of its files which export something is, for a hint at the command that imports it."""
+"""Recognises an export by its file names, to suggest the command that imports it."""
 
 from fnmatch import fnmatch
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from pipeline.errors import UserMistake
 from pipeline.importers.archive import members
 
-SIGNS = {  # pattern of a file's name, in lower case: source; what only one source has comes first
+SIGNS = {  # pattern of a file's name, in lower case: source; the most specific patterns come first
     "*.fit": "garmin",
     "heart_rate-????-??-??*.json": "fitbit",
     "*-rpoint.csv": "mesa",
@@ -21,7 +21,7 @@ SIGNS = {  # pattern of a file's name, in lower case: source; what only one sour
 
 
 def import_hint(path: Path) -> str:
-    """The command that imports what is at a path; "" where it looks like nothing that could be imported."""
+    """The command that imports the export at a path; "" if it is not recognised."""
     try:
         with members(path, *SIGNS) as found:
             names = {member.file_name.lower() for member in found}

@@ -1,4 +1,4 @@
-"""What importers of research sets share: a night after another, one that is damaged does not stop the others."""
+"""Shared by importers of research sets: nights are read one by one, and a damaged one does not stop the others."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,82 +9,82 @@ import numpy as np
 
 from pipeline.constants import EPOCH_S
 from pipeline.errors import UserMistake
-from pipeline.importers.asked import Asked
+from pipeline.importers.request import ImportRequest
 from pipeline.importers.writing import DeviceStage, ImportedNight, NewDataSet, WrittenNight, write_night
 from pipeline.workers import in_parallel
 
-WORTH_A_CHILD = 4  # nights; for more, another process is worth the seconds that it takes to start
+WORTH_A_CHILD = 4  # nights; for more, another process is worth the seconds it takes to start
 
 
 @dataclass(frozen=True)
 class NightFiles:
-    """Where the nights of a set are.
+    """The nights of a set.
 
     Attributes:
         found: A file or folder per night.
-        read: Reads one, of a module, so that another process can; may fail in any way.
-        expected: What a set of this kind holds, for the message where nothing was found.
+        read: Function that reads one, at the top level of a module so that it can be pickled; may raise anything.
+        expected: Files that such a set holds, for the message if none were found.
     """
 
     found: Sequence[Path]
-    read: Callable[[Path, Asked], ImportedNight]
+    read: Callable[[Path, ImportRequest], ImportedNight]
     expected: str
 
 
-def add_nights(data: NewDataSet, files: NightFiles, asked: Asked) -> None:
-    """Read and write the nights, `in_parallel`; why one cannot be read is said.
+def add_nights(data: NewDataSet, files: NightFiles, request: ImportRequest) -> None:
+    """Read and write the nights, `in_parallel`. Nights that cannot be read are noted in the request.
 
     Args:
-        data: The data set that they are added to.
+        data: The data set to add the nights to.
         files: The nights.
-        asked: The import.
+        request: The import.
 
     Raises:
-        UserMistake: Nothing was found, or nights have no date to tell --since by.
+        UserMistake: No nights were found, or --since was given, although nights of research sets have no dates.
     """
     n = len(files.found)
-    if not asked.path.is_dir() or not n:
-        raise UserMistake(f"{asked.path}: expected a folder with {files.expected}")
-    if asked.since:
-        raise UserMistake("--since: nights of a research set are not told by their date; leave it out")
-    work = [(files.read, path, asked.path, asked.zone, data.workplace) for path in files.found]
+    if not request.path.is_dir() or not n:
+        raise UserMistake(f"{request.path}: expected a folder with {files.expected}")
+    if request.since:
+        raise UserMistake("--since: nights of a research set have no dates; leave it out")
+    work = [(files.read, path, request.path, request.zone, data.workplace) for path in files.found]
     for i, (night, of_night) in enumerate(in_parallel(_read_and_write, work, worth_a_child=n > WORTH_A_CHILD), 1):
-        asked.add(of_night)
+        request.add(of_night)
         if night:
             data.take(night)
-        asked.progress(i / n)
+        request.progress(i / n)
 
 
 def _read_and_write(
-    read: Callable[[Path, Asked], ImportedNight], path: Path, root: Path, zone: ZoneInfo | None, workplace: Path
-) -> tuple[WrittenNight | None, Asked]:
-    """A night of a set, as written, or None; what is to be said of it."""
-    asked = Asked(root, zone=zone)
+    read: Callable[[Path, ImportRequest], ImportedNight], path: Path, root: Path, zone: ZoneInfo | None, workplace: Path
+) -> tuple[WrittenNight | None, ImportRequest]:
+    """Read and write one night; returns the written night, or None, and a request with its notes."""
+    request = ImportRequest(root, zone=zone)
     try:
-        night = read(path, asked)
+        night = read(path, request)
     except UserMistake as error:
-        asked.leave_out("nights that cannot be read", error.message)
-    except Exception as error:  # pandas, scipy, wfdb: by how a file is damaged
+        request.leave_out("nights that cannot be read", error.message)
+    except Exception as error:  # from pandas, scipy or wfdb, depending on the damage
         what = (str(error) or type(error).__name__).splitlines()[0]
         name = path.relative_to(root).as_posix()
-        asked.leave_out("nights that cannot be read", f"{name}: {type(error).__name__}: {what}")
+        request.leave_out("nights that cannot be read", f"{name}: {type(error).__name__}: {what}")
     else:
-        return write_night(night, asked, workplace), asked
-    return None, asked
+        return write_night(night, request, workplace), request
+    return None, request
 
 
 def epochs_of(codes: np.ndarray, shift: int = 0) -> tuple[np.ndarray, np.ndarray]:
-    """Labels in the layout from sleep-accel codes of consecutive epochs, moved by `shift` epochs; none before t=0."""
+    """Labels (t in s, codes) from the sleep-accel codes of consecutive epochs, moved by `shift` epochs, from t=0 on."""
     epoch = np.arange(len(codes)) + shift
     return epoch[epoch >= 0] * EPOCH_S, np.asarray(codes)[epoch >= 0]
 
 
-def stretches(codes: np.ndarray, names: dict, said: dict) -> list[DeviceStage]:
+def stretches(codes: np.ndarray, names: dict, originals: dict) -> list[DeviceStage]:
     """A device's stages from its codes of consecutive epochs; codes without a name are left out."""
     cuts = np.flatnonzero(codes[1:] != codes[:-1]) + 1
     starts, ends = np.append(0, cuts), np.append(cuts, len(codes))
     return [
-        DeviceStage(float(a * EPOCH_S), float(b * EPOCH_S), names[codes[a]], said[codes[a]])
+        DeviceStage(float(a * EPOCH_S), float(b * EPOCH_S), names[codes[a]], originals[codes[a]])
         for a, b in zip(starts, ends, strict=True)
         if b > a and codes[a] in names
     ]

@@ -1,14 +1,14 @@
-"""One import: `python -m pipeline import SOURCE PATH OUT`."""
+"""Runs one import: `python -m pipeline import SOURCE PATH OUT`."""
 
 import importlib
 from pathlib import Path
 
 from pipeline.errors import UserMistake
-from pipeline.importers.asked import Asked
+from pipeline.importers.request import ImportRequest
 from pipeline.importers.research import NightFiles, add_nights
 from pipeline.importers.writing import new_data_set
 
-SOURCES = {  # name: module, imported only when asked for
+SOURCES = {  # name: module, imported only when needed
     "apple-health": "apple_health",
     "fitbit": "fitbit",
     "garmin": "garmin",
@@ -21,34 +21,34 @@ SOURCES = {  # name: module, imported only when asked for
 }
 
 
-def import_nights(source: str, asked: Asked, out: Path) -> list[str]:
-    """Write the nights of a source into a new folder, whole or not at all.
+def import_nights(source: str, request: ImportRequest, out: Path) -> list[str]:
+    """Write the nights of a source into a new folder, atomically.
 
     Args:
         source: One of SOURCES.
-        asked: What to import; is told what is to be said afterwards.
-        out: The folder.
+        request: What to import; gets notes for the user.
+        out: The new folder.
 
     Returns:
         Ids of the nights.
 
     Raises:
-        UserMistake: Nothing could be imported; nothing is written then.
+        UserMistake: No night could be imported; nothing is written.
     """
     importer = importlib.import_module(f"pipeline.importers.{SOURCES[source]}")
-    if not asked.path.exists():
-        raise UserMistake(f"{asked.path}: no such file or folder")
-    if asked.path.is_dir() and asked.path.resolve() in (out.resolve(), *out.resolve().parents):
-        raise UserMistake(f"{out}: lies within {asked.path}, which is read; name a folder elsewhere")
-    with new_data_set(out, asked) as data:
-        nights = importer.nights(asked)
+    if not request.path.exists():
+        raise UserMistake(f"{request.path}: no such file or folder")
+    if request.path.is_dir() and request.path.resolve() in (out.resolve(), *out.resolve().parents):
+        raise UserMistake(f"{out}: is inside {request.path}, which is imported; name a folder elsewhere")
+    with new_data_set(out, request) as data:
+        nights = importer.nights(request)
         if isinstance(nights, NightFiles):
-            add_nights(data, nights, asked)
+            add_nights(data, nights, request)
         else:  # one stream
             for night in nights:
                 data.add(night)
         if not data.names:
-            since = f" from --since {asked.since} on" if asked.since else ""
-            raise UserMistake(f"{asked.path}: no usable night in it{since}{asked.first_reason()}")
+            since = f" from --since {request.since} on" if request.since else ""
+            raise UserMistake(f"{request.path}: no usable night in it{since}{request.first_reason()}")
         data.finish(importer.ORIGIN)
         return data.names

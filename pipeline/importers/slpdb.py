@@ -1,9 +1,9 @@
-"""The MIT-BIH Polysomnographic Database, slpdb 1.0.0 (PhysioNet): heart beats and stages, no wrist.
+"""The MIT-BIH Polysomnographic Database, slpdb 1.0.0 (PhysioNet): heart beats and stages, no wrist data.
 
 Assumptions:
 
-1. `.ecg` annotations are heart beats; `.st` annotations come every 30 s, their text beginning with the stage.
-2. Records that differ only in a last letter (slp01a, slp01b; slp02a, slp02b) are of one man each.
+1. `.ecg` annotations are heart beats; `.st` annotations come every 30 s, and their text begins with the stage.
+2. Records that differ only in the last letter (slp01a and slp01b; slp02a and slp02b) are of the same man.
 """
 
 import re
@@ -14,8 +14,8 @@ import numpy as np
 from pipeline.constants import EPOCH_S
 from pipeline.errors import UserMistake
 from pipeline.files import reading
-from pipeline.importers.asked import Asked
 from pipeline.importers.beats import heart_rate_of
+from pipeline.importers.request import ImportRequest
 from pipeline.importers.research import NightFiles
 from pipeline.importers.writing import ImportedNight
 from pipeline.origin import Origin
@@ -29,11 +29,11 @@ ORIGIN = Origin(
 )
 CODES = {"W": 0, "1": 1, "2": 2, "3": 3, "4": 4, "R": 5}  # M, movement time, and anything else is unscored
 BEATS = set("NLRBAaJSVrFejnE/fQ?")
-HZ = 250  # of the set, where no header tells
+HZ = 250  # the set's sampling rate, if no header states it
 
 
-def _night(path: Path, asked: Asked) -> ImportedNight:
-    import wfdb  # takes a second
+def _night(path: Path, request: ImportRequest) -> ImportedNight:
+    import wfdb  # takes a second to import
 
     record = path.with_suffix("").as_posix()
     with reading(path):
@@ -56,8 +56,8 @@ def _night(path: Path, asked: Asked) -> ImportedNight:
     return ImportedNight(path.stem, {"heart_rate": heart_rate_of(beats)}, labels, wearer=wearer)
 
 
-def nights(asked: Asked) -> NightFiles:
-    """The records of the set, below a folder."""
-    asked.zone_said = "not stated"
-    found = sorted(asked.path.glob("**/slp*.st"))
+def nights(request: ImportRequest) -> NightFiles:
+    """Find the records of the set in a folder."""
+    request.zone_text = "not stated"
+    found = sorted(request.path.glob("**/slp*.st"))
     return NightFiles(found, _night, "slpXX.st and slpXX.ecg")

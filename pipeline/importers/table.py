@@ -3,9 +3,9 @@
 Assumptions:
 
 1. The first line names the columns; names are compared without case, units and punctuation. Other columns are ignored.
-2. Times are Unix s, ms, µs or ns, told by their size; ISO dates; or s (ms, where s would last days) from the start.
+2. Times are Unix s, ms, µs or ns, by their size; ISO dates; or s from the start (ms, if s would amount to days).
 3. The unit of acceleration is the one in which gravity is 1 g.
-4. Of a folder, files with dates are of one wearer and laid together; each file with times from its start is a night.
+4. Files with dates in a folder are of one wearer and are joined; each file with times from its start is a night.
 """
 
 import re
@@ -18,15 +18,15 @@ import pandas as pd
 from pipeline.constants import LONGEST_NIGHT_S
 from pipeline.errors import UserMistake
 from pipeline.importers.archive import Member, members
-from pipeline.importers.asked import Asked
 from pipeline.importers.motion import unit_of_motion, why_not
 from pipeline.importers.nights import LocalTime, Sensed, Source, longest_stretch, nights_of
+from pipeline.importers.request import ImportRequest
 from pipeline.importers.writing import ImportedNight, Samples
 from pipeline.origin import Origin
 
 ORIGIN = Origin("csv", licence="Not stated: the owner of the files knows.")
 CHUNK = 400_000  # lines in memory at a time
-HEAD = 1 << 16  # bytes that decide on separator and columns
+HEAD = 1 << 16  # bytes from which separator and columns are detected
 NAMES = {
     "time": ("time", "timestamp", "t", "datetime", "unix", "unixtime", "unixtimestamp", "date", "secondselapsed",
              "elapsed", "elapsedtime", "seconds", "startdate"),
@@ -38,18 +38,18 @@ NAMES = {
     "steps": ("steps", "stepcount", "step"),
 }  # fmt: skip
 EXPECTED = "a line of names such as time,heart_rate,x,y,z,activity,steps"
-UNIX = ((1e17, 1e9, "ns"), (1e14, 1e6, "µs"), (1e11, 1e3, "ms"), (1e8, 1.0, "s"))  # least value, how many a s, unit
+UNIX = ((1e17, 1e9, "ns"), (1e14, 1e6, "µs"), (1e11, 1e3, "ms"), (1e8, 1.0, "s"))  # lowest value, number per s, unit
 OFFSET = re.compile(r"(?:Z|[+-]\d\d:?\d\d)$")
 
 
 @dataclass
 class Table:
-    """One file: Unix times, local times or times from the start, and the samples of each sensor."""
+    """The samples of one file, with Unix times, local times or times from the start."""
 
     name: str
     samples: Samples
     kind: str  # "unix", "local" or "start"
-    offsets: tuple[np.ndarray, np.ndarray] | None = None  # Unix s and the offset written beside, s
+    offsets: tuple[np.ndarray, np.ndarray] | None = None  # Unix s, UTC offset in s
 
 
 def _plain(name):
@@ -57,7 +57,7 @@ def _plain(name):
 
 
 def columns_of(header: list[str]) -> dict[str, int]:
-    """{meaning: number of the column}; of several with one meaning the first in the order of NAMES."""
+    """{meaning: index of the column}; of several with one meaning, the first in the order of NAMES."""
     plain = [_plain(name) for name in header]
     found = {}
     for meaning, names in NAMES.items():
@@ -72,7 +72,7 @@ def _separator(text):
 
 
 def _times(column, name):
-    """(times in s, kind, (Unix s, offsets) or None) of a column of texts or numbers; NaN where unreadable."""
+    """(times in s, kind, (Unix s, offsets) or None) of a column of texts or numbers; NaN for unreadable times."""
     numbers = pd.to_numeric(column, errors="coerce").to_numpy(float)
     if np.isfinite(numbers).mean() > 1 / 2:
         size = float(np.nanmedian(np.abs(numbers)))
@@ -95,11 +95,11 @@ def _times(column, name):
     return t, "unix", (t[usable], np.rint(offsets[usable]))
 
 
-def read_table(member: Member, asked: Asked) -> Table:
-    """One file's samples.
+def read_table(member: Member, request: ImportRequest) -> Table:
+    """Read the samples of one file.
 
     Raises:
-        UserMistake: It has no line of names, no time, or nothing that is known.
+        UserMistake: The file has no line of column names, no time, or no known sensor.
     """
     with member.open() as file:
         head = file.read(HEAD).decode("utf-8-sig", errors="replace")
@@ -113,10 +113,10 @@ def read_table(member: Member, asked: Asked) -> Table:
         raise UserMistake(f"{member.name}: line 1: {lacking} among {', '.join(header)[:80]!r}; expected {EXPECTED}")
     axes = [axis for axis in "xyz" if axis in found]
     if axes and len(axes) < 3:
-        asked.leave_out("acceleration of less than three axes", f"{member.name}: {', '.join(axes)}")
+        request.leave_out("acceleration with fewer than three axes", f"{member.name}: {', '.join(axes)}")
         found = {meaning: number for meaning, number in found.items() if meaning not in axes}
     if ignored := [name for i, name in enumerate(header) if i not in found.values()]:
-        asked.note(f"{member.name}: ignored the columns {', '.join(ignored)}")
+        request.note(f"{member.name}: ignored the columns {', '.join(ignored)}")
     decimal = "," if separator == ";" and re.search(r"(^|;)-?\d+,\d+(;|$)", head, re.MULTILINE) else "."
     parts: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
     kinds, offsets, line = [], [], 2
@@ -132,23 +132,23 @@ def read_table(member: Member, asked: Asked) -> Table:
                 t, kind, offset = _times(chunk[header[found["time"]]], member.name)
                 kinds.append(kind)
                 offsets += [offset] if offset else []
-                line = _take(chunk, {m: header[i] for m, i in found.items()}, t, parts, member.name, line, asked)
-                asked.progress(min(0.9, line / (line + CHUNK)))
+                line = _take(chunk, {m: header[i] for m, i in found.items()}, t, parts, member.name, line, request)
+                request.progress(min(0.9, line / (line + CHUNK)))
         except (pd.errors.ParserError, UnicodeError, ValueError) as error:
             raise UserMistake(f"{member.name}: from line {line}: {str(error).splitlines()[0]}; expected CSV") from None
     if len(set(kinds)) != 1:
-        what = "times change their form within the file" if kinds else "no line after the names"
-        raise UserMistake(f"{member.name}: {what}; expected times of one form, and values")
+        what = "the format of times changes" if kinds else "no line after the column names"
+        raise UserMistake(f"{member.name}: {what}; expected times in one format, and values")
     samples = {
         sensor: (np.concatenate([t for t, _ in chunks]), np.concatenate([v for _, v in chunks]))
         for sensor, chunks in parts.items()
     }
-    beside = (np.concatenate([t for t, _ in offsets]), np.concatenate([o for _, o in offsets])) if offsets else None
-    return Table(member.name, _in_g(_sorted(samples), member.name, asked), kinds[0], beside)
+    utc = (np.concatenate([t for t, _ in offsets]), np.concatenate([o for _, o in offsets])) if offsets else None
+    return Table(member.name, _in_g(_sorted(samples), member.name, request), kinds[0], utc)
 
 
-def _take(chunk, names, t, parts, file, line, asked):
-    """Put a chunk's samples to the parts; returns the number of the line after it."""
+def _take(chunk, names, t, parts, file, line, request):
+    """Add a chunk's samples to `parts`; returns the number of the next line."""
     unreadable = ~np.isfinite(t)
     for sensor, columns in (("heart_rate", ["heart_rate"]), ("motion", [*"xyz"]), ("activity", ["activity"]),
                             ("steps", ["steps"])):  # fmt: skip
@@ -157,11 +157,11 @@ def _take(chunk, names, t, parts, file, line, asked):
         raw = chunk[[names[column] for column in columns]]
         values = raw.apply(pd.to_numeric, errors="coerce").to_numpy(float)
         unreadable |= np.isnan(values).any(1) & raw.notna().all(axis=1).to_numpy()
-        usable = np.isfinite(t) & np.isfinite(values).all(1)  # a sensor that says nothing on a line is no mistake
+        usable = np.isfinite(t) & np.isfinite(values).all(1)  # an empty cell is not an error
         parts.setdefault(sensor, []).append((t[usable], values[usable] if len(columns) > 1 else values[usable, 0]))
     if unreadable.any():
         what = f"{file}: {unreadable.sum()} from line {line + int(np.argmax(unreadable))} on"
-        asked.leave_out("lines with a time or value that is no number", what)
+        request.leave_out("lines with a time or value that is not a number", what)
     return line + len(chunk)
 
 
@@ -174,28 +174,26 @@ def _sorted(samples):
     return kept
 
 
-def _in_g(samples, name, asked):
+def _in_g(samples, name, request):
     if "motion" in samples:
         t, xyz = samples["motion"]
         if (unit := unit_of_motion(xyz)) is None:
-            asked.leave_out("acceleration without gravity or in an unknown unit", f"{name}: {why_not(xyz)}")
+            request.leave_out("acceleration without gravity or in an unknown unit", f"{name}: {why_not(xyz)}")
             return {sensor: kept for sensor, kept in samples.items() if sensor != "motion"}
-        asked.note(f"{name}: acceleration is in {unit[0]}, told by gravity")
+        request.note(f"{name}: acceleration is in {unit[0]}, as gravity shows")
         samples["motion"] = t, xyz / unit[1]
     return samples
 
 
-def _from_start(table, number, asked):
-    """The night of a file whose times count from its start, or from when the device was switched on."""
+def _from_start(table, number, request):
+    """The night in a file whose times count from its start, or from when the device was switched on."""
     every = np.sort(np.concatenate([t for t, _ in table.samples.values()]))
     per_second = 1.0
     if every[-1] - every[0] > LONGEST_NIGHT_S:
         if (every[-1] - every[0]) / 1000 > LONGEST_NIGHT_S:
-            raise UserMistake(
-                f"{table.name}: times run over {(every[-1] - every[0]) / 86400:.0f} days; expected a night"
-            )
+            raise UserMistake(f"{table.name}: times span {(every[-1] - every[0]) / 86400:.0f} days; expected one night")
         per_second = 1000.0
-        asked.note(f"{table.name}: times are taken as ms from the start, as a night in s would last days")
+        request.note(f"{table.name}: times are read as ms from the start; in s the night would last days")
     first, last = longest_stretch(every / per_second)
     samples: Samples = {}
     for sensor, (t, values) in table.samples.items():
@@ -204,10 +202,10 @@ def _from_start(table, number, asked):
     return ImportedNight(f"night_{number}", samples)
 
 
-def _clock(tables, asked):
-    """The wearer's local time; None where only one night can be meant and no zone is needed."""
-    if asked.zone is not None:
-        return LocalTime(asked.zone)
+def _clock(tables, request):
+    """The wearer's local time; None if it is unknown, so that there can be only one night."""
+    if request.zone is not None:
+        return LocalTime(request.zone)
     offsets = [table.offsets for table in tables if table.offsets]
     if offsets:
         return LocalTime.of_offsets(*(np.concatenate(column) for column in zip(*offsets, strict=True)))
@@ -216,62 +214,64 @@ def _clock(tables, asked):
     return None
 
 
-def nights(asked: Asked) -> Iterator[ImportedNight]:
-    """The nights of one or several CSV files.
+def nights(request: ImportRequest) -> Iterator[ImportedNight]:
+    """Read the nights of one or several CSV files.
 
     Raises:
-        UserMistake: There is none that can be read, or a time zone is needed and not known.
+        UserMistake: No file can be read, or a time zone is needed.
     """
     tables: list[Table] = []
-    with members(asked.path, "*.csv", "*.txt", "*.tsv") as found:
+    with members(request.path, "*.csv", "*.txt", "*.tsv") as found:
         for member in found:
             try:
-                table = read_table(member, asked)
+                table = read_table(member, request)
                 if table.samples:
                     tables.append(table)
             except UserMistake as error:
-                if asked.path.is_file() and not asked.path.suffix.lower() == ".zip":
+                if request.path.is_file() and not request.path.suffix.lower() == ".zip":
                     raise
-                asked.leave_out("files that are not as expected", error.message)
+                request.leave_out("files that are not as expected", error.message)
     number = 0
     for table in tables:
         if table.kind == "start":
             number += 1
-            yield _from_start(table, number, asked)
+            yield _from_start(table, number, request)
     dated = [table for table in tables if table.kind != "start"]
     if not dated:
         return
-    if len({table.kind for table in dated}) > 1 and asked.zone is None:
+    if len({table.kind for table in dated}) > 1 and request.zone is None:
         raise UserMistake(
-            f"{asked.path}: some files have Unix times, some local ones; add --zone, such as Europe/Berlin"
+            f"{request.path}: some files have Unix times, some local times; add --zone, such as Europe/Berlin"
         )
-    clock = _clock(dated, asked)
+    clock = _clock(dated, request)
     sources: dict[str, list[Source]] = {}
     for table in dated:
         for sensor, (t, values) in table.samples.items():
-            if table.kind == "local" and asked.zone is not None:
-                t = t - (clock.local(t) - t)  # to within the hour of a change of the clocks
+            if table.kind == "local" and request.zone is not None:
+                t = t - (clock.local(t) - t)  # exact except within an hour of a clock change
             sources.setdefault(sensor, []).append(Source(table.name, t, values))
     joined = {sensor: [_joined(parts)] for sensor, parts in sources.items()}
     if clock is None:
         every = np.concatenate([source.t for (source,) in joined.values()])
         if every.max() - every.min() > LONGEST_NIGHT_S:
-            raise UserMistake(f"{asked.path}: Unix times of several days; add --zone, such as --zone Europe/Berlin")
+            raise UserMistake(f"{request.path}: Unix times of several days; add --zone, such as Europe/Berlin")
         first, last = longest_stretch(np.sort(every))
-        asked.note("no --zone: all that was sensed is taken as one night")
-        asked.zone_said = "not stated"
+        request.note("no --zone: all data are taken as one night")
+        request.zone_text = "not stated"
         name = pd.Timestamp(first - 43200, unit="s").date().isoformat()  # from noon to noon, UTC
         inside = {
             sensor: slice(*np.searchsorted(s.t, [first, np.nextafter(last, np.inf)])) for sensor, (s,) in joined.items()
         }
         yield ImportedNight(name, {k: (joined[k][0].t[i] - first, joined[k][0].readings[i]) for k, i in inside.items()})
         return
-    asked.zone_said = clock.said() if asked.zone or any(t.offsets for t in dated) else "local times as written"
-    yield from nights_of(Sensed(joined), clock, asked)
+    request.zone_text = (
+        clock.description() if request.zone or any(t.offsets for t in dated) else "local times as written"
+    )
+    yield from nights_of(Sensed(joined), clock, request)
 
 
 def _joined(parts):
-    """One source of several files of one sensor."""
+    """Join several files of one sensor into one source."""
     t, values = np.concatenate([part.t for part in parts]), np.concatenate([part.readings for part in parts])
     order = np.argsort(t, kind="stable")
     return Source(

@@ -1,11 +1,11 @@
-"""Wearanize+ (open access part): the Empatica E4 of each night, in the CSV files that the device's maker gives.
+"""Wearanize+ (open access part): each night's Empatica E4 data, in the CSV files of the device's maker.
 
 Assumptions:
 
-1. `ACC.csv` and `HR.csv`: the first line is the start in Unix s, the second the rate in Hz, then a sample a line;
+1. `ACC.csv` and `HR.csv`: the first line is the start in Unix s, the second the rate in Hz, then one sample per line;
    acceleration is in 1/64 g.
-2. `IBI.csv`: the first line is the start, then `s since it,interval in s`; used where there is no `HR.csv`.
-3. A folder with `ACC.csv` is a night. The scoring is not read: how it is stored could not be verified.
+2. `IBI.csv`: the first line is the start, then `s since the start,interval in s`; used if there is no `HR.csv`.
+3. A folder with `ACC.csv` is a night. The scoring is not read, because its format could not be verified.
 """
 
 import re
@@ -16,9 +16,9 @@ import pandas as pd
 
 from pipeline.errors import UserMistake
 from pipeline.files import reading
-from pipeline.importers.asked import Asked
 from pipeline.importers.beats import heart_rate_of_intervals
 from pipeline.importers.motion import unit_of_motion, why_not
+from pipeline.importers.request import ImportRequest
 from pipeline.importers.research import NightFiles
 from pipeline.importers.writing import ImportedNight, Samples
 from pipeline.origin import Origin
@@ -30,14 +30,14 @@ ORIGIN = Origin(
     "Sikder N, Verkaar L, Paltarzhytskaya A, et al. Wearanize+: a multimodal dataset for evaluating wearable "
     "technologies in sleep research.",
 )
-LEAST_UNIX = 1e9  # s; E4s are younger than that
+LEAST_UNIX = 1e9  # s, in 2001, before the E4 existed
 
 
 def e4_samples(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """(Unix s [n], values [n, columns]) of ACC.csv or HR.csv.
+    """Read ACC.csv or HR.csv: (Unix s [n], values [n, columns]).
 
     Raises:
-        UserMistake: It is damaged or has another form.
+        UserMistake: The file is damaged or has another format.
     """
     with reading(path):
         rows = pd.read_csv(path, header=None).to_numpy(float)
@@ -47,10 +47,10 @@ def e4_samples(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def e4_intervals(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """(Unix s of their ends, intervals between beats in s) of IBI.csv.
+    """Read IBI.csv: (ends of the intervals in Unix s, intervals between beats in s), [n] each.
 
     Raises:
-        UserMistake: It is damaged or has another form.
+        UserMistake: The file is damaged or has another format.
     """
     with reading(path):
         lines = path.read_text().splitlines()
@@ -59,13 +59,13 @@ def e4_intervals(path: Path) -> tuple[np.ndarray, np.ndarray]:
     return start + rows[:, 0], rows[:, 1]
 
 
-def _night(folder: Path, asked: Asked) -> ImportedNight:
-    name = re.sub(r"[^A-Za-z0-9]+", "-", folder.relative_to(asked.path).as_posix()).strip("-") or "night-1"
+def _night(folder: Path, request: ImportRequest) -> ImportedNight:
+    name = re.sub(r"[^A-Za-z0-9]+", "-", folder.relative_to(request.path).as_posix()).strip("-") or "night-1"
     t, xyz = e4_samples(folder / "ACC.csv")
     unit = unit_of_motion(xyz)
     samples: Samples = {}
     if unit is None:
-        asked.leave_out("acceleration in an unknown unit", f"{name}: {why_not(xyz)}")
+        request.leave_out("acceleration in an unknown unit", f"{name}: {why_not(xyz)}")
     else:
         samples["motion"] = t - t[0], xyz / unit[1]
     if (folder / "HR.csv").exists():
@@ -74,13 +74,13 @@ def _night(folder: Path, asked: Asked) -> ImportedNight:
     elif (folder / "IBI.csv").exists():
         at, bpm = heart_rate_of_intervals(*e4_intervals(folder / "IBI.csv"))
         samples["heart_rate"] = at - t[0], bpm
-        asked.note("heart rate from the intervals of IBI.csv, where there is no HR.csv")
+        request.note("heart rate from the intervals in IBI.csv if there is no HR.csv")
     return ImportedNight(name, samples)
 
 
-def nights(asked: Asked) -> NightFiles:
-    """The nights of the set, below a folder."""
-    asked.zone_said = asked.zone.key if asked.zone else "not stated"
-    asked.note("the scoring is not read: nights have no labels")
-    found = sorted(path.parent for path in asked.path.glob("**/ACC.csv"))
+def nights(request: ImportRequest) -> NightFiles:
+    """Find the nights of the set in a folder."""
+    request.zone_text = request.zone.key if request.zone else "not stated"
+    request.note("the scoring is not read: nights have no labels")
+    found = sorted(path.parent for path in request.path.glob("**/ACC.csv"))
     return NightFiles(found, _night, "ACC.csv and HR.csv of an Empatica E4 per night")

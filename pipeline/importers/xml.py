@@ -1,4 +1,4 @@
-"""Reads XML that others made: as a stream, and without ever expanding an entity."""
+"""Reads untrusted XML as a stream, without expanding entities."""
 
 import re
 from collections.abc import Callable
@@ -9,21 +9,21 @@ from xml.parsers import expat
 from pipeline.errors import UserMistake
 
 CHUNK = 1 << 18  # bytes read at a time
-LONGEST_HEAD = 1 << 20  # bytes before the first element; Apple's document type takes 10 kB
-LONGEST_ELEMENT = 1 << 20  # bytes from one ">" to the next; what is longer would be held, and parsed over and over
+LONGEST_HEAD = 1 << 20  # bytes before the first element; Apple's document type has 10 kB
+LONGEST_ELEMENT = 1 << 20  # bytes from one ">" to the next; longer text would be kept and parsed again and again
 CONTROL = bytes(set(range(32)) - set(b"\t\n\r"))  # not allowed in XML, yet found in exports
 Start = Callable[[str, dict[str, str]], object]
 
 
 def _without_doctype(head, root, name):
-    """The head of a file as far as read, less its document type, in which entities would be declared.
+    """The beginning of a file without its document type, which could declare entities.
 
-    The document type is not needed, and that of several versions of iOS is not well-formed.
+    The document type is not needed, and that of several iOS versions is not well-formed.
     """
     begin = head.find(b"<" + root)
     prologue = head[:begin]
     if b"<!ENTITY" in prologue.upper():
-        raise UserMistake(f"{name}: declares entities, which no export does; not read")
+        raise UserMistake(f"{name}: declares XML entities, which exports do not; not read")
     cut = prologue.find(b"<!DOCTYPE")
     lines = prologue[cut:].count(b"\n") if cut >= 0 else 0
     return (prologue[:cut] + b"\n" * lines if cut >= 0 else prologue) + head[begin:]
@@ -35,22 +35,22 @@ def stream(
     root: str,
     start: Start,
     progress: Callable[[int], object] = lambda read: None,
-    passed_over: re.Pattern[bytes] | None = None,
+    skipped: re.Pattern[bytes] | None = None,
 ) -> None:
-    """Call `start(tag, attributes)` at every element of an XML file, keeping nothing.
+    """Call `start(tag, attributes)` at every element of an XML file, without keeping the tree.
 
     Args:
-        file: Its bytes, UTF-8.
-        name: For messages.
+        file: The file, UTF-8, opened for reading bytes.
+        name: Name of the file, for messages.
         root: Tag of the outermost element.
-        start: Called at the begin of each element.
-        progress: Told how many bytes were read.
-        passed_over: Whole elements without content, each after a line break, that need not be parsed. What is cut by
-            the end of a chunk is parsed all the same.
+        start: Called at the start of each element.
+        progress: Called with the number of bytes read.
+        skipped: Pattern of whole elements without content, each after a line break, that need not be parsed. Elements
+            that span two chunks are parsed anyway.
 
     Raises:
-        UserMistake: It is not well-formed, has another root, an element of more than LONGEST_ELEMENT, or declares
-            entities; says on which line.
+        UserMistake: The file is not well-formed, has another root, an element longer than LONGEST_ELEMENT, or declares
+            entities. The message names the line.
     """
     head = b""
     tag = root.encode()
@@ -65,7 +65,7 @@ def stream(
     parser.buffer_text = True
 
     def refuse(*_):
-        raise UserMistake(f"{name}: line {parser.CurrentLineNumber}: declares an entity; not read")
+        raise UserMistake(f"{name}: line {parser.CurrentLineNumber}: declares an XML entity; not read")
 
     parser.EntityDeclHandler = refuse
     read, data, open_for = len(head), _without_doctype(head, tag, name), 0
@@ -77,7 +77,7 @@ def stream(
                 where = f"{name}: after line {parser.CurrentLineNumber}"
                 raise UserMistake(f"{where}: more than {LONGEST_ELEMENT >> 20} MB without a '>'; expected an export")
             data = data.translate(None, CONTROL)
-            parser.Parse(passed_over.sub(b"\n", data) if passed_over else data)
+            parser.Parse(skipped.sub(b"\n", data) if skipped else data)
             progress(read)
             data = file.read(CHUNK)
             read += len(data)
@@ -90,14 +90,14 @@ def stream(
 
 
 def small_tree(data: bytes, name: str) -> ElementTree.Element:
-    """The tree of a small XML file without a document type.
+    """Parse a small XML file without a document type.
 
     Raises:
-        UserMistake: It is not well-formed, or has a document type.
+        UserMistake: The file is not well-formed, or has a document type.
     """
     text = data.decode("utf-8-sig", errors="replace")
     if "<!DOCTYPE" in text.upper() or "<!ENTITY" in text.upper():
-        raise UserMistake(f"{name}: has a document type, which these annotations do not; not read")
+        raise UserMistake(f"{name}: has a document type, which these annotations never have; not read")
     try:
         return ElementTree.fromstring(text)
     except ElementTree.ParseError as error:

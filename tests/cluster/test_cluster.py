@@ -119,7 +119,7 @@ def test_a_night_of_a_worker_killed_while_writing_it_is_whole(nights, two_worker
 
 
 def test_work_that_kills_every_worker_is_given_up(two_workers):
-    with workers(scheduler=two_workers), pytest.raises(UserMistake, match="workers died, one after another"):
+    with workers(scheduler=two_workers), pytest.raises(UserMistake, match="several workers died"):
         list(in_parallel(always_killed, [(1,)]))
 
 

@@ -183,7 +183,7 @@ def test_going_on_with_other_nights_is_a_mistake(whole, synthetic, mistake, tmp_
     protocol = json.loads((out / "protocol.json").read_text()) | {"dataset_dir": str(fewer)}
     (out / "protocol.json").write_text(json.dumps(protocol))
     arguments = "run", "--dataset_dir", fewer, *QUICK, "--precision", "float32,int8", "--resume", "--out", out
-    assert "has another held_out" in mistake(command(*arguments))
+    assert "does not have held_out" in mistake(command(*arguments))
 
 
 def test_split_by_window_warns_wherever_it_is_read(synthetic, tmp_path, undrawn):
@@ -230,7 +230,7 @@ def test_each_data_set_is_held_out_in_turn_and_scored_apart(synthetic, mistake, 
     fold = sorted((out / "folds").iterdir())[0]  # trained on two
     done = command("score", fold, "--dataset_dir", both)
     assert done.exit_code == 0, done.stderr
-    assert "left out, as the run was trained on nights of these ids or persons: two.1001, two.1002" in done.stderr
+    assert "left out, because the run was trained on these ids or persons: two.1001, two.1002" in done.stderr
     scored = json.loads((fold / "scores" / "one+two.float32" / "evaluation.json").read_text())["results"][0]
     assert scored["sets"].keys() == {"one"}
     assert scored["sets"]["one"] == result["sets"]["one"]
@@ -270,8 +270,8 @@ def test_a_precision_that_is_none_is_a_mistake(whole, synthetic, mistake):
     [
         (["--folds", 9], "--protocol kfold, 9 folds of 6 usable nights"),
         (["--dataset_dir", "/nowhere"], "/nowhere"),
-        (["--protocol", "sets"], "--protocol sets: holds out one data set after the other"),
-        (["--out", Path(__file__)], "no folder can be made there (File exists)"),
+        (["--protocol", "sets"], "--protocol sets: needs several data sets"),
+        (["--out", Path(__file__)], "cannot create a folder there (File exists)"),
         (["--json", "/tmp"], "--json /tmp: is a folder"),
         (["--precision", "int4"], "--precisions: int4; choose from float32"),
         (["--seeds", "1,x"], "--seeds x: must be whole numbers"),
@@ -287,8 +287,8 @@ def test_mistakes_are_one_clear_line(synthetic, mistake, tmp_path, arguments, me
 
 def test_going_on_with_something_else_is_a_mistake(whole, synthetic, mistake):
     arguments = "run", "--dataset_dir", synthetic, *QUICK, "--precision", "float32,int8", "--resume", "--out", whole[0]
-    assert "has another seeds" in mistake(command(*arguments, "--seed", 5))
-    assert "has another epochs than 3" in mistake(command(*arguments, "--epochs", 3))
+    assert "does not have seeds" in mistake(command(*arguments, "--seed", 5))
+    assert "does not have epochs 3" in mistake(command(*arguments, "--epochs", 3))
 
 
 def test_an_evaluation_from_before_an_option_is_gone_on_with_at_its_default(tmp_path):
@@ -299,7 +299,7 @@ def test_an_evaluation_from_before_an_option_is_gone_on_with_at_its_default(tmp_
         assert out == tmp_path.resolve()
     for name, asked in ("unscaled", {"options": Options(unscaled=True).as_dict()}), ("folds", {"folds": 3}):
         with (
-            pytest.raises(UserMistake, match=f"has another {name} than"),
+            pytest.raises(UserMistake, match=f"does not have {name}"),
             open_evaluation(tmp_path, settings | asked, resume=True),
         ):
             raise AssertionError
@@ -311,7 +311,7 @@ def test_a_folder_that_is_no_evaluation_is_refused(whole, synthetic, mistake, tm
     (tmp_path / "some" / name).write_text("{}")
     message = mistake(command("run", "--dataset_dir", synthetic, *QUICK, "--out", tmp_path / "some"))
     assert "exists and is not empty" in message
-    assert "no evaluation to go on with" in mistake(
+    assert "no evaluation to resume" in mistake(
         command("run", "--dataset_dir", synthetic, *QUICK, "--resume", "--out", tmp_path / "some")
     )
 

@@ -160,7 +160,7 @@ def test_unknown_epochs_count_in_all_and_not_in_sensed(tmp_path, undrawn):
     assert [*sensed["scored"]] == ["all"]
     assert "unknown_share" not in sensed
     text = (tmp_path / "report.md").read_text()
-    assert "In\n12.5 % of the scored epochs of the first model too little was sensed" in text
+    assert "In\n12.5 % of the scored epochs of the first model there were too few sensor data" in text
     assert "| 5 | sensed |" in text
 
 

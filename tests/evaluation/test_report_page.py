@@ -42,8 +42,8 @@ def test_every_section_is_there(document):
         "### Sleep statistics", "### Errors by stage", "### Subjects, five stages", "## How it was measured",
         "## Plots",
     ]  # fmt: skip
-    assert "## How it was measured\n\n- name: holdout\n\nHow nights were held out is" in text
-    assert "A repeat splits the subjects anew" in text
+    assert "## How it was measured\n\n- name: holdout\n\nevaluation.json lists the nights" in text
+    assert "Each repeat is a new split of the subjects" in text
     assert text.endswith("## Plots\n\n![A plot](a.png)\n\nA plot.\n")
     assert "A leak" not in text
 
@@ -51,12 +51,12 @@ def test_every_section_is_there(document):
 def test_without_unknown_epochs_nothing_is_written_of_them(document):
     text = page.report_page(document(1), {})
     assert "sensed" not in text
-    assert "Epochs without a score are not counted.\n" in text
+    assert "Unscored epochs are not counted.\n" in text
 
 
 def test_sections_without_figures_are_left_out(document):
     text = page.report_page(document(1), {})
-    assert [name for name in ("## Over seeds", "A repeat", "### Errors") if name in text] == []
+    assert [name for name in ("## Over seeds", "Each repeat", "### Errors") if name in text] == []
     assert "\n\n\n" not in text
     assert text.endswith("## Plots\n")
 
@@ -67,7 +67,7 @@ def test_it_begins_with_how_good_the_main_model_is_on_whom_and_where_it_is_weake
     assert (
         "Scored on 3 nights of sleep-accel (144 epochs of 30 s), predicted by models that were not trained on" in text
     )
-    assert "Its weakest stage is Wake: it finds 100 % of the epochs scored so" in text
+    assert "Its weakest stage is Wake: it finds 100 % of these epochs" in text
 
 
 def test_a_split_by_window_is_called_a_leak(document):

@@ -42,7 +42,7 @@ def test_every_channel_has_its_features_beside_others():
 
 @pytest.mark.parametrize("name", ["heart", "heart_rates", "motion", "", "moving"])
 def test_a_feature_of_no_input_is_refused(name):
-    with pytest.raises(ValueError, match="a feature of none of the inputs"):
+    with pytest.raises(ValueError, match="not a feature of any input"):
         saliency.input_of(name)
 
 

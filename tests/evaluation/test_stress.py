@@ -257,10 +257,10 @@ def test_a_page_without_cadence_and_without_a_plot(tested, tmp_path):
     results = [entry | {"cadence": [], "stresses": entry["stresses"][:1]} for entry in tested[1]["results"]]
     assert not plot_stresses(results, 1, tmp_path / "stress.png")
     text = stress_page(tested[1] | {"results": results, "left_out": ["9"], "trainings": [0, 1]}, drawn=False)
-    assert "How often" not in text
+    assert "Cadence" not in text
     assert "stress.png" not in text
-    assert "left out, as they cannot be used or have no score: 9" in text
-    assert "2 (seeds 0, 1); figures are means over them" in text
+    assert "left out, because they cannot be used or are unscored: 9" in text
+    assert "2 (seeds 0, 1); scores are means over them" in text
 
 
 def test_a_stopped_test_writes_nothing(quick_run, tmp_path, monkeypatch):

@@ -37,7 +37,7 @@ def test_two_transitions_stand_side_by_side(draw):
     figure, night = draw(at, at._replace(onset=41, explained=50))
     stages, other, heart_rate, _, movement, _, strip, _ = figure.axes[:8]
     assert figure.get_suptitle() == (
-        "GRU: what speaks for and against REM, 5 minutes after it sets in\n"
+        "GRU: evidence for and against REM, 5 minutes after its onset\n"
         "(right by then: 4 of 9 transitions from N2 to REM, 1 night)"
     )
     assert stages.get_title(loc="left") == "Right: N2 to REM, night 7, 0 h 20 min in; p(REM) 60%"
@@ -51,7 +51,7 @@ def test_two_transitions_stand_side_by_side(draw):
     np.testing.assert_allclose(heart_rate.lines[0].get_xdata(), np.arange(-19.5, 20.1, 0.5))  # at a window's end
     np.testing.assert_allclose(heart_rate.lines[0].get_ydata(), night.values("heart_rate", OPTIONS).mean(1))
     assert strip.get_xlim() == (-30, 10)
-    assert strip.get_xlabel() == "minutes from where REM is scored first"
+    assert strip.get_xlabel() == "minutes from the onset of REM, as scored"
 
 
 def test_contributions_are_drawn_in_their_minutes_and_summed(draw):

@@ -240,6 +240,6 @@ def test_where_the_model_of_the_last_epoch_is_damaged_all_is_trained_anew(small,
 def test_a_training_that_diverges_says_so(data, tmp_path):
     options = replace(OPTIONS, lr=1e38)
     with pytest.raises(
-        UserMistake, match=r"^rnn: the training has diverged in epoch \d; start anew with a lower --lr$"
+        UserMistake, match=r"^rnn: the training diverged in epoch \d; start a new run with a lower --lr$"
     ):
         Training(data, "rnn", tmp_path, options).run()

@@ -116,7 +116,7 @@ def test_a_folder_is_created_or_the_mistake_named(tmp_path):
     assert make_folder(tmp_path / "a" / "b") == tmp_path / "a" / "b"
     assert make_folder(tmp_path / "a" / "b").is_dir()
     (tmp_path / "file").touch()
-    with pytest.raises(UserMistake, match=f"^--out {tmp_path}/file/x: no folder can be made there"):
+    with pytest.raises(UserMistake, match=f"^--out {tmp_path}/file/x: cannot create a folder there"):
         make_folder(tmp_path / "file" / "x")
 
 
@@ -151,7 +151,7 @@ def test_a_file_that_fails_is_one_line_and_an_interrupt_none(error, code, said):
 
 def test_an_empty_list_is_a_mistake(mistake):
     for text in ("", ",", " , "):
-        assert "an empty list" in mistake(CliRunner().invoke(command, ["--architectures", text]))
+        assert "empty list" in mistake(CliRunner().invoke(command, ["--architectures", text]))
 
 
 def test_devices_are_outputs_where_nothing_else_is_written_beside():

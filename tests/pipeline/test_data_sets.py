@@ -96,9 +96,9 @@ def test_a_single_folder_is_a_path(tmp_path, monkeypatch, text):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("A,x/../A", "x/../A: named twice"),
-        ("A,linked", "linked: named twice"),
-        ("A,other/A", "are both named A; sets are told apart"),
+        ("A,x/../A", "x/../A: given twice"),
+        ("A,linked", "linked: given twice"),
+        ("A,other/A", "are both named A; data sets need different folder names"),
         ("A,A.b", r"nights of both could be named A\.b\.<id>"),
     ],
 )

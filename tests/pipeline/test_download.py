@@ -95,7 +95,7 @@ def test_resumes_with_what_is_missing_or_wrong(site, tmp_path):
 
 def test_a_connection_cut_midway_leaves_no_half_file_and_the_next_call_completes(site, tmp_path):
     site.cut = {"motion/46343_acceleration.txt"}
-    with pytest.raises(UserMistake, match=r"motion/46343_acceleration.txt: cannot be fetched"):
+    with pytest.raises(UserMistake, match=r"motion/46343_acceleration.txt: download failed"):
         download(tmp_path, site.url)
     assert set(content(tmp_path)) == {  # no origin.json: only the complete data set has the mark
         SUMS,
@@ -110,7 +110,7 @@ def test_a_connection_cut_midway_leaves_no_half_file_and_the_next_call_completes
 
 def test_a_wrong_digest_names_the_file_and_keeps_the_rest(site, tmp_path):
     site.files["motion/46343_acceleration.txt"] += b"tampered"
-    with pytest.raises(UserMistake, match=r"motion/46343_acceleration.txt: not as SHA256SUMS.txt says"):
+    with pytest.raises(UserMistake, match=r"motion/46343_acceleration.txt: SHA-256 differs from SHA256SUMS.txt"):
         download(tmp_path, site.url)
     assert "heart_rate/46343_heartrate.txt" in content(tmp_path)
     assert not any(name.startswith("motion/") for name in content(tmp_path))
@@ -119,18 +119,18 @@ def test_a_wrong_digest_names_the_file_and_keeps_the_rest(site, tmp_path):
 @pytest.mark.parametrize("name", [SUMS, "steps/46343_steps.txt"])
 def test_a_server_error_names_the_address(site, tmp_path, name):
     site.error = {name: 500}
-    with pytest.raises(UserMistake, match=rf"{site.url}{name}: cannot be fetched \(Internal Server Error\)"):
+    with pytest.raises(UserMistake, match=rf"{site.url}{name}: download failed \(Internal Server Error\)"):
         download(tmp_path, site.url)
 
 
 def test_an_unreachable_server_and_a_cut_list_change_nothing(site, tmp_path):
     download(tmp_path, site.url)
     site.cut = {SUMS}
-    with pytest.raises(UserMistake, match="cannot be fetched"):
+    with pytest.raises(UserMistake, match="download failed"):
         download(tmp_path, site.url)
     site.server.shutdown()
     site.server.server_close()
-    with pytest.raises(UserMistake, match=rf"{site.url}{SUMS}: cannot be fetched \(ConnectionError\)"):
+    with pytest.raises(UserMistake, match=rf"{site.url}{SUMS}: download failed \(ConnectionError\)"):
         download(tmp_path, site.url)
     assert content(tmp_path) == {**FILES, ORIGIN_MARK: ORIGIN, SUMS: site.files[SUMS]}
 
@@ -138,7 +138,7 @@ def test_an_unreachable_server_and_a_cut_list_change_nothing(site, tmp_path):
 @pytest.mark.parametrize("name", ["../out.txt", "steps/../../out.txt", "/tmp/out.txt", "steps\\..\\out.txt"])
 def test_names_outside_the_folder_are_refused(site, tmp_path, name):
     site.list({name: b"x", **FILES})
-    with pytest.raises(UserMistake, match="line 1 is no SHA-256 and name in the folder"):
+    with pytest.raises(UserMistake, match="line 1: expected a SHA-256 and a file name"):
         download(tmp_path / "data", site.url)
     assert site.requested == [SUMS]
 
@@ -146,7 +146,7 @@ def test_names_outside_the_folder_are_refused(site, tmp_path, name):
 @pytest.mark.parametrize("text", [b"", b"<html>Sign in</html>\n", b"\xff\xfe"])
 def test_a_list_that_is_none_is_refused(site, tmp_path, text):
     site.files[SUMS] = text
-    with pytest.raises(UserMistake, match=r"lists no recordings|is no SHA-256"):
+    with pytest.raises(UserMistake, match=r"lists no recordings|expected a SHA-256"):
         download(tmp_path, site.url)
     assert SUMS not in content(tmp_path)
 

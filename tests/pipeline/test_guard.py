@@ -244,7 +244,7 @@ def test_times_in_milliseconds_skip_the_night(tmp_path, name):
         text = lines(name, RIGHT[name], 1000)
     finding = decisive(write_night(tmp_path, **{name: text}))
     assert finding.file == {**LAYOUTS, "labels": LABELS}[name].name("7")
-    assert "most times lie beyond a night, 86400 s; expected seconds" in finding.what
+    assert "most times are beyond 86400 s; expected seconds" in finding.what
     assert "milliseconds?" in finding.what
 
 

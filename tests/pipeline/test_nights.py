@@ -342,7 +342,7 @@ def test_channels_used_are_those_of_any_night_and_a_requested_one_must_be_there(
     assert channels_used(nights, Options()) == ["heart_rate", "activity"]
     assert channels_used(nights[:1], Options()) == ["heart_rate"]
     with pytest.raises(
-        UserMistake, match=r"^--channels steps: no training night has it; they have activity, heart_rate$"
+        UserMistake, match=r"^--channels steps: in no training night; choose from activity, heart_rate$"
     ):
         channels_used(nights, Options(channels=("heart_rate", "steps")))
 
@@ -372,7 +372,7 @@ def test_without_a_cache_nights_are_in_memory_and_it_is_said_once(folder, cache,
     assert [night.subject for night in nights] == ["7", "8"]
     assert nights[1].channels["heart_rate"].shape == (EPOCHS, 30)
     assert capsys.readouterr().err.splitlines() == [
-        f"{cache}: cannot be written; nights are kept in memory, and read anew each time"
+        f"{cache}: cannot be written; nights are kept in memory, and read again each time"
     ]
 
 

@@ -68,7 +68,7 @@ def test_older_marks_count_where_there_is_no_newer_one(tmp_path, name, origin):
         ("[]", "expected an object with the fields name, version, licence, attribution, simulated"),
         ('{"name": 3}', "name: expected a str, not 3"),
         ('{"name": "a", "simulated": "no"}', "simulated: expected a bool, not 'no'"),
-        ('{"name": "a", "license": "CC0"}', "license: no field of an origin"),
+        ('{"name": "a", "license": "CC0"}', "license: not a field of an origin"),
     ],
 )
 def test_a_mark_that_cannot_be_meant_is_refused_with_file_and_field(tmp_path, text, message):

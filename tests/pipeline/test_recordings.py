@@ -276,7 +276,7 @@ FEW = {"motion": None, "activity": None}
         (3600, [f"{t} -1" for t in range(0, 3600, 30)], "0 min of scored epochs"),
         (3600, [f"{t} 1" for t in range(3600, 7200, 30)], "0 min of scored epochs"),
         (1800, None, None),
-        (1770, None, "29.5 min of heart rate, motion or activity, 30 are needed"),
+        (1770, None, "29.5 min of heart rate, motion or activity; at least 30 min are needed"),
     ],
 )
 def test_half_an_hour_of_overlap_is_needed(tmp_path, seconds, labels, message):

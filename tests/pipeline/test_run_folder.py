@@ -107,14 +107,14 @@ def test_a_stopped_run_is_created_again_and_another_split_refused_before_anythin
     before = (run.path / "hparams.json").read_bytes()
     assert RunFolder.create(run.path, NIGHTS, SPLITS, OPTIONS, data).splits == SPLITS
     other = {**SPLITS, "train": ["1"]}
-    with pytest.raises(UserMistake, match="was begun with other nights or another split; start anew"):
+    with pytest.raises(UserMistake, match="was begun with other nights or another split; start a new run"):
         RunFolder.create(run.path, NIGHTS, other, Options(), data)
     assert (run.path / "hparams.json").read_bytes() == before
     assert json.loads((run.path / "splits.json").read_text()) == SPLITS
 
 
 def test_a_requested_channel_that_no_training_night_has_is_refused_before_anything_is_written(tmp_path, data):
-    with pytest.raises(UserMistake, match="--channels motion_x: no training night has it"):
+    with pytest.raises(UserMistake, match="--channels motion_x: in no training night"):
         RunFolder.create(tmp_path / "run", NIGHTS, SPLITS, Options(channels=("motion_x",)), data)
     assert not (tmp_path / "run").exists()
 
@@ -126,7 +126,7 @@ def test_a_requested_channel_that_no_training_night_has_is_refused_before_anythi
         ("{", "hparams.json: not readable as JSON"),
         ("[]", "hparams.json: not the hparams.json of a run"),
         ('{"options": {}}', "hparams.json: not the hparams.json of a run"),
-        ('{"options": {"pulse": 1}, "dataset_dir": "", "channels": []}', "these are no options of a run"),
+        ('{"options": {"pulse": 1}, "dataset_dir": "", "channels": []}', "not the options of a run"),
         ('{"options": {}, "dataset_dir": "", "channels": [], "origin": {"name": 1}}', "hparams.json: name: expected"),
     ],
 )

@@ -51,7 +51,10 @@ def test_only_what_no_process_owns_is_swept(tmp_path):
 
 def test_a_place_that_does_not_take_a_folder(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UserMistake, match="no folder can be made there"), scratch_folder(tmp_path / "file", ".export."):
+    with (
+        pytest.raises(UserMistake, match="cannot create a folder there"),
+        scratch_folder(tmp_path / "file", ".export."),
+    ):
         pass
 
 
@@ -83,7 +86,7 @@ def test_a_folder_is_of_one_command_until_that_ends_or_is_killed(tmp_path):
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": ROOT}
     with subprocess.Popen([sys.executable, "-c", USER, tmp_path], **pipes) as child:
         assert child.stdout.readline() == "at work\n"
-        at_work = f"^{tmp_path}: another command is at work in this folder"
+        at_work = f"^{tmp_path}: another command is working in this folder"
         with pytest.raises(UserMistake, match=at_work), sole_use(tmp_path):
             pass
         child.kill()

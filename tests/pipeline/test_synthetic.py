@@ -124,7 +124,7 @@ def test_an_earlier_synthesis_is_replaced_and_nothing_else(tmp_path):
     assert subjects(target) == ["1001"] and [path.name for path in tmp_path.iterdir()] == ["nights"]
     (target / "labels" / "46343_labeled_sleep.txt").write_text("0 0\n")
     before = content(target)
-    with pytest.raises(UserMistake, match=r"46343_labeled_sleep.txt in it is not simulated"):
+    with pytest.raises(UserMistake, match=r"holds 46343_labeled_sleep.txt, which is not simulated"):
         synthesize(target, subjects=1, hours=0.6, motion_hz=0)
     assert content(target) == before
     recorded = tmp_path / "recorded"

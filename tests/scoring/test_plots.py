@@ -174,7 +174,7 @@ def test_a_devices_own_hypnogram_stands_below_ours(hypnograms, figures, tmp_path
     ):
         plots.plot_night("1", epochs, 30, tmp_path / "a.png", device=pd.Series(device))
         axes = figures["a.png"].axes
-        assert [axis.get_ylabel() for axis in axes] == ["predicted", "the device's own", "stage probability"]
+        assert [axis.get_ylabel() for axis in axes] == ["predicted", "device", "stage probability"]
         labels = [label.get_text() for label in axes[1].get_yticklabels()]
         assert labels == names.split()
         heights, edges, _ = axes[1].patches[0].get_data()

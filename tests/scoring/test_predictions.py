@@ -65,7 +65,7 @@ def test_predictions_come_back_as_they_were(written):
         (
             3,
             "007,30,N3,unknown,1,0,0,0,0",
-            "line 4, predicted_stage: 'unknown' is none of Wake, N1, N2, N3, REM, nor Unknown",
+            "line 4, predicted_stage: 'unknown', expected one of Wake, N1, N2, N3, REM, Unknown",
         ),
     ],
 )

@@ -6,7 +6,7 @@ import dev.wristsleep.Sensor
 import dev.wristsleep.SleepStager
 import dev.wristsleep.fromAssets
 
-/** Stages of ten minutes as they might be sensed. */
+/** Stages of ten minutes of example data. */
 fun firstStages(context: Context): List<Epoch> {
     val start = 1767999600.0 // Unix time
     val night = ArrayList<Epoch>()

@@ -28,7 +28,7 @@ import dev.wristsleep.toSample
  * Stages a night on the watch, in the foreground so that Android leaves it running. The activity asks for the
  * permissions of AndroidManifest.xml, then calls startForegroundService(Intent(this, NightService::class.java)).
  *
- * Everything but onDestroy happens on one thread of its own: sensor events, stages, files.
+ * Everything except onDestroy runs on one separate thread: sensor events, stages, files.
  */
 class NightService : Service(), SensorEventListener {
     private val thread = HandlerThread("night")
@@ -66,7 +66,7 @@ class NightService : Service(), SensorEventListener {
         stager = SleepStager.fromAssets(this, start = clock.now())
         try {
             saved?.let { stager.restore(it.state) }
-        } catch (error: StagerException) { // the app has another model now: the night begins anew
+        } catch (error: StagerException) { // the app has another model now: the night starts again
             Log.w("NightService", "$error")
         }
         listen(Sensor.TYPE_HEART_RATE, SensorManager.SENSOR_DELAY_NORMAL)

@@ -1,7 +1,7 @@
 import Foundation
 import Wristsleep
 
-/// Stages of ten minutes as they might be sensed. The bundle is the folder reference `bundle` of the app's target.
+/// Stages of ten minutes of example data. The bundle is the folder reference `bundle` of the app's target.
 func firstStages() throws -> [Epoch] {
     guard let folder = Bundle.main.url(forResource: "bundle", withExtension: nil) else {
         throw CocoaError(.fileNoSuchFile)

@@ -23,7 +23,7 @@ final class PhoneNight: NSObject, WCSessionDelegate {
         if let state = try? Data(contentsOf: saved) {
             do {
                 try stager.restore(state)
-            } catch {  // the app has another model now: the night begins anew
+            } catch {  // the app has another model now: the night starts again
                 print("PhoneNight: \(error)")
             }
         }

@@ -27,6 +27,6 @@ def imported(tmp_path_factory):
 
         names = sorted(path.name.split("_heartrate")[0] for path in out.glob("heart_rate/*"))
         origin = json.loads((out / "origin.json").read_text()) if ends_well else None
-        return SimpleNamespace(result=result, out=out, read=read, nights=names, said=result.output, origin=origin)
+        return SimpleNamespace(result=result, out=out, read=read, nights=names, output=result.output, origin=origin)
 
     return run

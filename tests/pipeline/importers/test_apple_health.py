@@ -77,7 +77,7 @@ def test_the_watch_is_preferred_and_no_name_is_written(tmp_path, imported):
     phone = heart_rates(at("2026-01-31 23:00:30"), every=5, source=PHONE, bpm=99)
     done = imported("apple-health", export(tmp_path / "export.xml", NIGHT, phone))
     assert set(done.read("heart_rate/2026-01-31_heartrate.txt")[:, 1]) == {60}
-    assert f"heart rate from '{WATCH}', not from '{PHONE}'" in done.said
+    assert f"heart rate from '{WATCH}', not from '{PHONE}'" in done.output
     assert not [path for path in done.out.rglob("*") if path.is_file() and "Anna" in path.read_text() + path.name]
 
 
@@ -147,9 +147,9 @@ def test_what_cannot_be_read_is_said_and_the_rest_goes_on(tmp_path, imported):
     odd += heart_rates(at("2026-02-05 23:00"), 0.2)
     done = imported("apple-health", export(tmp_path / "export.xml", NIGHT, odd))
     assert done.nights == ["2026-01-31"]
-    assert "records of export.xml that do not read 'YYYY-MM-DD HH:MM:SS +HHMM' and a number (1)" in done.said
-    assert "records of export.xml with a 12-hour clock" in done.said
-    assert "nights with less than 30 min of heart rate or movement (1): 2026-02-05: 6 min" in done.said
+    assert "records of export.xml without a time 'YYYY-MM-DD HH:MM:SS +HHMM' or a number (1)" in done.output
+    assert "records of export.xml with 12-hour times" in done.output
+    assert "nights with less than 30 min of heart rate or movement (1): 2026-02-05: 6 min" in done.output
 
 
 BOMB = '<!DOCTYPE HealthData [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]>\n<HealthData>&b;'
@@ -160,11 +160,11 @@ EXTERNAL = '<!DOCTYPE HealthData SYSTEM "file:///etc/passwd">\n<HealthData>'
     ("content", "message"),
     [
         ("", "export.xml: empty; expected an export with <HealthData>"),
-        ("no xml", "holds no export of Apple Health"),
+        ("no xml", "not an Apple Health export"),
         (HEAD + NIGHT[: len(NIGHT) // 2], "export.xml: line "),
         (HEAD + NIGHT, "ends too early"),
         (HEAD + NIGHT + "<b></c></HealthData>", "mismatched tag; expected a whole, well-formed export"),
-        (BOMB + NIGHT + "</HealthData>", "declares entities"),
+        (BOMB + NIGHT + "</HealthData>", "declares XML entities"),
         ("<HealthData>&b;</HealthData>", "undefined entity"),
         (HEAD + "</HealthData>", "no usable night in it"),
         (HEAD + NIGHT + f'<Record a="{"x" * 3_000_000}"/></HealthData>', "export.xml: after line 1450: more than 1 MB"),

@@ -39,7 +39,7 @@ def test_the_experts_labels_are_taken_90_s_earlier_and_dreems_are_the_devices(tm
     assert np.array_equal(labels, np.stack([np.arange(EPOCHS - 3) * 30, codes[3:]], 1))
     lines = (done.out / "device_stages" / "00_1.csv").read_text().splitlines()
     assert lines[1:3] == ["0,1200,Wake,W", "1200,2400,Light,N1"]
-    assert "3 epochs earlier than written" in done.said
+    assert "3 epochs earlier, as" in done.output
     assert read_recording(done.out, "00_1").labels is not None
     assert done.origin["zone"] == "America/New_York"
     assert "ODC-By" in done.origin["licence"]
@@ -55,7 +55,7 @@ def test_misplaced_labels_are_moved_as_movement_says(tmp_path, imported, wearer,
     labels = np.where(np.roll(wake, -shift), 0, 2).astype(np.uint8)  # label i tells of epoch i + shift
     night(tmp_path / "set", wearer, number, labels, motion)
     done = imported("bidsleep", tmp_path / "set")
-    assert f"moved by {shift:+d} epochs, as movement says" in done.said
+    assert f"moved by {shift:+d} epochs to match movement" in done.output
     moved = done.read(f"labels/{wearer}_{number}_labeled_sleep.txt")
     inside = moved[(moved[:, 0] >= 30 * max(shift, 0)) & (moved[:, 0] < 30 * (EPOCHS + min(shift, 0)))]
     assert np.array_equal(inside[:, 1] == 0, wake[(inside[:, 0] // 30).astype(int)])
@@ -66,7 +66,7 @@ def test_impossible_heart_rate_is_left_out_and_said(tmp_path, imported):
     night(tmp_path / "set", "43", 3, heart=np.stack([t, np.where(np.arange(len(t)) < 876, 300, 55)], 1))
     done = imported("bidsleep", tmp_path / "set")
     assert set(done.read("heart_rate/43_3_heartrate.txt")[:, 1]) == {55}
-    assert "values outside 20 to 250 bpm (1): 43_3: 876 of 1440 of heart rate" in done.said
+    assert "values outside 20 to 250 bpm (1): 43_3: 876 of 1440 of heart rate" in done.output
 
 
 def test_of_two_interleaved_streams_the_larger_is_taken(tmp_path, imported):
@@ -79,15 +79,15 @@ def test_of_two_interleaved_streams_the_larger_is_taken(tmp_path, imported):
     assert one_stream(first).all()
     heart = np.stack([START + t, np.full(len(t), 55)], 1)
     night(tmp_path / "set", "06", 2, heart=heart)
-    assert "samples of a second, interleaved stream (1): 06_2" in imported("bidsleep", tmp_path / "set").said
+    assert "samples of a second, interleaved stream (1): 06_2" in imported("bidsleep", tmp_path / "set").output
 
 
 def test_hypnograms_of_different_length_and_nights_without_an_expert(tmp_path, imported):
     night(tmp_path / "set", "01", 4, labels=STAGES[:200])
     night(tmp_path / "set", "01", 5, expert_label=None)
     done = imported("bidsleep", tmp_path / "set")
-    assert "01_4: 200 epochs by the expert, 240 by Dreem" in done.said
-    assert "labels, as no expert scored the night (1): 01_5" in done.said
+    assert "01_4: 200 epochs by the expert, 240 by Dreem" in done.output
+    assert "labels of nights that no expert scored (1): 01_5" in done.output
     assert [path.name for path in (done.out / "labels").iterdir()] == ["01_4_labeled_sleep.txt"]
     assert '"01_4": "01"' in (done.out / "wearers.json").read_text()
 
@@ -99,7 +99,7 @@ def test_damaged_nights_are_named_and_the_others_go_on(tmp_path, imported, mista
     night(tmp_path / "set", "04", recStart="some day")
     done = imported("bidsleep", tmp_path / "set")
     assert done.nights == ["00_1"]
-    assert "nights that cannot be read (3)" in done.said
+    assert "nights that cannot be read (3)" in done.output
     (tmp_path / "empty").mkdir()
     line = mistake(imported("bidsleep", tmp_path / "empty", ends_well=False).result)
     assert "expected a folder with BidslabXX/<night>/labels.mat" in line

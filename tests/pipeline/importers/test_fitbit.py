@@ -89,13 +89,13 @@ def test_files_tell_which_time_they_are_in(tmp_path, imported):
     days = {
         f"heart_rate-2026-02-0{d}_json": heart_rate(datetime(2026, 2, d, tzinfo=UTC), 24, every=60) for d in (1, 2, 3)
     }
-    assert "not at local midnight" in imported("fitbit", takeout(tmp_path / "t", **days), *LOCAL).said
+    assert "not at local midnight" in imported("fitbit", takeout(tmp_path / "t", **days), *LOCAL).output
     days = {
         f"heart_rate-2026-02-0{d}_json": heart_rate(datetime(2026, 2, d, 5, tzinfo=UTC), 24, every=60)
         for d in (1, 2, 3)
     }
-    said = imported("fitbit", takeout(tmp_path / "u", **days), *LOCAL).said
-    assert "begin at midnight in America/New_York: they are in UTC, as was taken" in said
+    said = imported("fitbit", takeout(tmp_path / "u", **days), *LOCAL).output
+    assert "begin at midnight in America/New_York, so they are in UTC as assumed" in said
 
 
 def test_damaged_files_are_named_and_the_other_nights_go_on(tmp_path, imported):
@@ -103,10 +103,10 @@ def test_damaged_files_are_named_and_the_other_nights_go_on(tmp_path, imported):
     damaged |= {"sleep-2026-01-05_json": [{"startTime": "yesterday"}], "steps-2026-01-31_json": [{"a": 1}]}
     done = imported("fitbit", takeout(tmp_path / "t", **NIGHT, **damaged), *LOCAL)
     assert done.nights == ["2026-01-31"]
-    assert "heart_rate-2026-02-08.json: not readable as JSON" in done.said
-    assert "heart_rate-2026-02-09.json: expected a list" in done.said
-    assert "sleep-2026-01-05.json: record 1" in done.said
-    assert "steps-2026-01-31.json: 1 records, first 1: expected dateTime" in done.said
+    assert "heart_rate-2026-02-08.json: not readable as JSON" in done.output
+    assert "heart_rate-2026-02-09.json: expected a list" in done.output
+    assert "sleep-2026-01-05.json: record 1" in done.output
+    assert "steps-2026-01-31.json: 1 records, first 1: expected dateTime" in done.output
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def test_heart_rates_before_any_full_time_and_of_a_watch_not_worn(tmp_path, impo
     (tmp_path / "day.fit").write_bytes(fit(early, info(), off, *heart_rates()))
     done = imported("garmin", tmp_path / "day.fit")
     assert len(done.read("heart_rate/2026-01-31_heartrate.txt")) == 480
-    assert "heart rates before the first full time of their file (1): day.fit: 1" in done.said
+    assert "heart rates before the first full time of their file (1): day.fit: 1" in done.output
 
 
 def test_sleep_levels_tell_the_night_and_lie_beside(tmp_path, imported):
@@ -120,7 +120,7 @@ def test_a_zip_in_a_zip_and_a_damaged_file_among_others(tmp_path, imported):
     done = imported("garmin", tmp_path / "all.zip")
     assert done.nights == ["2026-01-31"]
     assert len(done.read("heart_rate/2026-01-31_heartrate.txt")) == 480
-    assert "damaged files (3): cut.fit" in done.said
+    assert "damaged files (3): cut.fit" in done.output
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_a_zip_in_a_zip_and_a_damaged_file_among_others(tmp_path, imported):
     [
         (b"", "no usable night in it: x.fit: empty"),
         (b"not FIT at all", "damaged files"),
-        (fit(*heart_rates()), "no file tells the wearer's local time; add --zone"),
+        (fit(*heart_rates()), "no file has the wearer's local time; add --zone"),
         (fit(info()), "no usable night in it"),
     ],
 )

@@ -7,7 +7,6 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from pipeline.importers.asked import Asked
 from pipeline.importers.nights import (
     LocalTime,
     Sensed,
@@ -18,6 +17,7 @@ from pipeline.importers.nights import (
     nights_of,
     sleeps,
 )
+from pipeline.importers.request import ImportRequest
 from pipeline.importers.writing import DeviceStage
 
 BERLIN = LocalTime(ZoneInfo("Europe/Berlin"))
@@ -31,13 +31,13 @@ def test_local_time_follows_the_clocks_of_a_zone():
     t = np.array([unix("2026-03-29 00:59:59"), unix("2026-03-29 01:00:00"), unix("2026-10-25 01:00:00")])
     assert (BERLIN.local(t) - t).tolist() == [3600, 7200, 3600]
     assert BERLIN.unix(datetime(2026, 7, 1, 12)) == unix("2026-07-01 10:00:00")
-    assert BERLIN.said() == "Europe/Berlin"
+    assert BERLIN.description() == "Europe/Berlin"
 
 
 def test_local_time_of_offsets_holds_until_the_next():
     clock = LocalTime.of_offsets(np.array([200.0, 0, 100]), np.array([7200.0, 3600, 3600]))
     assert (clock.local(np.array([-5.0, 150, 200, 300])) - [-5, 150, 200, 300]).tolist() == [3600, 3600, 7200, 7200]
-    assert clock.said() == "offsets as written: UTC+01:00, UTC+02:00"
+    assert clock.description() == "offsets as written: UTC+01:00, UTC+02:00"
 
 
 @pytest.mark.parametrize(
@@ -73,14 +73,14 @@ def source(name, start, hours, every, watch):
 
 
 def test_a_source_on_the_wrist_comes_first_then_the_one_with_most_values():
-    asked = Asked(Path())
+    request = ImportRequest(Path())
     watch, strap = source("watch", "2026-01-31 23:00", 8, 300, True), source("strap", "2026-01-31 23:00", 8, 1, False)
     ring = source("ring", "2026-02-01 23:00", 8, 60, False), source("app", "2026-02-01 23:00", 8, 600, False)
-    found = list(nights_of(Sensed({"heart_rate": [watch, strap, *ring]}), LocalTime(), asked))
+    found = list(nights_of(Sensed({"heart_rate": [watch, strap, *ring]}), LocalTime(), request))
     assert [(night.name, len(night.samples["heart_rate"][0])) for night in found] == [
         ("2026-01-31", 96), ("2026-02-01", 480),
     ]  # fmt: skip
-    assert asked.notes[0] == "heart rate from 'watch', not from 'app', 'ring', 'strap'"
+    assert request.notes[0] == "heart rate from 'watch', not from 'app', 'ring', 'strap'"
 
 
 def test_steps_by_minute():

@@ -31,7 +31,7 @@ def test_wearanize(tmp_path, imported):
     assert done.read("heart_rate/sub-001-E4_heartrate.txt")[0].tolist() == [10, 62.5]  # E4s begin to tell it later
     assert np.allclose(done.read("heart_rate/sub-002-E4_heartrate.txt")[:, 1], 80)
     assert np.allclose(done.read("motion/sub-001-E4_acceleration.txt")[1], [1 / 32, 0, 38 / 64, 51 / 64], atol=1e-5)
-    assert "nights that cannot be read (1)" in done.said
+    assert "nights that cannot be read (1)" in done.output
     assert "CC BY 4.0" in done.origin["licence"]
 
 
@@ -74,8 +74,8 @@ def test_mesa(tmp_path, imported):
     assert not (done.out / "counts").exists()
     lines = (done.out / "actiwatch" / "0001.csv").read_text().splitlines()
     assert lines[:5] == ["start,count", "0,100", "30,101", "60,102", "120,104"]  # from the aligned line, worn only
-    assert "wrist counts that no overlap file aligns (1): 0002" in done.said
-    assert "has a document type" in done.said
+    assert "wrist counts that no overlap file aligns (1): 0002" in done.output
+    assert "has a document type" in done.output
 
 
 def dreamt(root, name="S002", stages=("P",) * 2 + ("W",) * 60 + ("N2",) * 30 + ("R",) * 29 + ("Missing",)):
@@ -101,8 +101,8 @@ def test_dreamt(tmp_path, imported):
     assert np.allclose(np.diff(motion[:, 0]), 1 / 32, atol=1e-5)
     assert np.isclose(motion[0, 0], -60)
     assert np.allclose(motion[0, 1:], [0, 38 / 64, 51 / 64], atol=1e-5)
-    assert "nights that cannot be read (1): " in done.said
-    assert "forbid passing it on" in done.said
+    assert "nights that cannot be read (1): " in done.output
+    assert "forbid redistribution" in done.output
 
 
 def slpdb(root, name, texts):
@@ -127,7 +127,7 @@ def test_slpdb(tmp_path, imported):
     assert done.read("labels/slp01a_labeled_sleep.txt")[:, 1].tolist() == codes
     assert np.isclose(np.median(done.read("heart_rate/slp01a_heartrate.txt")[:, 1]), 80, atol=0.5)
     assert (done.out / "wearers.json").read_text().count('"slp01"') == 2
-    assert "nights that cannot be read (1): " in done.said
+    assert "nights that cannot be read (1): " in done.output
     recording = read_recording(done.out, "slp01a")
     assert set(recording.labels[1]) == {0, 1, 3, 4, -1, 2}
 
@@ -147,13 +147,13 @@ def test_two_processes_read_what_one_does(tmp_path, imported):
     root = slpdb_with_traps(tmp_path / "set")
     one, two = (imported("slpdb", root, "--jobs", n) for n in "12")
     assert one.nights == ["slp01a", "slp01b", "slp32", "slp37"]
-    assert one.said.replace(str(one.out), "OUT") == two.said.replace(str(two.out), "OUT")
+    assert one.output.replace(str(one.out), "OUT") == two.output.replace(str(two.out), "OUT")
     for text in (
-        "id another night has (1): slp32",
+        "the id of another night (1): slp32",
         "cannot be read (1)",
         "30 min of heart rate or movement (1): slp36",
     ):
-        assert text in one.said
+        assert text in one.output
     files = {path.relative_to(one.out) for path in one.out.rglob("*")}
     assert files == {path.relative_to(two.out) for path in two.out.rglob("*")}
     assert all((one.out / name).read_bytes() == (two.out / name).read_bytes() for name in files if name.suffix)

@@ -51,7 +51,7 @@ def test_seconds_from_the_start_or_since_the_device_was_switched_on(tmp_path, im
 def test_milliseconds_from_the_start(tmp_path, imported):
     done = imported("csv", table(tmp_path / "a.csv", HOUR * 1000))
     assert np.allclose(t_of(done), HOUR)
-    assert "times are taken as ms from the start" in done.said
+    assert "times are read as ms from the start" in done.output
 
 
 @pytest.mark.parametrize(("separator", "value"), [(";", "60,5"), ("\t", "60.5"), (",", "60.5")])
@@ -68,7 +68,7 @@ def test_the_unit_of_acceleration_is_told_by_gravity(tmp_path, imported, gravity
     t = np.arange(0, 2400, 0.5)
     path = table(tmp_path / "a.csv", t, "t,z,y,x", lambda i: f"{gravity},0,{gravity / 10}")
     done = imported("csv", path)
-    assert f"acceleration is in {unit}, told by gravity" in done.said
+    assert f"acceleration is in {unit}, as gravity shows" in done.output
     rows = np.loadtxt(done.out / "motion" / "night_1_acceleration.txt")
     assert np.allclose(rows[0], [0, 0.1, 0, 1], atol=1e-3)
 
@@ -77,12 +77,12 @@ def test_acceleration_without_gravity_is_left_out(tmp_path, imported):
     path = table(tmp_path / "a.csv", HOUR, "t,x,y,z,bpm", lambda i: "0.01,0.02,0.01,60")
     done = imported("csv", path)
     assert not (done.out / "motion").exists()
-    assert "gravity seems to have been removed" in done.said
+    assert "gravity seems to have been removed" in done.output
 
 
 def test_other_columns_are_ignored_and_named(tmp_path, imported):
     path = table(tmp_path / "a.csv", HOUR, "time,spo2,bpm,mood", lambda i: "97,60,fine")
-    assert "a.csv: ignored the columns spo2, mood" in imported("csv", path).said
+    assert "a.csv: ignored the columns spo2, mood" in imported("csv", path).output
 
 
 def test_rows_of_one_sensor_each(tmp_path, imported):
@@ -90,14 +90,14 @@ def test_rows_of_one_sensor_each(tmp_path, imported):
     done = imported("csv", path)
     assert len(t_of(done)) == len(HOUR) - 1
     assert done.read("steps/night_1_steps.txt").tolist() == [[500, 7]]
-    assert "no number" not in done.said
+    assert "no number" not in done.output
 
 
 def test_activity_must_be_counted_every_15_s(tmp_path, imported):
     done = imported("csv", table(tmp_path / "a.csv", np.arange(0, 3600, 15), "time,activity"))
     assert len(done.read("counts/night_1_counts.txt")) == 240
     path = table(tmp_path / "b.csv", np.arange(0, 36000, 60), "time,activity,bpm", lambda i: "3,60")
-    assert "activity that is not counted every 15 s (1): night_1: every 60 s" in imported("csv", path).said
+    assert "activity counts not every 15 s (1): night_1: every 60 s" in imported("csv", path).output
 
 
 def test_a_folder_is_laid_together_and_a_bad_file_is_named(tmp_path, imported):
@@ -110,24 +110,24 @@ def test_a_folder_is_laid_together_and_a_bad_file_is_named(tmp_path, imported):
     (folder / "notes.txt").write_text("slept well\n")
     done = imported("csv", folder, *ZONE)
     assert {path.name for path in done.out.iterdir()} == {"heart_rate", "motion", "origin.json"}
-    assert "files that are not as expected (1): notes.txt: line 1: no column of times" in done.said
+    assert "files that are not as expected (1): notes.txt: line 1: no column of times" in done.output
 
 
 def test_unreadable_lines_are_counted(tmp_path, imported):
     done = imported("csv", table(tmp_path / "a.csv", HOUR, values=lambda i: "n.a.?" if i == 7 else "60"))
-    assert "lines with a time or value that is no number (1): a.csv: 1 from line 9 on" in done.said
+    assert "lines with a time or value that is not a number (1): a.csv: 1 from line 9 on" in done.output
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ("", "a.csv: empty; expected a line of names"),
-        ("time,heart_rate\n", "a.csv: no line after the names"),
+        ("time,heart_rate\n", "a.csv: no line after the column names"),
         ("1769810400,61\n1769810405,62\n", "a.csv: line 1: no column of times"),
         ("time,mood\n1,2\n", "no column of a known sensor"),
         ("time,bpm\nnoon,60\n", "time: 'noon'; expected Unix s or ms"),
         ("time,bpm\n0,60\n5,60\n", "no usable night in it"),
-        ("time,bpm\n0,60\n90000000,60\n", "a.csv: times run over"),
+        ("time,bpm\n0,60\n90000000,60\n", "a.csv: times span"),
         ("time,bpm\n1769810400,60\n1769990400,60\n", "Unix times of several days; add --zone"),
         ("\x00\x01\x02", "a.csv: line 1: no column of times"),
     ],
@@ -142,7 +142,7 @@ def test_a_folder_within_what_is_read_is_refused(tmp_path, mistake):
     table(tmp_path / "in" / "a.csv", HOUR)
     for out in (tmp_path / "in" / "out", tmp_path / "in"):
         result = CliRunner().invoke(main, ["import", "csv", str(tmp_path / "in"), str(out)])
-        assert "in, which is read; name a folder elsewhere" in mistake(result)
+        assert "in, which is imported; name a folder elsewhere" in mistake(result)
     assert [path.name for path in (tmp_path / "in").iterdir()] == ["a.csv"]
 
 
@@ -151,6 +151,6 @@ def test_since_tells_why_there_is_nothing(tmp_path, imported, mistake):
     late = imported("csv", path, *ZONE, "--since", "2026-02-01", ends_well=False)
     assert "no usable night in it from --since 2026-02-01 on" in mistake(late.result)
     future = imported("csv", path, *ZONE, "--since", "2999-01-01", ends_well=False)
-    assert "--since 2999-01-01: lies in the future" in mistake(future.result)
+    assert "--since 2999-01-01: is in the future" in mistake(future.result)
     nonsense = imported("csv", path, *ZONE, "--since", "soon", ends_well=False)
     assert nonsense.result.exit_code == 2 and "soon" in nonsense.result.stderr

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UserMistake
-from pipeline.importers.asked import Asked
+from pipeline.importers.request import ImportRequest
 from pipeline.importers.writing import DeviceStage, ImportedNight, new_data_set
 from pipeline.origin import Origin
 from pipeline.recordings import read_recording
@@ -20,12 +20,14 @@ def night(name="2026-01-31", **changes):
 
 
 def test_every_part_of_a_night_is_read_back(tmp_path):
-    asked = Asked(tmp_path, zone_said="UTC")
+    request = ImportRequest(tmp_path, zone_text="UTC")
     labels = np.arange(120) * 30, np.full(120, 2)
     more = {"steps": (np.arange(0, 3600, 600.0), np.arange(6.0)), "activity": (np.arange(0, 3600, 15.0), np.ones(240))}
-    with new_data_set(tmp_path / "out", asked) as data:
+    with new_data_set(tmp_path / "out", request) as data:
         stages = [DeviceStage(0, 1800, "Light", "AsleepCore")]
-        assert data.add(night(samples=more, labels=labels, device_stages=stages, wearer="7", beside={"a/b.csv": "x"}))
+        assert data.add(
+            night(samples=more, labels=labels, device_stages=stages, wearer="7", extra_files={"a/b.csv": "x"})
+        )
         assert not (tmp_path / "out").exists()
         data.finish(Origin("mine"))
     found = read_recording(tmp_path / "out", "2026-01-31")
@@ -41,7 +43,7 @@ def test_every_part_of_a_night_is_read_back(tmp_path):
 
 
 def test_after_a_failure_there_is_nothing(tmp_path):
-    with pytest.raises(KeyError), new_data_set(tmp_path / "out", Asked(tmp_path)) as data:
+    with pytest.raises(KeyError), new_data_set(tmp_path / "out", ImportRequest(tmp_path)) as data:
         data.add(night())
         raise KeyError
     assert list(tmp_path.iterdir()) == []
@@ -50,26 +52,26 @@ def test_after_a_failure_there_is_nothing(tmp_path):
 def test_impossible_and_unordered_values(tmp_path):
     bpm = np.full(len(T), 60.0)
     bpm[3], bpm[4] = 300, np.nan
-    asked = Asked(tmp_path)
-    with new_data_set(tmp_path / "out", asked) as data:
+    request = ImportRequest(tmp_path)
+    with new_data_set(tmp_path / "out", request) as data:
         data.add(night(samples={"heart_rate": (T[::-1], bpm[::-1])}))
     rows = np.loadtxt(tmp_path / "out" / "heart_rate" / "2026-01-31_heartrate.txt", delimiter=",")
     assert len(rows) == len(T) - 2
     assert (np.diff(rows[:, 0]) > 0).all()
-    assert asked.summary() == ["left out, values outside 20 to 250 bpm (1): 2026-01-31: 2 of 720 of heart rate"]
+    assert request.summary() == ["left out: values outside 20 to 250 bpm (1): 2026-01-31: 2 of 720 of heart rate"]
 
 
 def test_two_nights_of_one_id_and_too_little(tmp_path):
-    asked = Asked(tmp_path)
-    with new_data_set(tmp_path / "out", asked) as data:
+    request = ImportRequest(tmp_path)
+    with new_data_set(tmp_path / "out", request) as data:
         assert data.add(night())
         assert not data.add(night())
         assert not data.add(ImportedNight("2026-02-01", {"steps": (T, T)}))
-    assert "nights whose id another night has (1): 2026-01-31" in asked.summary()[0]
-    assert "less than 30 min of heart rate or movement (1): 2026-02-01: 0 min" in asked.summary()[1]
+    assert "nights with the id of another night (1): 2026-01-31" in request.summary()[0]
+    assert "less than 30 min of heart rate or movement (1): 2026-02-01: 0 min" in request.summary()[1]
 
 
 def test_a_folder_with_something_in_it_is_refused(tmp_path):
     (tmp_path / "mine.txt").write_text("x")
-    with pytest.raises(UserMistake, match="exists and is not empty"), new_data_set(tmp_path, Asked(tmp_path)):
+    with pytest.raises(UserMistake, match="exists and is not empty"), new_data_set(tmp_path, ImportRequest(tmp_path)):
         raise AssertionError

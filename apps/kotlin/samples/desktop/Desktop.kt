@@ -4,7 +4,7 @@ import dev.wristsleep.Sensor
 import dev.wristsleep.SleepStager
 import java.io.File
 
-/** Ten minutes as they might be sensed, staged with the bundle in the folder that is the first argument. */
+/** Stages ten minutes of example data with the bundle in the folder given as the first argument. */
 fun main(arguments: Array<String>) {
     val start = 1767999600.0 // Unix time
     SleepStager({ File(arguments[0], it).readBytes() }, start = start).use { stager ->

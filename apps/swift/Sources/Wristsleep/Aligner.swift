@@ -1,4 +1,4 @@
-/// A stride that has closed: its newest values by channel, and motion whose activity is still to be counted.
+/// A closed stride: its newest values by channel, and motion whose activity is not counted yet.
 struct Stride: Codable {
     let time: Double
     var newest: [String: [Float]]
@@ -13,9 +13,9 @@ struct Aligner: Codable {
     }
 
     let start: Double  // s
-    /// Strides closed and not yet taken.
+    /// Closed strides that were not taken yet.
     var pending: [Stride] = []
-    private var closed: Int = 0  // strides closed so far
+    private var closed: Int = 0  // number of strides closed so far
     private var rows: [String: [Int: Row]] = [:]  // by channel and row, counted from the start
     private var taken: [String: Set<Double>] = [:]  // by sensor, times of samples in windows that are open
     private var drops: [String: [String: Int]] = [:]  // by sensor and reason
@@ -67,7 +67,7 @@ struct Aligner: Codable {
         return true
     }
 
-    /// Take a sample; it closes the windows that it lies past.
+    /// Take a sample; it closes the windows that end before it.
     mutating func feed(_ sample: Sample, _ contract: Contract) throws {
         let t = sample.t
         if t.isFinite {
@@ -96,7 +96,7 @@ struct Aligner: Codable {
         }
     }
 
-    /// Take a sample, or give the reason why it is dropped.
+    /// Take a sample, or return the reason why it is dropped.
     private mutating func accept(_ sample: Sample, _ contract: Contract) -> DropReason? {
         let t = sample.t
         guard t.isFinite && sample.values.allSatisfy({ $0.isFinite }) else { return .notANumber }
@@ -104,7 +104,7 @@ struct Aligner: Codable {
         let name = sensor.rawValue
         guard let entry = contract.sensors[sensor] else { return nil }
         let counted = sensor == .motion && grid != nil
-        if entry.channels.isEmpty && !counted { return nil }  // the model does without
+        if entry.channels.isEmpty && !counted { return nil }  // the model does not use the sensor
         let inRange = sample.values.allSatisfy { entry.range.contains($0) }
         if guards[name]?.accept(t, sample.values, inRange: inRange, contract) == false { return .wrongUnit }
         if !inRange { return .outOfRange }
@@ -127,7 +127,7 @@ struct Aligner: Codable {
         return nil
     }
 
-    /// Close strides until `last` of them are closed.
+    /// Close strides until `last` are closed.
     private mutating func close(_ last: Double, _ contract: Contract) {
         guard last > Double(closed) else { return }
         let begin = last * Double(contract.stride)
@@ -158,7 +158,7 @@ struct Aligner: Codable {
     }
 
     /// Which stretch of `seconds`, from the start, `t` (s since the start) lies in: a sample in [k, k + 1), a bin
-    /// (`isSum`) in (k, k + 1] with its end taken early. Exact, whatever division rounds to.
+    /// (`isSum`) in (k, k + 1] with its end taken early. Corrected for rounding of the division.
     private func slot(_ t: Double, _ seconds: Int, isSum: Bool, _ contract: Contract) -> Double {
         let length = Double(seconds)
         let time = isSum ? t - contract.grace : t

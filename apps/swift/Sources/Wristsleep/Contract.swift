@@ -1,18 +1,18 @@
 import Foundation
 
 private let format = "wristsleep-contract/1"
-private let weightsRounding = 3e-4  // how far the sum of an operating point's weights may be from 1
+private let weightsRounding = 3e-4  // tolerance of the sum of an operating point's weights, which is 1
 let graceSeconds = 0.1  // how early the end of a bin is taken
 let binSeconds = 15  // of an activity count
 
-/// A channel has `values` per window, each over `seconds`: the sum or the mean of what was sensed, or `missing`.
+/// A channel has `values` per window, each over `seconds`: the sum or the mean of the samples, or `missing`.
 struct Channel {
     let name: String
     let values: Int
     let seconds: Int
     let missing: Float
     let isSum: Bool
-    /// How many values are new in a window.
+    /// Number of values that are new in a window.
     let newest: Int
 
     init(_ field: Field, row: Int, window: Int, stride: Int) throws {
@@ -42,7 +42,7 @@ struct FilledChannel {
     let place: Int
 }
 
-/// Samples outside `range` count as not sensed. `isSum`: they are bins, fed at their end.
+/// Samples outside `range` are dropped. `isSum`: they are bins, fed at their end.
 struct SensorEntry {
     let range: ClosedRange<Double>
     let isSum: Bool
@@ -77,7 +77,7 @@ private func isSumField(_ field: Field, _ sensor: Sensor) throws -> Bool {
     return sensor.isSum
 }
 
-/// When no stage is given, and how far coverage looks back. Times in s.
+/// When the stage is unknown, and how far coverage looks back. Times in s.
 struct UnknownRule {
     let absent: Double
     let offWrist: Double
@@ -92,7 +92,7 @@ struct UnknownRule {
     }
 }
 
-/// How units are checked. `first`: s of a sensor's samples that decide.
+/// How units are checked. `first`: s of a sensor's samples on which the check is decided.
 struct GuardRule {
     let first: Double
     let leastSamples: Int

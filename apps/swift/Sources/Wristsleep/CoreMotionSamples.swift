@@ -3,7 +3,7 @@ import CoreMotion
 import Darwin
 import Foundation
 
-/// A clock that is never set: Unix time when it was made, counted on with the time since the boot.
+/// A monotonic clock: the Unix time of its creation, advanced by the time since boot.
 ///
 /// Core Motion's time stamps count seconds since the boot. This clock counts those in which the device slept as well:
 /// its times fit samples, `start` and `take(now:)`. They are Unix times too, so that segments

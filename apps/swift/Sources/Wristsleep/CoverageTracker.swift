@@ -1,4 +1,4 @@
-/// Tells of each window how much was sensed, and whether that is too little to name a stage.
+/// Computes the coverage of each window, and whether there are too few data to predict a stage.
 struct CoverageTracker: Codable {
     private var recent: [String: [Bool]] = [:]  // by sensor, whether each of the newest strides has a value
     private var since: [String: Double] = [:]  // by sensor, s from its newest value to the window's end; none if never
@@ -44,7 +44,7 @@ struct CoverageTracker: Codable {
             let share = Double(strides.filter { $0 }.count) / Double(strides.count)
             coverage[sensor] = SensorCoverage(share: share, secondsSince: since[name])
         }
-        // acceleration alone does not tell a still wrist from a table
+        // acceleration alone cannot tell a still wrist from a table
         if recent[Sensor.activity.rawValue] == nil && recent[Sensor.motion.rawValue]?.last == true {
             moved = true
         }

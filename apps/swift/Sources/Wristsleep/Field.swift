@@ -46,7 +46,7 @@ struct Field {
     let path: String
     let value: JSONValue
 
-    /// A field that has to be there.
+    /// A required field.
     func get(_ name: String) throws -> Field {
         guard let found = try find(name) else {
             throw StagerError(.unsupportedContract, "\(contractFile): \(below(name)): missing")
@@ -54,7 +54,7 @@ struct Field {
         return found
     }
 
-    /// A field, or nil where it is absent.
+    /// An optional field; nil if absent.
     func find(_ name: String) throws -> Field? {
         guard let found = try members()[name], found != .null else { return nil }
         return Field(path: below(name), value: found)
@@ -92,7 +92,7 @@ struct Field {
         return number
     }
 
-    /// A whole number above 0.
+    /// A positive whole number.
     func size() throws -> Int {
         let number = try self.number()
         guard number.rounded() == number && number >= 1 && number <= 1e9 else {
@@ -129,7 +129,7 @@ struct Field {
         return limits[0]...limits[1]
     }
 
-    /// A number that the format fixes: any other is refused.
+    /// A number that the format fixes; any other is an error.
     func constant(_ expected: Double) throws -> Double {
         let number = try self.number()
         guard number == expected else { throw wrong("\(number), expected \(expected)") }

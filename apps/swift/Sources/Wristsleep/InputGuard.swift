@@ -1,6 +1,6 @@
 import Foundation
 
-/// Tells from the first minute of a sensor whether its samples are in the unit that they should be in.
+/// Checks, on a sensor's first minute of samples, that they are in the expected unit.
 struct InputGuard: Codable {
     /// The sensors that have a guard, in the order of their findings.
     static let guarded: [Sensor] = [.heartRate, .motion]
@@ -8,7 +8,7 @@ struct InputGuard: Codable {
     /// What is wrong, as a sentence; "" for nothing.
     private(set) var finding: String = ""
     private let sensor: Sensor
-    private var first: Double?  // s, time of its first sample
+    private var first: Double?  // s, time of the first sample
     private var seen: Int = 0  // samples
     private var outside: Int = 0  // of them, out of range
     private var magnitudes: [Double] = []  // g, of motion in range
@@ -19,7 +19,7 @@ struct InputGuard: Codable {
         self.sensor = sensor
     }
 
-    /// Whether a sample may be taken.
+    /// Whether a sample is accepted.
     mutating func accept(_ t: Double, _ values: [Double], inRange: Bool, _ contract: Contract) -> Bool {
         if decided { return !refused }
         let rule = contract.inputGuard
@@ -81,7 +81,7 @@ func magnitude(_ xyz: [Double]) -> Double {
     return squares.squareRoot()
 }
 
-/// A number with so many significant digits at most.
+/// A number with at most this many significant digits.
 private func rounded(_ value: Double, _ digits: Int) -> String {
     String(format: "%.\(digits)g", value)
 }

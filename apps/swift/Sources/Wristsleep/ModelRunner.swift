@@ -1,6 +1,6 @@
 import Foundation
 
-/// What runs .tflite files. The app brings it, as LiteRT's pod cannot be a package's dependency: `LiteRTRuntime.swift`.
+/// Runs .tflite files. The app brings it, as LiteRT's pod cannot be a package's dependency: `LiteRTRuntime.swift`.
 public protocol StagerRuntime {
     /// As `runtimes` in contract.json names it; a file that is refused there is not loaded.
     var name: String { get }
@@ -32,7 +32,7 @@ final class ModelRunner {
                 throw StagerError(.refusedRuntime, "\(call.file): not for \(runtime.name): \(status)")
             }
             let digest = sha256(try readFile(call.file, in: folder))
-            guard digest == call.sha256 else {  // a damaged file can take the runtime down
+            guard digest == call.sha256 else {  // a damaged file can crash the runtime
                 throw StagerError(.alteredFile, "\(call.file): SHA-256 is \(digest), expected \(call.sha256)")
             }
             if models[call.file] != nil { continue }

@@ -1,4 +1,4 @@
-/// Motion that the activity call has still to see, laid on the even grid that the call wants.
+/// Motion that was not passed to the activity model yet, resampled to its regular grid.
 struct MotionGrid: Codable {
     private struct Point: Codable {
         let t: Double  // s since the start
@@ -17,7 +17,7 @@ struct MotionGrid: Codable {
         samples.append(Point(t: t, xyz: xyz))
     }
 
-    /// Acceleration of a stride as it closes: x, y, z of each point.
+    /// Acceleration of a closing stride: x, y, z of each point.
     mutating func close(_ index: Int, _ counting: MotionCounting, stride: Int) -> [Float] {
         let points = counting.hz * stride
         var motion = [Float](repeating: counting.missing, count: 3 * points)
@@ -48,7 +48,7 @@ struct MotionGrid: Codable {
             }
         }
         if after > 1 {
-            samples.removeFirst(after - 1)  // the next stride needs the last one before it, and those after
+            samples.removeFirst(after - 1)  // the next stride needs the last sample before it, and later ones
         }
         return motion
     }

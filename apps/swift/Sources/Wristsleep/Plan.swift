@@ -113,7 +113,7 @@ struct Precision {
     }
 }
 
-/// How activity counts are made of raw motion on an even grid. Times in s.
+/// How activity counts are computed from raw motion on a regular grid. Times in s.
 struct MotionCounting {
     let hz: Int
     let missing: Float

@@ -15,10 +15,10 @@ private func valueNames(_ store: HealthStore) -> [Int: String] {
 }
 
 extension SleepStager {
-    /// Epochs as segments of a health store: runs of equal value merged, none overlapping, a gap where the stage is
+    /// Epochs as segments of a health store: runs of equal value merged, without overlaps, with gaps where the stage is
     /// unknown.
     ///
-    /// - Parameter origin: Unix time of t=0, where times count from the start of the recording.
+    /// - Parameter origin: Unix time of t=0, if times are since the start of the recording.
     public static func segments(
         _ epochs: [Epoch], zone: TimeZone = .current, store: HealthStore = .healthKit, origin: Double = 0
     ) -> [Segment] {

@@ -1,20 +1,20 @@
 import Foundation
 
-/// Takes samples of one night, gives its stages.
+/// Takes the samples of one night and returns its stages.
 ///
-/// Times are in seconds of any one clock: Unix time, or since the start of the recording. A sensor that is silent,
-/// absent, late or out of range is a missing value, and the night goes on.
+/// Times are in seconds of any one clock: Unix time, or since the start of the recording. Silent or absent
+/// sensors, and late or out-of-range samples, give missing values; the night continues.
 ///
-/// May be used from several threads: every call holds a lock, and waits for the one under way. `take` runs the model,
-/// so keep it off the main thread. It is no actor, as samples have to be fed in the order in which they come, and calls
-/// of an actor from several tasks have none. `@unchecked Sendable` rests on that lock: it is held wherever `night`, the
-/// only thing that changes, or the runtime's models, which nobody else has, are used.
+/// May be used from several threads: every call holds a lock, and waits for a running one. `take` runs the model, so
+/// keep it off the main thread. It is not an actor because samples have to be fed in the order of their arrival, and
+/// calls of an actor from several tasks have no order. `@unchecked Sendable` relies on the lock: it is held wherever
+/// `night`, the only mutable state, or the runtime's models, which are not shared, are used.
 ///
 ///     let stager = try SleepStager(folder: folder, runtime: LiteRTRuntime(), start: 1_767_999_600)
 ///     try stager.feed(.heartRate, 1_767_999_603.2, 61)
 ///     for epoch in try stager.take(now: 1_767_999_630.1) { print(epoch.time, epoch.stage.rawValue) }
 public final class SleepStager: @unchecked Sendable {
-    /// All that is under way.
+    /// The state of a night.
     private struct Night: Codable {
         var aligner: Aligner
         var tracker: CoverageTracker
@@ -35,7 +35,7 @@ public final class SleepStager: @unchecked Sendable {
     private let precision: Precision
     private let weights: [Float]?
     private let runner: ModelRunner
-    private let model: [String]  // what a saved state belongs to: the files, by their digests
+    private let model: [String]  // digests of the model's files, to recognise saved states of other models
     private var night: Night
 
     /// Opens a bundle.
@@ -44,11 +44,11 @@ public final class SleepStager: @unchecked Sendable {
     ///   - folder: with contract.json and the .tflite files that it names.
     ///   - runtime: what runs them; it is loaded here and kept.
     ///   - precision: one of the bundle's.
-    ///   - start: s, when the first window begins.
-    ///   - operatingPoint: one of the bundle's, to weigh the probabilities; nil leaves them as they are.
+    ///   - start: start of the first window, s.
+    ///   - operatingPoint: one of the bundle's, to weight the probabilities; nil for none.
     ///   - contractSha256: SHA-256 of contract.json in hex: any other model is refused. nil takes any.
-    ///   - warn: is told, once, of a model that was trained on simulated nights; nil logs it.
-    /// - Throws: `StagerError` where the bundle is not whole, or not for this library.
+    ///   - warn: called once if the model was trained on simulated nights; nil logs it.
+    /// - Throws: `StagerError` if the bundle is incomplete or not supported.
     public init(
         folder: URL, runtime: any StagerRuntime, precision: String = "int8", start: Double = 0,
         operatingPoint: String? = nil, contractSha256: String? = nil, warn: ((String) -> Void)? = nil
@@ -84,14 +84,14 @@ public final class SleepStager: @unchecked Sendable {
     /// s from stage to stage.
     public var strideSeconds: Int { contract.stride }
 
-    /// By sensor and reason, how many samples were fed and not taken.
+    /// Number of samples dropped, by sensor and reason.
     public var dropped: [Sensor: [DropReason: Int]] {
         lock.lock()
         defer { lock.unlock() }
         return night.aligner.dropped
     }
 
-    /// What seems wrong with a sensor's unit, as sentences.
+    /// Descriptions of what seems wrong with the sensors' units.
     public var findings: [String] {
         lock.lock()
         defer { lock.unlock() }
@@ -108,10 +108,10 @@ public final class SleepStager: @unchecked Sendable {
         night = SleepStager.newNight(begin, contract, precision)
     }
 
-    /// Take one sample: x, y, z of motion, else a number. `t`: s. A sample closes the windows that it lies past, and
-    /// what comes for a closed window is too late.
+    /// Take one sample: x, y, z of motion, else a number. `t`: s. A sample closes the windows that end before it;
+    /// later samples for a closed window are dropped.
     ///
-    /// - Throws: `StagerError` of code `wrongValueCount` or `timeBeyondNight`; nothing was fed then.
+    /// - Throws: `StagerError` of code `wrongValueCount` or `timeBeyondNight`; the sample is not taken then.
     public func feed(_ sensor: Sensor, _ t: Double, _ values: Double...) throws {
         try feed(Sample(sensor, t, values))
     }
@@ -130,9 +130,9 @@ public final class SleepStager: @unchecked Sendable {
         try night.aligner.feed(sample, contract)
     }
 
-    /// Epochs of the windows that are full.
+    /// Epochs of the closed windows.
     ///
-    /// - Parameter now: s, a time up to which every sensor has delivered; nil for the windows that samples have closed.
+    /// - Parameter now: s, a time up to which all sensors have delivered; nil for the windows that samples have closed.
     /// - Throws: `StagerError` of code `notATime` or `timeBeyondNight`, and what the runtime throws; no window is lost
     ///   then.
     public func take(now: Double? = nil) throws -> [Epoch] {
@@ -144,7 +144,7 @@ public final class SleepStager: @unchecked Sendable {
         if let now = now {
             try night.aligner.advance(now, contract)
         }
-        var next = night  // the night stays as it is where the runtime fails
+        var next = night  // the night is unchanged if the runtime fails
         let strides = next.aligner.pending
         next.aligner.pending = []
         var epochs: [Epoch] = []
@@ -217,8 +217,8 @@ public final class SleepStager: @unchecked Sendable {
         return weighed.map { $0 / sum }
     }
 
-    /// One window by hand, to replay a golden night: values by channel; what is no channel of the model is not looked
-    /// at. Gives the model's probabilities, not weighed.
+    /// Run the model on one window, to replay a golden night: values by channel; other channels are
+    /// ignored. Returns the model's probabilities, without an operating point.
     ///
     /// - Throws: `StagerError` of code `wrongValueCount`, and what the runtime throws.
     public func step(_ window: [String: [Float]]) throws -> [Float] {
@@ -233,7 +233,7 @@ public final class SleepStager: @unchecked Sendable {
         return try predicted(window, &night.networkStates)
     }
 
-    /// All that is under way, for `restore`. Save after `take`: stages that were given out are not in it.
+    /// The whole state, for `restore`. Save after `take`: epochs that it returned are not in it.
     public func save() throws -> Data {
         lock.lock()
         defer { lock.unlock() }
@@ -243,9 +243,9 @@ public final class SleepStager: @unchecked Sendable {
         return Data(sha256(content).utf8) + content
     }
 
-    /// Go on as if the stager that saved these bytes had never stopped.
+    /// Resume from saved bytes, as if the stager had never stopped.
     ///
-    /// - Throws: `StagerError` of code `wrongState`, and changes nothing, where another model saved them or they are
+    /// - Throws: `StagerError` of code `wrongState`, and changes nothing, if another model saved them or they are
     ///   damaged.
     public func restore(_ saved: Data) throws {
         let digest = Data(saved.prefix(SleepStager.digestLength))

@@ -1,8 +1,8 @@
 import Foundation
 
-/// What this library refuses, and why. The message names what was given and what was expected.
+/// An error of this library. The message names what was given and what was expected.
 public struct StagerError: Error, LocalizedError, Equatable, Sendable {
-    /// What went wrong, by the name (`rawValue`) that it has in every language's library.
+    /// Error codes, with the same names (`rawValue`) in the libraries of all languages.
     public enum Code: String, CaseIterable, Sendable {
         case unknownSensor = "unknown_sensor"
         case wrongValueCount = "wrong_value_count"
@@ -38,7 +38,7 @@ public struct StagerError: Error, LocalizedError, Equatable, Sendable {
     public var errorDescription: String? { message }
 }
 
-/// The entry of a name, or an error that lists the names that there are.
+/// The entry of a name, or an error that lists the known names.
 func oneOf<T>(_ code: StagerError.Code, _ what: String, _ name: String, _ entries: [String: T]) throws -> T {
     guard let found = entries[name] else {
         let names = entries.keys.sorted().joined(separator: ", ")

@@ -67,14 +67,14 @@ public struct Sample: Codable, Equatable, Sendable {
     }
 }
 
-/// Why a sample that was fed was not taken, in the order in which it is looked at. `rawValue`: its name in every
+/// Why a sample was dropped, in the order of the checks. `rawValue`: its name in every
 /// language.
 public enum DropReason: String, CaseIterable, Codable, Sendable {
     case notANumber = "not_a_number"
     /// Motion that is not in g: see `findings`.
     case wrongUnit = "wrong_unit"
     case outOfRange = "out_of_range"
-    /// Its window is closed, or it lies before the start.
+    /// Its window is closed, or it is before the start.
     case late = "late"
     /// A sample of the same sensor and time was taken before.
     case repeated = "repeated"
@@ -87,10 +87,10 @@ public enum Stage: String, CaseIterable, Codable, Sendable {
     case n2 = "N2"
     case n3 = "N3"
     case rem = "REM"
-    /// Too little was sensed to name a stage: off the wrist, or no signal.
+    /// Too few data to predict a stage: off the wrist, or no signal.
     case unknown = "Unknown"
 
-    /// Those that have a probability, in its order.
+    /// The stages that have a probability, in that order.
     static let scored: [Stage] = [.wake, .n1, .n2, .n3, .rem]
 
     /// Its value in a health store; nil for unknown.
@@ -126,11 +126,11 @@ public enum Stage: String, CaseIterable, Codable, Sendable {
     }
 }
 
-/// How much of one sensor a window rests on.
+/// Coverage of one sensor at a window.
 public struct SensorCoverage: Codable, Equatable, Sendable {
-    /// Of the strides of the last ten minutes, those with a value.
+    /// Share of the strides of the last ten minutes that have a value.
     public let share: Double
-    /// From its newest value to the end of the window; nil if there has been none.
+    /// Seconds from the newest value to the end of the window; nil if there has been none.
     public let secondsSince: Double?
 }
 
@@ -141,7 +141,7 @@ public struct Epoch: Codable, Equatable, Sendable {
     /// How long it lasts.
     public let seconds: Int
     public let stage: Stage
-    /// Of Wake, N1, N2, N3, REM; they mean nothing where the stage is unknown.
+    /// Of Wake, N1, N2, N3, REM; meaningless if the stage is unknown.
     public let probabilities: [Float]
     /// Of the sensors that the model takes.
     public let coverage: [Sensor: SensorCoverage]

@@ -6,20 +6,20 @@ import java.util.ArrayDeque
 import kotlin.math.ceil
 import kotlin.math.floor
 
-/** A stride that has closed: its newest values by channel, and motion whose activity is still to be counted. */
+/** A closed stride: its newest values by channel, and motion whose activity is not counted yet. */
 internal class Stride(val time: Double, val newest: Map<String, FloatArray>, val motion: FloatArray?)
 
 /** Samples of a night that begins at [start] (s), laid into strides. */
 internal class Aligner(private val contract: Contract, val start: Double) {
     private val stride = contract.stride
-    private var closed = 0 // strides closed so far
+    private var closed = 0 // number of strides closed so far
     private val rows = contract.channels.associate { it.name to HashMap<Int, DoubleArray>() } // row -> sum, samples
     private val taken = Sensor.values().associate { it to HashSet<Double>() } // times of samples in open windows
     private val drops = Sensor.values().associate { it to IntArray(DropReason.values().size) }
     private val guards = InputGuard.UNITS.mapValues { (sensor, _) -> guard(sensor) }
     private var grid = contract.counting?.let { MotionGrid(it, stride) } // null once activity counts are fed
 
-    /** Strides closed and not yet taken. */
+    /** Closed strides that were not taken yet. */
     val pending = ArrayDeque<Stride>()
 
     val dropped: Map<Sensor, Map<DropReason, Int>>
@@ -29,7 +29,7 @@ internal class Aligner(private val contract: Contract, val start: Double) {
 
     private fun guard(sensor: Sensor) = InputGuard(sensor, contract.guard, contract.sensors.getValue(sensor))
 
-    /** Take a sample; it closes the windows that it lies past. */
+    /** Take a sample; it closes the windows that end before it. */
     fun feed(sensor: Sensor, t: Double, value: DoubleArray) {
         val finite = isFinite(t)
         if (finite) checkTime(t)
@@ -53,12 +53,12 @@ internal class Aligner(private val contract: Contract, val start: Double) {
         }
     }
 
-    /** Take a sample, or give the reason why it is dropped. */
+    /** Take a sample, or return the reason why it is dropped. */
     private fun accept(sensor: Sensor, t: Double, value: DoubleArray): DropReason? {
         if (!isFinite(t) || !value.all { isFinite(it) }) return DropReason.NOT_A_NUMBER
         val entry = contract.sensors.getValue(sensor)
         val counted = if (sensor == Sensor.MOTION) grid else null
-        if (entry.channels.isEmpty() && counted == null) return null // the model does without
+        if (entry.channels.isEmpty() && counted == null) return null // the model does not use the sensor
         val inRange = value.all { entry.low <= it && it <= entry.high }
         if (guards[sensor]?.accept(t, value, inRange) == false) return DropReason.WRONG_UNIT
         if (!inRange) return DropReason.OUT_OF_RANGE
@@ -78,7 +78,7 @@ internal class Aligner(private val contract: Contract, val start: Double) {
         return null
     }
 
-    /** Close strides until [last] of them are closed. */
+    /** Close strides until [last] are closed. */
     private fun close(last: Int) {
         if (last <= closed) return
         taken.values.forEach { times -> times.removeAll { it - start < last.toDouble() * stride } }
@@ -97,7 +97,7 @@ internal class Aligner(private val contract: Contract, val start: Double) {
 
     /**
      * Which stretch of [seconds], from the start, [t] (s since the start) lies in: a sample in [k, k + 1), a bin
-     * ([isSum]) in (k, k + 1] with its end taken early. Exact, whatever division rounds to.
+     * ([isSum]) in (k, k + 1] with its end taken early. Corrected for rounding of the division.
      */
     private fun slotOf(t: Double, seconds: Int, isSum: Boolean): Int {
         val time = if (isSum) t - contract.grace else t

@@ -8,7 +8,7 @@ import android.os.SystemClock
 private const val STANDARD_GRAVITY = 9.80665 // m/s² in a g
 
 /**
- * A clock that is never set: Unix time when it was made, counted on with the time since the boot.
+ * A monotonic clock: the Unix time of its creation, advanced by the time since boot.
  *
  * Sensor events carry the time since the boot, and so does this clock: its times fit samples, `start` and `take(now)`.
  * They are Unix times too, so that segments need no origin. A later process of the same boot makes its clock of the

@@ -10,13 +10,13 @@ private const val FORMAT = "wristsleep-contract/1"
 private const val GRACE = 0.1
 private const val BIN = 15
 
-/** How far the sum of an operating point's weights may be from 1. */
+/** Tolerance of the sum of an operating point's weights, which is 1. */
 private const val WEIGHTS_ROUNDING = 3e-4
 
 internal fun sha256(content: ByteArray): String =
     MessageDigest.getInstance("SHA-256").digest(content).joinToString("") { "%02x".format(it) }
 
-/** A channel has [values] per window, each over [seconds]: the sum or the mean of what was sensed, or [missing]. */
+/** A channel has [values] per window, each over [seconds]: the sum or the mean of the samples, or [missing]. */
 internal class Channel(field: Field, row: Int, window: Int, stride: Int) {
     val name: String = field["name"].text()
     private val sensor: Sensor =
@@ -26,11 +26,11 @@ internal class Channel(field: Field, row: Int, window: Int, stride: Int) {
     val missing: Float = field["missing"].constant(sensor.missing).toFloat()
     val isSum: Boolean = isSum(field, sensor)
 
-    /** How many values are new in a window. */
+    /** Number of values that are new in a window. */
     val newest: Int = stride / seconds
 }
 
-/** Samples outside [low]..[high] count as not sensed. [isSum]: they are bins, fed at their end. */
+/** Samples outside [low]..[high] are dropped. [isSum]: they are bins, fed at their end. */
 internal class SensorEntry(field: Field, sensor: Sensor, all: List<Channel>) {
     val low: Double
     val high: Double
@@ -126,7 +126,7 @@ internal class Precision(field: Field, channels: List<Channel>) {
     }
 }
 
-/** How activity counts are made of raw motion on an even grid. Times in s. */
+/** How activity counts are computed from raw motion on a regular grid. Times in s. */
 internal class MotionCounting(field: Field, stride: Int, channels: List<Channel>) {
     val hz: Int = field["hz"].constant(50).toInt()
     val missing: Float = field["missing"].constant(Sensor.MOTION.missing).toFloat()
@@ -147,7 +147,7 @@ internal class MotionCounting(field: Field, stride: Int, channels: List<Channel>
     }
 }
 
-/** When no stage is given, and how far coverage looks back. Times in s. */
+/** When the stage is unknown, and how far coverage looks back. Times in s. */
 internal class UnknownRule(field: Field) {
     val absent: Int = field["absent_seconds"].constant(300).toInt()
     val offWrist: Int = field["off_wrist_seconds"].constant(1800).toInt()
@@ -155,7 +155,7 @@ internal class UnknownRule(field: Field) {
     val coverage: Int = field["coverage_seconds"].constant(600).toInt()
 }
 
-/** How units are checked. [first]: s of a sensor's samples that decide. */
+/** How units are checked. [first]: s of a sensor's samples on which the check is decided. */
 internal class GuardRule(field: Field) {
     val first: Int = field["first_seconds"].constant(60).toInt()
     val leastSamples: Int = field["least_samples"].constant(25).toInt()

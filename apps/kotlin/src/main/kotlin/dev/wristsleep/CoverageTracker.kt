@@ -5,7 +5,7 @@ import java.io.DataOutputStream
 import kotlin.math.max
 import kotlin.math.min
 
-/** Tells of each window how much was sensed, and whether that is too little to name a stage. */
+/** Computes the coverage of each window, and whether there are too few data to predict a stage. */
 internal class CoverageTracker(contract: Contract) {
     private val rule = contract.unknown
     private val stride = contract.stride
@@ -37,7 +37,7 @@ internal class CoverageTracker(contract: Contract) {
             if (strides.size > max(1, rule.coverage / stride)) strides.removeAt(0)
             since[sensor] = if (age < NEVER) age else since.getValue(sensor) + stride
         }
-        // acceleration alone does not tell a still wrist from a table
+        // acceleration alone cannot tell a still wrist from a table
         if (Sensor.ACTIVITY !in recent && recent[Sensor.MOTION]?.last() == true) moved = true
         still = if (moved) 0.0 else still + stride
         unknown = tooLittle()

@@ -8,9 +8,9 @@ import java.math.RoundingMode
 import kotlin.math.min
 import kotlin.math.sqrt
 
-/** Tells from the first minute of a sensor whether its samples are in the unit that they should be in. */
+/** Checks, on a sensor's first minute of samples, that they are in the expected unit. */
 internal class InputGuard(private val sensor: Sensor, private val rule: GuardRule, private val range: SensorEntry) {
-    private var first = Double.POSITIVE_INFINITY // s, time of its first sample
+    private var first = Double.POSITIVE_INFINITY // s, time of the first sample
     private var seen = 0 // samples
     private var outside = 0 // of them, out of range
     private var magnitudes = ArrayList<Double>() // g, of motion in range
@@ -21,7 +21,7 @@ internal class InputGuard(private val sensor: Sensor, private val rule: GuardRul
     var finding = ""
         private set
 
-    /** Whether a sample may be taken. */
+    /** Whether a sample is accepted. */
     fun accept(t: Double, value: DoubleArray, inRange: Boolean): Boolean {
         if (decided) return !refused
         first = min(first, t)
@@ -95,7 +95,7 @@ internal class InputGuard(private val sensor: Sensor, private val rule: GuardRul
 
 internal fun magnitude(xyz: DoubleArray): Double = sqrt(xyz[0] * xyz[0] + xyz[1] * xyz[1] + xyz[2] * xyz[2])
 
-/** A number with so many significant digits at most, as C's %g writes it. */
+/** A number with at most this many significant digits, as C's %g writes it. */
 internal fun rounded(value: Double, digits: Int): String {
     val exact = BigDecimal(value).round(MathContext(digits, RoundingMode.HALF_EVEN))
     if (exact.signum() == 0) return "0"

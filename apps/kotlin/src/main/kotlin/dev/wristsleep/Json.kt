@@ -134,10 +134,10 @@ internal class Json private constructor(private val text: String) {
 
 /** A value of contract.json with the path of its field, for messages. */
 internal class Field(private val path: String, private val value: Any?) {
-    /** A field that has to be there. */
+    /** A required field. */
     operator fun get(name: String): Field = find(name) ?: Field(below(name), null).wrong("missing")
 
-    /** A field, or null where it is absent. */
+    /** An optional field; null if absent. */
     fun find(name: String): Field? = entries()[name]?.takeIf { it.value != null }
 
     fun entries(): Map<String, Field> =
@@ -153,14 +153,14 @@ internal class Field(private val path: String, private val value: Any?) {
 
     fun float(): Float = double().toFloat()
 
-    /** A whole number above 0. */
+    /** A positive whole number. */
     fun size(): Int {
         val number = double()
         if (number != Math.rint(number) || number !in 1.0..1e9) wrong("$number: expected a whole number above 0")
         return number.toInt()
     }
 
-    /** A number that the format fixes: any other is refused. */
+    /** A number that the format fixes; any other is an error. */
     fun constant(expected: Number): Double =
         double().also { if (it != expected.toDouble()) wrong("$it: expected $expected") }
 

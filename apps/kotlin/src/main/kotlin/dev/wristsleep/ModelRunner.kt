@@ -16,7 +16,7 @@ internal class ModelRunner(private val counting: MotionCounting?, private val ne
     /** Of the activity call and of the network, by name. */
     var states: Map<String, FloatArray> = emptyMap()
 
-    /** What a saved state belongs to: the files, by their digests. */
+    /** Digests of the model's files, to recognise saved states of other models. */
     val model: String = plans.flatMap { it.calls }.joinToString(" ") { it.sha256 }
 
     init {
@@ -47,7 +47,7 @@ internal class ModelRunner(private val counting: MotionCounting?, private val ne
         }
     }
 
-    /** A model where the runtime wants it. Only checked ones get there: a damaged file can take the runtime down. */
+    /** A model where the runtime wants it. Only checked ones get there: a damaged file can crash the runtime. */
     private fun inNativeMemory(content: ByteArray): ByteBuffer {
         val buffer = ByteBuffer.allocateDirect(content.size).order(ByteOrder.nativeOrder())
         buffer.put(content)
@@ -69,7 +69,7 @@ internal class ModelRunner(private val counting: MotionCounting?, private val ne
         return parts.reduce { all, part -> all + part }
     }
 
-    /** Make the calls of a plan in order, keep their states. Gives [sources] and all that the calls gave, by link. */
+    /** Run the calls of a plan in order and update its states. Returns [sources] and all outputs, by link. */
     private fun run(plan: Plan, sources: Map<String, FloatArray>): Map<String, FloatArray> {
         val tensors = HashMap(sources)
         val renewed = HashMap<String, FloatArray>()

@@ -5,7 +5,7 @@ import java.io.DataOutputStream
 import kotlin.math.max
 import kotlin.math.min
 
-/** Motion that the activity call has still to see, laid on the even grid that the call wants. */
+/** Motion that was not passed to the activity model yet, resampled to its regular grid. */
 internal class MotionGrid(private val counting: MotionCounting, private val stride: Int) {
     private val samples = ArrayList<DoubleArray>() // s from the start, x, y, z; in time order
 
@@ -16,7 +16,7 @@ internal class MotionGrid(private val counting: MotionCounting, private val stri
         if (samples.isEmpty() || t >= samples.last()[0]) samples.add(doubleArrayOf(t) + value)
     }
 
-    /** Acceleration of a stride as it closes: x, y, z of each point. */
+    /** Acceleration of a closing stride: x, y, z of each point. */
     fun close(index: Int): FloatArray {
         val points = counting.hz * stride
         val motion = FloatArray(3 * points) { counting.missing }
@@ -36,7 +36,7 @@ internal class MotionGrid(private val counting: MotionCounting, private val stri
                 motion[3 * i + k - 1] = value.toFloat()
             }
         }
-        samples.subList(0, max(after - 1, 0)).clear() // the next stride needs the last one before it, and those after
+        samples.subList(0, max(after - 1, 0)).clear() // the next stride needs the last sample before it, and later ones
         return motion
     }
 

@@ -9,13 +9,13 @@ import java.time.ZoneId
 import java.util.zip.CRC32
 
 /**
- * Takes samples of one night, gives its stages.
+ * Takes the samples of one night and returns its stages.
  *
- * Times are in seconds of any one clock: Unix time, or since the start of the recording. A sensor that is silent,
- * absent, late or out of range is a missing value, and the night goes on.
+ * Times are in seconds of any one clock: Unix time, or since the start of the recording. Silent or absent
+ * sensors, and late or out-of-range samples, give missing values; the night continues.
  *
- * May be used from several threads: feed from the sensors' thread, take from another. A call waits for the one under
- * way, `close` too.
+ * May be used from several threads: feed from the sensors' thread, take from another. A call waits for a running one,
+ * and so does `close`.
  *
  *     SleepStager({ assets.open("bundle/$it").use { file -> file.readBytes() } }, start = 1767999600.0).use { stager ->
  *         stager.feed(Sensor.HEART_RATE, 1767999603.2, 61.0)
@@ -24,11 +24,11 @@ import java.util.zip.CRC32
  *
  * @param read gives the bytes of a file of the bundle.
  * @param precision one of the bundle's.
- * @param start s, when the first window begins.
- * @param operatingPoint one of the bundle's, to weigh the probabilities; null leaves them as they are.
+ * @param start start of the first window, s.
+ * @param operatingPoint one of the bundle's, to weight the probabilities; null for none.
  * @param contractSha256 SHA-256 of contract.json in hex: any other model is refused. null takes any.
- * @param warn is told, once, of a model that was trained on simulated nights.
- * @throws StagerException where the bundle is not whole, or not for this library.
+ * @param warn called once if the model was trained on simulated nights.
+ * @throws StagerException if the bundle is incomplete or not supported.
  */
 public class SleepStager(
     read: (String) -> ByteArray,
@@ -67,10 +67,10 @@ public class SleepStager(
     /** s from stage to stage. */
     public val strideSeconds: Int get() = contract.stride
 
-    /** By sensor and reason, how many samples were fed and not taken. */
+    /** Number of samples dropped, by sensor and reason. */
     public val dropped: Map<Sensor, Map<DropReason, Int>> get() = alone { aligner.dropped }
 
-    /** What seems wrong with a sensor's unit, as sentences. */
+    /** Descriptions of what seems wrong with the sensors' units. */
     public val findings: List<String> get() = alone { aligner.findings }
 
     /**
@@ -88,10 +88,10 @@ public class SleepStager(
     }
 
     /**
-     * Take one sample: [value] is x, y, z of motion, else a number. [t]: s. A sample closes the windows that it lies
-     * past, and what comes for a closed window is too late.
+     * Take one sample: [value] is x, y, z of motion, else a number. [t]: s. A sample closes the windows that end before
+     * it; later samples for a closed window are dropped.
      *
-     * @throws StagerException WRONG_VALUE_COUNT, TIME_BEYOND_NIGHT; nothing was fed then.
+     * @throws StagerException WRONG_VALUE_COUNT, TIME_BEYOND_NIGHT; the sample is not taken then.
      */
     public fun feed(sensor: Sensor, t: Double, vararg value: Double) {
         if (value.size != sensor.valueCount) {
@@ -105,7 +105,7 @@ public class SleepStager(
     public fun feed(sample: Sample): Unit = feed(sample.sensor, sample.t, *sample.values)
 
     /**
-     * Epochs of the windows that are full. [now]: s, a time up to which every sensor has delivered; null for the
+     * Epochs of the closed windows. [now]: s, a time up to which all sensors have delivered; null for the
      * windows that samples have closed.
      *
      * @throws StagerException NOT_A_TIME, TIME_BEYOND_NIGHT.
@@ -139,8 +139,8 @@ public class SleepStager(
     }
 
     /**
-     * One window by hand, to replay a golden night: values by channel; what is no channel of the model is not looked
-     * at. Gives the model's probabilities, not weighed.
+     * Run the model on one window, to replay a golden night: values by channel; other channels are
+     * ignored. Returns the model's probabilities, without an operating point.
      *
      * @throws StagerException WRONG_VALUE_COUNT.
      */
@@ -155,7 +155,7 @@ public class SleepStager(
         runner.step(values)
     }
 
-    /** All that is under way, for [restore]. Save after [take]: stages that were given out are not in it. */
+    /** The whole state, for [restore]. Save after [take]: epochs that it returned are not in it. */
     public fun save(): ByteArray = alone {
         val bytes = ByteArrayOutputStream()
         val out = DataOutputStream(bytes)
@@ -169,9 +169,9 @@ public class SleepStager(
     }
 
     /**
-     * Go on as if the stager that saved these bytes had never stopped.
+     * Resume from saved bytes, as if the stager had never stopped.
      *
-     * @throws StagerException WRONG_STATE, and changes nothing, where another model saved them or they are damaged.
+     * @throws StagerException WRONG_STATE, and changes nothing, if another model saved them or they are damaged.
      */
     public fun restore(saved: ByteArray) {
         alone {
@@ -199,7 +199,7 @@ public class SleepStager(
         }
     }
 
-    /** Frees the runtime's memory, after a call under way. Every other call is an [IllegalStateException] then. */
+    /** Frees the runtime's memory, after a running call. Any other call then throws [IllegalStateException]. */
     override fun close() {
         synchronized(lock) {
             open = false
@@ -218,8 +218,8 @@ public class SleepStager(
 
     public companion object {
         /**
-         * Epochs as segments of a health store: runs of equal value merged, none overlapping, a gap where the stage is
-         * unknown. [origin]: Unix time of t=0, where times count from the start of the recording.
+         * Epochs as segments of a health store: runs of equal value merged, without overlaps, with gaps where the stage
+         * is unknown. [origin]: Unix time of t=0, if times are since the start of the recording.
          */
         public fun segments(
             epochs: List<Epoch>,

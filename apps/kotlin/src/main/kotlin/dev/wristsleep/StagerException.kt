@@ -1,6 +1,6 @@
 package dev.wristsleep
 
-/** What went wrong, by the name that it has in every language's library. */
+/** Error codes, with the same names in the libraries of all languages. */
 public enum class ErrorCode(public val id: String) {
     UNKNOWN_SENSOR("unknown_sensor"),
     WRONG_VALUE_COUNT("wrong_value_count"),
@@ -32,7 +32,7 @@ public enum class ErrorCode(public val id: String) {
     UNKNOWN_ZONE("unknown_zone")
 }
 
-/** All that this library throws, but for [IllegalStateException] after `close`. */
+/** Everything this library throws, except [IllegalStateException] after `close`. */
 public class StagerException internal constructor(
     public val code: ErrorCode, message: String, cause: Throwable? = null
 ) : IllegalArgumentException(message, cause)
@@ -40,6 +40,6 @@ public class StagerException internal constructor(
 internal fun fail(code: ErrorCode, message: String, cause: Throwable? = null): Nothing =
     throw StagerException(code, message, cause)
 
-/** The entry of a name, or an error that lists the names that there are. */
+/** The entry of a name, or an error that lists the known names. */
 internal fun <T : Any> oneOf(code: ErrorCode, what: String, name: String, entries: Map<String, T>): T =
     entries[name] ?: fail(code, "$what '$name': expected one of ${entries.keys.joinToString()}")

@@ -41,7 +41,7 @@ public enum class Sensor(
 /** [t]: s. */
 public class Sample(public val sensor: Sensor, public val t: Double, public vararg val values: Double)
 
-/** Why a sample that was fed was not taken, in the order in which it is looked at. [id]: its name in every language. */
+/** Why a sample was dropped, in the order of the checks. [id]: its name in every language. */
 public enum class DropReason(public val id: String) {
     NOT_A_NUMBER("not_a_number"),
 
@@ -49,7 +49,7 @@ public enum class DropReason(public val id: String) {
     WRONG_UNIT("wrong_unit"),
     OUT_OF_RANGE("out_of_range"),
 
-    /** Its window is closed, or it lies before the start. */
+    /** Its window is closed, or it is before the start. */
     LATE("late"),
 
     /** A sample of the same sensor and time was taken before. */
@@ -64,24 +64,24 @@ public enum class Stage(public val label: String, internal val healthKit: Int, i
     N3("N3", 4, 5),
     REM("REM", 5, 6),
 
-    /** Too little was sensed to name a stage: off the wrist, or no signal. */
+    /** Too few data to predict a stage: off the wrist, or no signal. */
     UNKNOWN("Unknown", 0, 0);
 
     internal companion object {
-        /** Those that have a probability, in its order. */
+        /** The stages that have a probability, in that order. */
         val SCORED = values().toList() - UNKNOWN
     }
 }
 
 /**
- * How much of one sensor a window rests on. [share]: of the strides of the last ten minutes, those with a value.
+ * Coverage of one sensor at a window. [share]: share of the strides of the last ten minutes that have a value.
  * [secondsSince]: from its newest value to the end of the window; null if there has been none.
  */
 public data class SensorCoverage(public val share: Double, public val secondsSince: Double?)
 
 /**
  * The stage of one stride. [time]: s, when it begins; it lasts [seconds]. [probabilities]: of Wake, N1, N2, N3, REM;
- * they mean nothing where the stage is UNKNOWN. [coverage]: of the sensors that the model takes.
+ * meaningless if the stage is UNKNOWN. [coverage]: of the sensors that the model takes.
  */
 public class Epoch(
     public val time: Double,
