@@ -169,7 +169,7 @@ def load_nights(
     require_labels: bool = True,
     progress: Callable[[str], object] = lambda subject: None,
 ) -> tuple[list[Night], list[Finding]]:
-    """The usable nights of a folder, or of several sets; of a night that is there under two ids the first.
+    """Load the usable nights of a folder, or of several sets; of a night with two ids, the first.
 
     Args:
         folder: Folder of the data set, or several sets.
@@ -198,7 +198,7 @@ def load_nights(
     loaded = in_parallel(stored_night, work, worth_a_child=uncached > WORTH_A_CHILD)
     nights: list[Night] = []
     findings: list[Finding] = []
-    tried: dict[Path, list[tuple[bool, list[Finding]]]] = {}  # of each folder its nights: usable, and what was wrong
+    tried: dict[Path, list[tuple[bool, list[Finding]]]] = {}  # folder -> (usable?, findings) of its nights
     repeats = Repeats()
     for subject, (night, findings_of_night) in zip(chosen, loaded, strict=True):
         if night and (repeated := repeats.finding(subject, night.fingerprint)):

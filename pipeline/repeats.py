@@ -70,7 +70,8 @@ class Repeats:
             subject: Of the night.
             stretches: Its `fingerprint`.
         """
-        numbers, common = stretches.tolist(), {}
+        numbers = stretches.tolist()
+        common: dict[str, int] = {}
         for number in numbers:
             if earlier := self.first.get(number):
                 common[earlier] = common.get(earlier, 0) + 1
