@@ -1,7 +1,7 @@
-"""What several tests share.
+"""What several tests share, and what the processes do that run them (pytest-xdist).
 
-A run of train.py takes a minute. Those of BESIDE are trained one after another in the background, while the tests that
-do without them, which come first, keep this process busy; a test that needs one waits for it.
+A run of train.py takes a minute. Those of BESIDE are trained one after another in the background of the first process,
+while the tests that do without them come first; a test that needs one waits for it, or trains it if none did.
 """
 
 import json
@@ -12,12 +12,18 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from types import SimpleNamespace
 
 import pytest
+from filelock import FileLock
+
+from pipeline.workers import TENSORFLOW_THREADS
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL = ROOT.parent / "shared" / "sleep-accel"
+if "PYTEST_XDIST_WORKER" in os.environ:  # the processes share the cores
+    for name in (*TENSORFLOW_THREADS, "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ.setdefault(name, "1")
 ENVIRONMENT = {**os.environ}  # before any test changes it
 STOPPABLE = "import runpy, signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); del sys.argv[0]; "
 STOPPABLE += "runpy.run_path(sys.argv[0], run_name='__main__')"  # a job in the background ignores SIGINT
@@ -32,13 +38,30 @@ def real():
 
 
 @pytest.fixture(scope="session")
-def synthetic(tmp_path_factory):
+def once(tmp_path_factory):
+    """once(name, make): a folder that make(folder) fills, by whichever process asks first; not to be written to."""
+    shared = tmp_path_factory.getbasetemp()
+    shared = shared.parent if "PYTEST_XDIST_WORKER" in os.environ else shared
+
+    def folder_of(name, make):
+        folder = shared / name
+        with FileLock(f"{folder}.lock"):
+            if not (folder / "whole").exists():
+                folder.mkdir()
+                make(folder)
+                (folder / "whole").touch()
+        return folder
+
+    return folder_of
+
+
+@pytest.fixture(scope="session")
+def synthetic(once):
     """A folder of six short synthetic nights: 1001 to 1006, 1.2 h of raw motion at 10 Hz, flaws in four of them."""
     from pipeline.synthetic import synthesize
 
-    folder = tmp_path_factory.mktemp("data") / "synthetic"
-    synthesize(folder, subjects=6, hours=1.2, motion_hz=10)
-    return folder
+    settings = {"subjects": 6, "hours": 1.2, "motion_hz": 10}
+    return once("data", lambda folder: synthesize(folder / "synthetic", **settings)) / "synthetic"
 
 
 def python(*arguments, cwd=ROOT):
@@ -52,25 +75,14 @@ def run_python():
     return python
 
 
-class TrainRun(NamedTuple):
-    folder: Path
-    done: subprocess.CompletedProcess
-
-
 def trained(data, out, *options):
-    return TrainRun(out, python("train.py", "--dataset_dir", data, *options, "--out", out))
-
-
-class StoppedRun(NamedTuple):
-    folder: Path
-    stopped: subprocess.CompletedProcess
-    epochs: int  # trained until then
-    left: set[str]  # names in the folder then
-    done: subprocess.CompletedProcess
+    return {"done": python("train.py", "--dataset_dir", data, *options, "--out", out)}
 
 
 def stopped_and_gone_on(data, out, architecture, *options):
-    """A training that the user interrupts after its second epoch, and lets go on."""
+    """A training that the user interrupts after its second epoch, and lets go on: how either process ended, how many
+    epochs were trained between them, and the names in the folder then.
+    """
     command = ["train.py", "--dataset_dir", data, "--architectures", architecture, *options, "--out", out]
     command = [sys.executable, "-c", STOPPABLE, *map(str, command)]
     log = out / "partial" / architecture / "accuracies.json"
@@ -85,9 +97,8 @@ def stopped_and_gone_on(data, out, architecture, *options):
         child.send_signal(signal.SIGINT)
         stdout, stderr = child.communicate()
     stopped = subprocess.CompletedProcess(command, child.returncode, stdout, stderr)
-    epochs_then = epochs()
-    left = {path.name for path in out.glob("*")}
-    return StoppedRun(out, stopped, epochs_then, left, python("train.py", "--resume", "--out", out))
+    then = {"stopped": stopped, "epochs": epochs(), "left": [path.name for path in out.glob("*")]}
+    return then | {"done": python("train.py", "--resume", "--out", out)}
 
 
 SIX_CHANNELS = "heart_rate,motion_x,motion_y,motion_z,steps,activity"
@@ -102,10 +113,10 @@ runpy.run_path(sys.argv[0], run_name="__main__")
 """
 ONE = ("--epochs", 1, "--variants", 0, "--inner_folds", 0)
 BESIDE = {  # fixture: how it is trained into the folder `out`, in this order
-    "quick_run": lambda data, out: TrainRun(out, python(
+    "quick_run": lambda data, out: {"done": python(
         "-c", WITH_POINTS, "train.py", "--dataset_dir", data, "--epochs", 2, "--variants", 1, "--inner_folds", 2,
         "--out", out,
-    )),
+    )},
     "stopped_run": lambda data, out: stopped_and_gone_on(
         data, out, "rnn", "--epochs", 40, "--inner_folds", 0, "--motion-magnitude", "--window_size", 60
     ),
@@ -126,43 +137,58 @@ def pytest_collection_modifyitems(items):
     items.sort(key=lambda item: max((order.index(name) for name in item.fixturenames if name in BESIDE), default=-1))
 
 
+@pytest.fixture(scope="session")
+def train_once(once, synthetic):
+    """A function: the run of that name in BESIDE, its folder and what is told of its processes."""
+
+    def run(name):
+        def make(folder):
+            (folder / "processes.json").write_text(json.dumps(BESIDE[name](synthetic, folder / "run"), default=vars))
+
+        folder = once(name, make)
+        processes = json.loads((folder / "processes.json").read_text(), object_hook=lambda x: SimpleNamespace(**x))
+        return SimpleNamespace(folder=folder / "run", **vars(processes))
+
+    return run
+
+
 @pytest.fixture(scope="session", autouse=True)
-def beside(request, tmp_path_factory):
-    """Begin the trainings that the chosen tests wait for; {fixture: Future}."""
-    used = {name for item in request.session.items for name in item.fixturenames}
+def beside(request):
+    """The first process begins the trainings that the chosen tests need."""
+    used = {name for item in request.session.items for name in item.fixturenames if name in BESIDE}
+    if not used or os.environ.get("PYTEST_XDIST_WORKER", "gw0") != "gw0":
+        yield
+        return
     with ThreadPoolExecutor(1) as pool:
-        yield {
-            name: pool.submit(make, request.getfixturevalue("synthetic"), tmp_path_factory.mktemp(name) / "run")
-            for name, make in BESIDE.items()
-            if name in used
-        }
+        pool.map(request.getfixturevalue("train_once"), [name for name in BESIDE if name in used])
+        yield
         pool.shutdown(cancel_futures=True)
 
 
 @pytest.fixture(scope="session")
-def quick_run(beside):
+def quick_run(train_once):
     """A run of train.py with all four networks on the synthetic nights, hardly trained; not to be written to.
 
     Probabilities of such networks lie close together, so quantized files may well be rejected; float32 may not.
     """
-    run = beside["quick_run"].result()
+    run = train_once("quick_run")
     assert (run.folder / "parity.json").exists(), run.done.stderr
     return run
 
 
 @pytest.fixture(scope="session")
-def stopped_run(beside):
-    return beside["stopped_run"].result()
+def stopped_run(train_once):
+    return train_once("stopped_run")
 
 
 @pytest.fixture(scope="session")
-def clinical_run(beside):
-    return beside["clinical_run"].result()
+def clinical_run(train_once):
+    return train_once("clinical_run")
 
 
 @pytest.fixture(scope="session")
-def overlapping_run(beside):
-    return beside["overlapping_run"].result()
+def overlapping_run(train_once):
+    return train_once("overlapping_run")
 
 
 @pytest.fixture(scope="session")

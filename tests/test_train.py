@@ -245,7 +245,7 @@ class TestOptions:
         assert run.stopped.returncode == 130, run.stopped.stderr
         assert f"to resume: python train.py --resume --out {run.folder}" in run.stopped.stderr
         assert "Traceback" not in run.stopped.stderr
-        assert {"partial", "hparams.json"} <= run.left
+        assert {"partial", "hparams.json"} <= {*run.left}
         assert "parity.json" not in run.left
         assert 2 <= run.epochs < epochs
         seconds, sizes, _ = self.check(run_python, run, "rnn")

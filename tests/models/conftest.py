@@ -1,6 +1,7 @@
 """What tests of models share: a small run, and nights of sensors with their features."""
 
 import functools
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -57,14 +58,21 @@ def new_run():
 
 
 @pytest.fixture(scope="session")
-def small(tmp_path_factory):
+def small(once):
     """A trained run, its nights by part, and what was reported meanwhile; not to be written to."""
     from models.train_run import train_run
+    from models.trained_run import TrainedRun
 
-    parts, doing, done = nights_of_parts(), [], []
-    run = begin_run(tmp_path_factory.mktemp("small") / "run", parts)
-    train_run(run, parts, lambda what, cost=0: doing.append((what, cost)), done.append)
-    return SimpleNamespace(run=type(run)(run.path), parts=parts, doing=doing, done=done)
+    parts = nights_of_parts()
+
+    def make(folder):
+        doing, done = [], []
+        train_run(begin_run(folder / "run", parts), parts, lambda what, cost=0: doing.append((what, cost)), done.append)
+        (folder / "reported.json").write_text(json.dumps([doing, done]))
+
+    folder = once("small", make)
+    doing, done = json.loads((folder / "reported.json").read_text())
+    return SimpleNamespace(run=TrainedRun(folder / "run"), parts=parts, doing=[*map(tuple, doing)], done=done)
 
 
 def rows_of(rng, channel, n):
