@@ -7,8 +7,9 @@ RUNTIME_TOOLS = chromium kotlin g++ gcc-arm-none-eabi libstdc++-arm-none-eabi-ne
 train: .venv/ready
 	$(BIN)/python train.py $(ARGS)
 
+# in two processes; tests/conftest.py has what they share
 test: .venv/ready
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 lint: .venv/ready
 	$(BIN)/ruff check .
