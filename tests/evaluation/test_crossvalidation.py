@@ -27,6 +27,7 @@ from pipeline.options import Options
 from scoring.predictions import read_predictions
 
 QUICK = "--architectures", "rnn", "--epochs", 2, "--hidden_dim", 8, "--variants", 1, "--folds", 2, "--jobs", 1
+TINY = *QUICK, "--epochs", 1, "--inner_folds", 0, "--variants", 0
 P = [f"p_{stage.lower()}" for stage in STAGES]
 
 
@@ -187,7 +188,7 @@ def test_going_on_with_other_nights_is_a_mistake(whole, synthetic, mistake, tmp_
 
 
 def test_split_by_window_warns_wherever_it_is_read(synthetic, tmp_path, undrawn):
-    done = command("run", "--dataset_dir", synthetic, *QUICK, "--split_by", "window", "--out", tmp_path / "out")
+    done = command("run", "--dataset_dir", synthetic, *TINY, "--split_by", "window", "--out", tmp_path / "out")
     assert done.exit_code == 0, done.stderr
     assert LEAK in done.stderr.replace("\n", " ")
     assert "**A leak.**" in (tmp_path / "out" / "report.md").read_text()
@@ -216,8 +217,7 @@ def test_each_data_set_is_held_out_in_turn_and_scored_apart(synthetic, mistake, 
             for path in sorted((synthetic / kind).iterdir())[:number]:
                 shutil.copy(path, tmp_path / name / kind)
     out, both = tmp_path / "out", f"{tmp_path / 'two'},{tmp_path / 'one'}"
-    tiny = "--protocol", "sets", *QUICK, "--epochs", 1, "--inner_folds", 0, "--variants", 0, "--out", out
-    done = command("run", "--dataset_dir", both, *tiny)
+    done = command("run", "--dataset_dir", both, "--protocol", "sets", *TINY, "--out", out)
     assert done.exit_code == 0, done.stderr
     held_out = [["one.1001", "one.1002", "one.1003"], ["two.1001", "two.1002"]]
     protocol = json.loads((out / "protocol.json").read_text())
