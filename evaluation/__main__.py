@@ -28,6 +28,7 @@ from pipeline.command_line import (
     make_folder,
     models_option,
     must_be_new,
+    must_be_writable,
     new_folder,
     option,
     options_of_run,
@@ -106,6 +107,8 @@ def run(
 
     options = Options(**run_options)
     one_of("--precisions", precisions, PRECISIONS)
+    if out:
+        must_be_writable("--out", out / PROTOCOL)
     training_seeds = tuple(dict.fromkeys(map(parse_seed, seeds))) if seeds else (options.seed,)
     if split_by == "window":
         if protocol != "kfold":
