@@ -1,7 +1,9 @@
 """Pictures of the page, and the time it takes to open: python -m benchmarks.page RUN [--out docs].
 
-Serves the run, opens its page in Chromium and prints the seconds until a finished night is shown. Writes page.png, and
-page.gif of “Replay live”. With --sample FILE it writes the page's simulated sample night instead.
+Serves the run, opens its page in Chromium and prints the seconds until a finished night is shown. Writes page.png,
+page.gif of “Replay live”, and for each theme a sheet of first screens, page_light.png and page_dark.png: at three
+widths, at the start, in the middle and at the end of a night. With --screens FOLDER it writes the whole pages of these
+sheets there, and nothing else; with --sample FILE the page's simulated sample night.
 """
 
 import io
@@ -30,6 +32,11 @@ ROOT = Path(__file__).parents[1]
 SIZE = {"width": 1280, "height": 900}
 FRAMES, FRAME_MS, LAST_MS = 40, 120, 2500  # of the animation
 COLOURS, SCALE = 224, 0.62
+SCREENS = ((1280, 900), (768, 1024), (390, 844))  # px; a laptop, a tablet and a phone
+THEMES = ("light", "dark")
+MOMENTS = {"start": 0.0, "middle": 0.5, "end": 1.0}  # share of the night that is played
+SLOWEST, USUAL = "60", "600"  # speeds; the middle stays the middle while its picture is taken
+SHEET_SCALE, SHEET_GAP, SHEET_GROUND = 0.5, 12, "#8a919e"
 MOVE = "(place, window) => { place.value = window; place.dispatchEvent(new Event('input')); }"
 BEDTIME = datetime.fromisoformat("2026-01-31T23:05:00+01:00")
 SEED, HOURS = 4, 7.4
@@ -50,8 +57,9 @@ def served(run: Path) -> Iterator[str]:
             server.terminate()
 
 
-def take_pictures(run: Path, out: Path) -> None:
-    """Write page.png and page.gif of a run's page into a folder, and print the seconds until it shows a night.
+@contextmanager
+def opened(run: Path) -> Iterator[tuple]:
+    """(Chromium, the address of a run's page).
 
     Raises:
         UserMistake: There is no Chromium, or the run cannot be served.
@@ -63,17 +71,27 @@ def take_pictures(run: Path, out: Path) -> None:
         raise UserMistake("chromium: not installed")
     with served(run) as address, sync_playwright() as driver:
         browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+        yield browser, address
+        browser.close()
+
+
+def take_pictures(run: Path, out: Path) -> None:
+    """Write page.png and page.gif of a run's page into a folder, and print the seconds until it shows a night.
+
+    Raises:
+        UserMistake: There is no Chromium, or the run cannot be served.
+    """
+    with opened(run) as (browser, address):
         page = browser.new_page(viewport=SIZE)
         for visit in ("first", "second"):
             start = time.monotonic()
-            page.goto(address)
-            page.locator("main[aria-busy=false]").wait_for(timeout=120_000)
+            open_night(page, address)
             click.echo(f"{visit} visit: a finished night after {time.monotonic() - start:.1f} s")
         page.wait_for_timeout(1000)  # for the sleep statistics
         write_whole(out / "page.png", page.screenshot(full_page=True))
         windows = int(page.get_attribute("#place", "max") or 0)
         pictures = [screenshot(page, round(windows * (i + 1) / FRAMES)) for i in range(FRAMES)]
-        browser.close()
+        sheets = {f"page_{theme}.png": sheet(screens(page, theme)) for theme in THEMES}
     palette = pictures[-1].quantize(COLOURS, Image.Quantize.MAXCOVERAGE)  # one for all frames, to avoid flicker
     pictures = [picture.quantize(palette=palette, dither=Image.Dither.NONE) for picture in pictures]
     durations = [FRAME_MS] * (FRAMES - 1) + [LAST_MS]
@@ -82,8 +100,16 @@ def take_pictures(run: Path, out: Path) -> None:
         content, "gif", save_all=True, append_images=pictures[1:], duration=durations, loop=0, optimize=True
     )
     write_whole(out / "page.gif", content.getvalue())
-    for name in ("page.png", "page.gif"):
+    for name, content in sheets.items():
+        write_whole(out / name, content)
+    for name in ("page.png", "page.gif", *sheets):
         click.echo(f"{out / name}: {(out / name).stat().st_size / 1000:.0f} kB")
+
+
+def open_night(page, address: str) -> None:
+    """Open the page, and wait until it shows a finished night."""
+    page.goto(address)
+    page.locator("main[aria-busy=false]").wait_for(timeout=120_000)
 
 
 def screenshot(page, window: int) -> Image.Image:
@@ -94,6 +120,66 @@ def screenshot(page, window: int) -> Image.Image:
     page.locator("#play").evaluate("(play) => { play.textContent = 'Pause'; }")  # as in a replay
     picture = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
     return picture.resize((round(picture.width * SCALE), round(picture.height * SCALE)), Image.Resampling.LANCZOS)
+
+
+def screens(page, theme: str) -> Iterator[tuple[str, int, Image.Image]]:
+    """(name, height of the first screen in px, picture of the whole page) in a theme, by moment and width."""
+    page.emulate_media(color_scheme=theme)
+    windows = int(page.get_attribute("#place", "max") or 0)
+    for moment, share in MOMENTS.items():
+        for width, height in SCREENS:
+            page.set_viewport_size({"width": width, "height": height})
+            page.locator("#place").evaluate(MOVE, round(windows * share))
+            page.locator("main[aria-busy=false]").wait_for()
+            if 0 < share < 1:
+                page.select_option("#speed", SLOWEST)
+                page.click("#play")
+            page.mouse.move(0, 0)
+            page.wait_for_timeout(1000)  # for the sleep statistics
+            picture = Image.open(io.BytesIO(page.screenshot(full_page=True))).convert("RGB")
+            if 0 < share < 1:
+                page.click("#play")
+                page.select_option("#speed", USUAL)
+            yield f"{theme}_{moment}_{width}.png", height, picture
+
+
+def sheet(pictures: Iterator[tuple[str, int, Image.Image]]) -> bytes:
+    """PNG of first screens: a row for each moment, a column for each width."""
+    small = []
+    for _, height, picture in pictures:
+        first = picture.crop((0, 0, picture.width, height))
+        size = (round(first.width * SHEET_SCALE), round(first.height * SHEET_SCALE))
+        small.append(first.resize(size, Image.Resampling.LANCZOS))
+    columns = len(SCREENS)
+    lines = [small[i : i + columns] for i in range(0, len(small), columns)]
+    row = max(picture.height for picture in small) + SHEET_GAP
+    width = sum(picture.width + SHEET_GAP for picture in lines[0]) + SHEET_GAP
+    whole = Image.new("RGB", (width, row * len(lines) + SHEET_GAP), SHEET_GROUND)
+    for i, line in enumerate(lines):
+        x = SHEET_GAP
+        for picture in line:
+            whole.paste(picture, (x, SHEET_GAP + i * row))
+            x += picture.width + SHEET_GAP
+    content = io.BytesIO()
+    whole.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(content, "png", optimize=True)
+    return content.getvalue()
+
+
+def write_screens(run: Path, folder: Path) -> None:
+    """Write the pictures of the whole page: each width, theme and moment.
+
+    Raises:
+        UserMistake: As `opened`.
+    """
+    with opened(run) as (browser, address):
+        page = browser.new_page()
+        open_night(page, address)
+        for theme in THEMES:
+            for name, _, picture in screens(page, theme):
+                content = io.BytesIO()
+                picture.save(content, "png")
+                write_whole(folder / name, content.getvalue())
+                click.echo(str(folder / name))
 
 
 def sample_night() -> str:
@@ -123,13 +209,16 @@ def worn_off(t: float) -> bool:
 @click.option(
     "--out", type=click.Path(path_type=Path), default=Path("docs"), show_default=True, help="Folder to write to."
 )
+@click.option("--screens", type=click.Path(path_type=Path), help="Write only the sheets' whole pages, to this folder.")
 @click.option("--sample", type=click.Path(path_type=Path), help="Write only the sample night, to this file.")
-def main(run: Path | None, out: Path, sample: Path | None) -> None:
+def main(run: Path | None, out: Path, screens: Path | None, sample: Path | None) -> None:
     """Take pictures of the page of a run, or write the sample night."""
     if sample is not None:
         write_whole(sample, sample_night())
     elif run is None:
         raise UserMistake("RUN: missing")
+    elif screens is not None:
+        write_screens(run, screens)
     else:
         take_pictures(run, out)
 

@@ -94,6 +94,8 @@ class TestForEveryone:
         for seen in ("#play", "#drop", "#key", "#sample"):
             box = page.locator(seen).bounding_box()
             assert box["y"] + box["height"] < PHONE["viewport"]["height"], seen
+        order = [page.locator(f"#{name}").bounding_box()["y"] for name in ("play", "hypnogram", "drop", "model-fold")]
+        assert order == sorted(order)
         for folded in ("#model", "#other"):
             assert page.locator(folded).is_hidden()
         for summary in page.locator("summary").all():

@@ -16,7 +16,6 @@ import * as surveys from "./survey.js";
 const $ = (id) => document.getElementById(id);
 const FRAME_MS = 12, CATCH_UP_MS = 30; // for the models per frame, while playing and while not
 const LONGEST_FRAME_S = 0.25; // so that a page in the background does not jump ahead
-const wide = matchMedia("(min-width: 861px)");
 
 /** What is shown: the night, the position in windows (with a fraction), and the window under the pointer. */
 const view = { night: null, position: 0, playing: false, pointed: null };
@@ -238,11 +237,6 @@ for (const canvas of document.querySelectorAll("canvas.whole")) {
   canvas.addEventListener("pointerleave", () => point(null));
   canvas.addEventListener("click", () => view.pointed !== null && slots.model.track && moveTo(view.pointed + 1));
 }
-const fold = () => {
-  for (const details of document.querySelectorAll(".fold")) details.open = wide.matches;
-};
-wide.addEventListener("change", fold);
-fold();
 
 prepareDrop((nights) => openOwn(nights), during);
 exporting.prepare(async () => {

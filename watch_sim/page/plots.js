@@ -58,8 +58,7 @@ function nightAxis(ctx, x, night, bottom) {
     const at = x(t);
     line(ctx, at, 0, at, bottom);
     if (bottom < height) {
-      const align = at < LEFT + 14 ? "left" : at > width - 20 ? "right" : "center";
-      text(ctx, timeText(night, t), at, bottom + 10, align);
+      text(ctx, timeText(night, t), at, bottom + 10, at > width - 20 ? "right" : "center");
     }
   }
 }

@@ -9,7 +9,7 @@ import { columns, epochsOf, loaded, slots } from "./slots.js";
 const $ = (id) => document.getElementById(id);
 const STATISTICS_MS = 1500; // between two requests while playing
 const steady = matchMedia("(prefers-reduced-motion: reduce)");
-let range = [50, 90], highest = 1, lastStatistics = 0;
+let range = [50, 90], highest = 1, lastStatistics = 0, asking = false;
 
 const scoredOf = ({ night }) => ($("overlay").checked ? night.stages : null);
 const epochsSoFar = (view, slot) => epochsOf(slot, Math.floor(view.position));
@@ -26,8 +26,9 @@ export function begin(night) {
   $("movement-unit").textContent = night.movementOf;
   $("place").max = night.windows;
   $("overlay").disabled = !night.stages;
+  $("scored-is").style.visibility = night.stages ? "" : "hidden"; // grey is something else there
   showNotes(night);
-  panel.noStatistics();
+  panel.noStatistics("…");
 }
 
 /** Show notes on a night. findings: on its sensors' units. */
@@ -61,7 +62,7 @@ export function render(view) {
   showPointed(night, pointed, epochs[pointed], scored?.[pointed]);
   if ($("as-table").open) panel.showRuns(columns(epochs.length, scored), night);
   if (epoch) panel.speak(epoch.stage, endOf(view, main), false);
-  if (view.playing && performance.now() - lastStatistics > STATISTICS_MS) askStatistics(view);
+  if (view.playing && !asking && performance.now() - lastStatistics > STATISTICS_MS) askStatistics(view);
 }
 
 function showHypnogram(view, id, slot, scored, marks) {
@@ -100,5 +101,6 @@ async function askStatistics(view) {
   const withStages = Object.entries(all).map(([name, stages]) => [name, counted(stages)])
     .filter(([, stages]) => stages.some((stage) => STAGES.includes(stage)));
   if (!withStages.length) return panel.noStatistics("The stage is unknown so far.");
-  await panel.showStatistics(Object.fromEntries(withStages));
+  asking = true;
+  await panel.showStatistics(Object.fromEntries(withStages)).finally(() => (asking = false));
 }
