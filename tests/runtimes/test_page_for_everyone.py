@@ -121,6 +121,30 @@ class TestForEveryone:
             ready(page)
 
 
+class TestFirstScreen:
+    def test_it_explains_itself(self, page):
+        line = "Sleep stages from a wrist recording, every 30 seconds. Grey: scored in the laboratory"
+        assert page.inner_text("#tagline") == line
+        groups = page.locator("#night optgroup").evaluate_all("(groups) => groups.map((group) => group.label)")
+        assert groups == ["Held out", "Used for model selection", "Trained on"]
+        tip = page.locator("#kappa-tip")
+        assert tip.is_hidden()
+        page.focus(".term")
+        assert tip.is_visible()
+        assert "beyond chance" in tip.inner_text()
+        page.click("#sample")
+        page.locator("#night option:checked", has_text="Sample").wait_for(state="attached")
+        assert page.locator("#scored-is").is_hidden()  # nothing is scored
+
+    @pytest.mark.parametrize("width", [1280, 768, 390])
+    def test_the_slider_is_as_wide_as_its_chart(self, open_call, width):
+        page = open_call(viewport={"width": width, "height": 900})
+        slider, chart = (page.locator(name).bounding_box() for name in ("#place", "#hypnogram"))
+        assert slider["x"] == pytest.approx(chart["x"] + LEFT_AXIS, abs=THUMB)
+        assert slider["x"] + slider["width"] == pytest.approx(chart["x"] + chart["width"], abs=THUMB)
+
+
+LEFT_AXIS, THUMB = 44, 9  # px
 FOCUSED = "() => document.activeElement.id || document.activeElement.value || document.activeElement.tagName"
 OUTLINED = "() => getComputedStyle(document.activeElement).outlineStyle !== 'none'"
 NAMELESS = """() => [...document.querySelectorAll("button, select, input, canvas, summary")]

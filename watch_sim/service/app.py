@@ -17,6 +17,7 @@ from fastapi.staticfiles import StaticFiles
 from starlette.exceptions import HTTPException as AnyHTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pipeline.errors import UserMistake
@@ -35,6 +36,7 @@ from watch_sim.service.work import Life
 
 PAGE = Path(__file__).parents[1] / "page"
 LIBRARY = Path(__file__).parents[2] / "apps" / "javascript"  # runs the models in the page
+GZIP_LEVEL = 4  # of the page's files; LiteRT.js shrinks from 9.3 MB to 3 MB in a fifth of a second
 EXPORTS = {
     "text/csv": {"schema": {"type": "string"}},
     "application/octet-stream": {"schema": {"type": "string", "format": "binary"}},
@@ -79,8 +81,9 @@ def create_app(settings: Settings) -> FastAPI:
     add_pages(app)
     for name, folder in desk.served.folders.items():
         app.mount(f"/bundles/{name}", Files(directory=folder))
-    app.mount("/sleep-stager", Files(directory=LIBRARY))
-    app.router.default = page_of(Files(directory=PAGE, html=True))  # a mount would hide wrong methods
+    app.mount("/sleep-stager", GZipMiddleware(Files(directory=LIBRARY), compresslevel=GZIP_LEVEL))
+    page = GZipMiddleware(Files(directory=PAGE, html=True), compresslevel=GZIP_LEVEL)
+    app.router.default = page_of(page)  # a mount would hide wrong methods
     return app
 
 
@@ -91,7 +94,7 @@ class Files(StaticFiles):
         """Skip the check, which would make a missing folder an internal error."""
 
 
-def page_of(files: StaticFiles) -> ASGIApp:
+def page_of(files: ASGIApp) -> ASGIApp:
     """The app for paths without a route: the page's files, or 404 for a WebSocket."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
