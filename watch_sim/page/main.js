@@ -14,7 +14,8 @@ import { epochsOf, load, loaded, slots, weigh } from "./slots.js";
 import * as surveys from "./survey.js";
 
 const $ = (id) => document.getElementById(id);
-const FRAME_MS = 12, CATCH_UP_MS = 30; // for the models per frame, while playing and while not
+const FRAME_MS = 12, CATCH_UP_MS = 20; // for the models per frame, while playing and while not
+const DRAW_MS = 200; // between two drawings while the models catch up
 const LONGEST_FRAME_S = 0.25; // so that a page in the background does not jump ahead
 
 /** What is shown: the night, the position in windows (with a fraction), and the window under the pointer. */
@@ -22,7 +23,7 @@ const view = { night: null, position: 0, playing: false, pointed: null };
 const own = new Map(); // name -> the user's night
 let offered = []; // the service's nights
 let surveyed = ""; // the model whose κ is in the nights' labels
-let opening = 0, awake = false, loading = 0, lastFrame = 0; // lastFrame: ms of performance.now
+let opening = 0, awake = false, loading = 0, lastFrame = 0, lastDrawn = 0; // the last two: ms of performance.now
 
 function fail(error) {
   setPlaying(false);
@@ -187,9 +188,12 @@ async function frame() {
     view.position = reached < Math.floor(target) ? Math.max(from, reached) : target;
     if (view.position >= played.windows) setPlaying(false);
   }
-  show.render(view);
-  nameButton();
   awake = view.playing || reached < Math.floor(view.position);
+  if (view.playing || !awake || now - lastDrawn > DRAW_MS) {
+    show.render(view);
+    lastDrawn = now;
+  }
+  nameButton();
   showBusy();
   if (awake) return requestAnimationFrame(frame);
   keepChoices();

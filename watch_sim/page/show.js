@@ -21,6 +21,7 @@ function endOf(view, slot) {
 
 /** Prepare for another night. */
 export function begin(night) {
+  document.querySelector("main").classList.remove("opening");
   range = plots.heartRange(night);
   highest = night.movement.reduce((most, [, value]) => Math.max(most, value), 1e-3);
   $("movement-unit").textContent = night.movementOf;

@@ -2,12 +2,12 @@
 "use strict";
 {
   const wide = matchMedia("(min-width: 861px)"), phone = matchMedia("(max-width: 619px)");
-  const more = document.getElementById("more"), choices = document.getElementById("choices");
   const arrange = () => {
+    const more = document.getElementById("more");
     for (const details of document.querySelectorAll(".fold")) details.open = wide.matches;
     if (phone.matches) document.getElementById("readout").after(more); // the player comes first
-    else choices.append(more);
+    else document.getElementById("choices").append(more);
   };
   for (const query of [wide, phone]) query.addEventListener("change", arrange);
-  arrange();
+  document.addEventListener("readystatechange", arrange, { once: true }); // as soon as all elements are there
 }
