@@ -77,7 +77,12 @@ class Aligner:
             channels: Names of the channels to fill.
             start: Start of the first stride, s from the start of the recording.
             count_motion: Whether to compute `activity` from raw motion; False if activity counts are fed.
+
+        Raises:
+            ValueError: The start is no time.
         """
+        if not np.isfinite(start):
+            raise ValueError(f"start={start}: expected a time in seconds")
         self.options, self.channels, self.start = options, tuple(channels), float(start)
         self.closed = 0
         self.counter = ActivityCounter() if count_motion and "activity" in self.channels else None

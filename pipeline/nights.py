@@ -226,6 +226,8 @@ def channels_used(nights: Sequence[Night], options: Options) -> list[str]:
     for name in options.channels:
         if name not in available:
             raise UserMistake(f"--channels {name}: in no training night; choose from {', '.join(sorted(available))}")
+    if options.motion_magnitude and "motion_magnitude" not in available:
+        raise UserMistake("--motion_magnitude: no training night has motion")
     if not available:
         raise UserMistake(f"no training night has {' or '.join(DEFAULT_CHANNELS)}; choose others with --channels")
     return [name for name in CHANNELS if name in available]

@@ -21,6 +21,7 @@ from pipeline.guard import FIRST_S, LEAST_SAMPLES, motion_unit_finding
 
 STEPS_S = 600  # s, the longest a step bin lasts
 SPACING_TOLERANCE = 0.1  # of COUNT_S, for the written times of activity counts
+FEW_SAMPLES = 10  # fewer in a night are as good as none
 LONG_LINE = 1 << 20  # bytes, far longer than any line of numbers
 ARROW_BLOCK = 1 << 18  # bytes parsed at a time, so that they stay in the processor's cache
 LINES_BLOCK = 1 << 22  # characters read at a time
@@ -171,6 +172,7 @@ def read_recording(folder: Data, subject: str, negative_times: bool = False, wan
             frame = frame[frame.t >= 0]
             night.labels = frame.t.to_numpy(), frame.stage.map(STAGE_OF_CODE).to_numpy(int)
         _check_overlap(night)
+        _note_little(night)
     except UnusableNight as unusable:
         raise UnusableNight(*night.findings, *unusable.args) from None
     return night
@@ -217,6 +219,21 @@ def _check_overlap(night):
     if len(epochs) * EPOCH_S < LEAST_OVERLAP_S:
         what = f"{len(epochs) * EPOCH_S / 60:g} min of {what}; at least {LEAST_OVERLAP_S / 60:g} min are needed"
         raise UnusableNight(Finding(f"night {night.subject}", "all files", what, SKIPPED))
+
+
+def _note_little(night):
+    """Add findings about files that are whole and hold next to nothing: few samples, or labels of time not sensed."""
+    for sensor, (t, _) in night.samples.items():
+        if len(t) < FEW_SAMPLES and sensor != "steps":
+            what = f"{len(t)} sample(s) in a night"
+            night.findings.append(Finding(LAYOUTS[sensor].name(night.subject), "whole file", what, "used all the same"))
+    if night.labels:
+        scored = night.labels[0][night.labels[1] >= 0]
+        first, last = min(t[0] for t, _ in night.samples.values()), max(t[-1] for t, _ in night.samples.values())
+        outside = int(((scored + EPOCH_S < first) | (scored > last)).sum())
+        if 2 * outside > len(scored):
+            what = f"{outside} of {len(scored)} scored epochs lie before or after all that was sensed"
+            night.findings.append(Finding(LABELS.name(night.subject), "whole file", what, "used all the same"))
 
 
 def _epochs_of(t):
@@ -381,6 +398,10 @@ def _parsed_by_line(path, subject, layout, findings):
 
 def _numbers(fields):
     try:
+        if any(
+            "_" in text or not text.isascii() for text in fields
+        ):  # 6_1 and digits of other scripts: no numbers here
+            raise ValueError
         return [float(text) for text in fields]
     except ValueError:
         return [np.nan] if len(fields) == 1 else [x for text in fields for x in _numbers([text])]

@@ -14,7 +14,7 @@ from pipeline.recordings import Recording
 
 SENSORS = "heart_rate", "activity"
 COLUMNS = ("time", *SENSORS)
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE)
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
 LEAST_UNIX_MS = 1e11  # as Unix s the year 5138, as ms 1973
 IMPORT = "for other columns, separators and units use python -m pipeline import csv"
 SHOWN = 40  # characters of a field in a message

@@ -480,3 +480,9 @@ def test_real_night(real_night, grid):
     without = align(Recording(night.subject, cut, real_night.labels), options)
     for name, windows in night.channels.items():
         assert np.array_equal(windows[early], without.channels[name][early])
+
+
+@pytest.mark.parametrize("start", [np.nan, np.inf, -np.inf])
+def test_a_start_that_is_no_time_is_refused(start):
+    with pytest.raises(ValueError, match=rf"^start={start}: expected a time in seconds$"):
+        Aligner(Options(), ["heart_rate"], start)

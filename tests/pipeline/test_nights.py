@@ -345,6 +345,8 @@ def test_channels_used_are_those_of_any_night_and_a_requested_one_must_be_there(
         UserMistake, match=r"^--channels steps: in no training night; choose from activity, heart_rate$"
     ):
         channels_used(nights, Options(channels=("heart_rate", "steps")))
+    with pytest.raises(UserMistake, match=r"^--motion_magnitude: no training night has motion$"):
+        channels_used(nights, Options(motion_magnitude=True))
 
 
 def test_a_file_that_cannot_be_read_costs_its_night_alone(folder, monkeypatch):

@@ -61,6 +61,24 @@ def test_a_clean_night(tmp_path):
     assert all(t.dtype == np.float64 for t, _ in night.samples.values())
 
 
+@pytest.mark.parametrize("number", ["6_1", "٦١", "６１"])
+def test_only_digits_of_this_script_are_numbers(tmp_path, number):
+    for line in (f"2.5,{number}", f"{number},60"):
+        night = read_recording(write(tmp_path, heart_rate=changed("heart_rate", 22, line)), "7")
+        assert len(night.samples["heart_rate"][0]) == 719
+        assert str(night.findings[0]).startswith("heart_rate/7_heartrate.txt: line 22: not a number")
+
+
+def test_files_with_next_to_nothing_in_them_are_said(tmp_path):
+    labels = [f"{t} 2" for t in range(0, 24 * 3600, 30)]
+    night = read_recording(write(tmp_path, heart_rate=["12.5,61"], labels=labels), "7")
+    assert [str(finding) for finding in night.findings] == [
+        "heart_rate/7_heartrate.txt: whole file: 1 sample(s) in a night; used all the same",
+        "labels/7_labeled_sleep.txt: whole file: 2749 of 2880 scored epochs lie before or after all that was sensed; "
+        "used all the same",
+    ]
+
+
 def test_bins_are_known_at_their_end(tmp_path):
     steps = ["-900,1", "-300,2", "0,3", "600,4", "1500,5"]
     night = read_recording(write(tmp_path, steps=steps), "7")

@@ -83,3 +83,9 @@ def test_what_is_no_text(tmp_path):
         read_night_csv(tmp_path / "mine.csv")
     with pytest.raises(UserMistake, match=r"none\.csv: no such file$"):
         read_night_csv(tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize("number", ["٦١", "６１", "6_1"])
+def test_only_digits_of_this_script_are_numbers(read, number):
+    with pytest.raises(UserMistake, match=f"line 2, heart_rate: '{number}': not a number"):
+        read(f"time,heart_rate\n5,{number}\n")
