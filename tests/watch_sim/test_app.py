@@ -354,7 +354,7 @@ class TestCommand:
 
     def test_a_key_that_is_too_short(self, bundle, mistake, monkeypatch):
         monkeypatch.setenv("WRISTSLEEP_TOKEN_KEY", "secret")
-        assert "32 or more" in mistake(self.command(bundle, "--port", 0))
+        assert "expected at least 32" in mistake(self.command(bundle, "--port", 0))
 
     def test_a_port_that_is_none(self, run):
         assert self.command(run, "--port", 70000).exit_code == 2
