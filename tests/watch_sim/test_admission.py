@@ -5,11 +5,13 @@ import json
 import logging
 import shutil
 import threading
+from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 from starlette.testclient import WebSocketDenialResponse
 
+from pipeline.errors import UserMistake
 from watch_sim.service import admission, desk
 from watch_sim.service.app import create_app
 from watch_sim.service.logs import LOGGER, JsonFormatter
@@ -274,3 +276,8 @@ class TestLogs:
         assert "wristsleep_live_epochs_total 2.0" in text
         assert "wristsleep_requests_running 1.0" in text  # this one
         assert "1001" not in text
+
+
+def test_a_device_without_an_end_holds_no_tokens():
+    with pytest.raises(UserMistake, match=r"^--token_file /dev/zero: cannot be read \(a device\)"):
+        read_bearers(Path("/dev/zero"))

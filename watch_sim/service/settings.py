@@ -1,5 +1,6 @@
 """Settings of a service: what it serves, who may use it, and its limits."""
 
+import errno
 import hashlib
 import secrets
 from collections.abc import Mapping
@@ -51,6 +52,8 @@ def read_bearers(path: Path) -> tuple[bytes, ...]:
         UserMistake: The file cannot be read, has no token, or one that is too short.
     """
     try:
+        if path.is_char_device():  # some have no end
+            raise OSError(errno.ENOTSUP, "a device")
         lines = [line.strip() for line in path.read_text("ascii").splitlines()]
     except OSError as error:
         raise UserMistake(f"--token_file {path}: cannot be read ({error.strerror})") from None
