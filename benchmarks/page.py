@@ -161,7 +161,7 @@ def sheet(pictures: Iterator[tuple[str, int, Image.Image]]) -> bytes:
             whole.paste(picture, (x, SHEET_GAP + i * row))
             x += picture.width + SHEET_GAP
     content = io.BytesIO()
-    whole.quantize(COLOURS, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(content, "png", optimize=True)
+    whole.quantize(256, dither=Image.Dither.NONE).save(content, "png", optimize=True)
     return content.getvalue()
 
 
