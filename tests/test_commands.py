@@ -62,4 +62,4 @@ def test_a_run_is_written_to_by_one_command_at_a_time(command, arguments, quick_
     nights = [synthetic] if command is predict or command is score else []
     with sole_use(quick_run.folder):
         done = CliRunner().invoke(command, [*map(str, [quick_run.folder, *arguments, *nights])])
-        assert "another command is at work in this folder" in mistake(done)
+        assert "another command is working in this folder" in mistake(done)

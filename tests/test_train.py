@@ -297,8 +297,8 @@ class TestMistakes:
             (["--epochs", "0"], "must be at least 1"),
             (["--batch_size", "-1"], "must be at least 1"),
             (["--hidden-dim", "0"], "must be at least 1"),
-            (["--lr", "0"], "must be above 0"),
-            (["--lr", "nan"], "must be above 0"),
+            (["--lr", "0"], "must be positive and finite"),
+            (["--lr", "nan"], "must be positive and finite"),
             (["--train_split", "0"], "above 0 and at most 1"),
             (["--train_split", "1", "--inner_folds", "0"], "--inner_folds must be at least 2"),
             (["--inner_folds", "1"], "must be 0 or at least 2"),
@@ -398,8 +398,10 @@ class TestMistakes:
 
     def test_several_data_sets(self, run, mistake, copied, tmp_path, monkeypatch):
         monkeypatch.setattr(train, "train_and_check", lambda *_: True)
-        data = copied("heart_rate", "labels", subjects="123")
-        other = shutil.copytree(data, tmp_path / "other")
+        data, other = copied("heart_rate", "labels", subjects="123456"), tmp_path / "other"
+        for path in [*data.glob("*/100[456]_*")]:  # ids repeat, nights do not
+            (other / path.parent.name).mkdir(parents=True, exist_ok=True)
+            path.rename(other / path.parent.name / f"100{int(path.name[3]) - 3}{path.name[4:]}")
         (other / "wearers.json").write_text('{"1001": "ann", "1003": "ann"}')
         options = "--train_split", 0.5, "--channels", "heart_rate"
         done = run("--dataset_dir", f"{data},{other}", *options)

@@ -188,7 +188,7 @@ class TestBundle:
     def test_nights_of_another_data_set(self, run):
         origin = Origin("sleep-lab", "2.1", "CC BY 4.0", "Lab of Sleep, 2025.")
         text, card = self.come_from(run, origin)
-        assert "6 nights of sleep-lab 2.1." in card
+        assert "6 nights of sleep-lab 2.1: " in card
         assert "Licence: CC BY 4.0. Lab of Sleep, 2025." in card
         for name in ("Walch", "SIMULATED", "unknown origin"):
             assert name not in text + card

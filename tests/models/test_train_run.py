@@ -134,7 +134,7 @@ def everyone(small, new_run, tmp_path_factory):
     parts = {"train": [*small.parts["train"]], "inner_validation": [], "validation": []}
     options = replace(small.run.options, architectures=("rnn",), epochs=9, variants=0, train_split=1)
     run, done = new_run(tmp_path_factory.mktemp("everyone") / "run", parts, options), []
-    train_run(run, parts, done=done.append)
+    train_run(run, parts, report=done.append)
     return type(run)(run.path), parts, done
 
 

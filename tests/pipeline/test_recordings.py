@@ -454,6 +454,8 @@ def by_one_line_at_a_time(path, subject, layout, findings):
 
 
 def is_number(text):
+    if "_" in text or not text.isascii():  # which Python takes
+        return False
     try:
         float(text)
     except ValueError:
