@@ -1,4 +1,5 @@
-// LiteRT.js with its WebAssembly runtime loaded: in the browser, and in Node, for which it has no loader of its own.
+// LiteRT.js with its WebAssembly runtime loaded, in the browser and in Node, for which it has no loader of its own; and
+// the files that it compiles.
 
 import { StagerError } from "./errors.js";
 import { builtin, folder } from "./files.js";
@@ -50,6 +51,44 @@ async function load({ litert, wasm }) {
     undo();
   }
   return litert;
+}
+
+/**
+ * {file: compiled model} of files, {file: content}, once they take and give what the contract's calls say. options: for
+ * loadAndCompile. Rejects with a StagerError, and keeps none, where one cannot be loaded or differs.
+ */
+export async function compiled(litert, files, calls, options) {
+  const models = {};
+  try {
+    for (const [file, content] of Object.entries(files)) models[file] = await litert.loadAndCompile(content, options);
+    for (const call of calls) checkTensors(call, models[call.file].signatures);
+  } catch (error) {
+    Object.values(models).forEach((model) => model.delete());
+    if (error instanceof StagerError) throw error;
+    const file = Object.keys(files).find((name) => !models[name]);
+    const text = `${file}: litert.js cannot load it (${error?.message ?? error})`;
+    throw Object.assign(new StagerError("refused_runtime", text), { cause: error });
+  }
+  return models;
+}
+
+/** Check a file's tensors against the contract. signatures: of the compiled model, by name. */
+function checkTensors(call, signatures) {
+  const refuse = (text) => {
+    throw new StagerError("unsupported_contract", `${call.file}: ${text}`);
+  };
+  const names = Object.keys(signatures);
+  if (!names.includes(call.signature)) refuse(`its signatures are ${names}, contract.json promises ${call.signature}`);
+  const { [call.signature]: signature } = signatures;
+  for (const [side, tensors] of [["inputs", signature.getInputDetails()], ["outputs", signature.getOutputDetails()]]) {
+    const [found, promised] = [tensors, call[side]].map(asText);
+    if (found !== promised) refuse(`its ${side} are ${found}; contract.json promises ${promised}`);
+  }
+}
+
+/** Tensors in the order of their names, such as "heart_rate float32 [1,30]". */
+function asText(tensors) {
+  return tensors.map(({ name, dtype = "float32", shape }) => `${name} ${dtype} [${shape}]`).sort().join(", ") || "none";
 }
 
 /** Until the function that it gives is called, Node has what LiteRT.js loads its runtime by. */

@@ -12,7 +12,7 @@
 import { readContract, RUNTIME, sizeOf, STAGES, UNKNOWN } from "./contract.js";
 import { oneOf, StagerError } from "./errors.js";
 import { readFrom } from "./files.js";
-import { loadLitert } from "./litert.js";
+import { compiled, loadLitert } from "./litert.js";
 import { Night } from "./night.js";
 import { segments } from "./segments.js";
 import { plainSha256, sha256 } from "./sha256.js";
@@ -73,9 +73,7 @@ export class SleepStager {
       }
     }
     stager.#litert = litert ?? (await loadLitert());
-    for (const [file, content] of Object.entries(files)) {
-      stager.#models[file] = await stager.#litert.loadAndCompile(content, options);
-    }
+    stager.#models = await compiled(stager.#litert, files, calls, options);
     if (stager.simulated) console.warn("trained on simulated nights: its stages say nothing about people");
     return stager;
   }

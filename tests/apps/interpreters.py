@@ -1,6 +1,7 @@
 """TFLite for languages whose own runtime is not at hand: a child process that runs calls for them, line by line.
 
     load <model, base64>                          -> the model's number
+    signatures <number>                           -> JSON {signature: {inputs: [{name, dtype, shape}], outputs}}
     run <number> <signature> <name>=<base64> ...  -> <name>=<base64> ...         tensors as float32, little-endian
 
 A model may also be a Recorder's: JSON in place of a .tflite. python interpreters.py FOLDER, where Recorders write.
@@ -44,6 +45,20 @@ def interpreter(model_content, num_threads=1):
     return kind(model_content=model_content, num_threads=num_threads)
 
 
+def signatures(model):
+    """What `signatures` answers of an Interpreter."""
+
+    def tensors(details):
+        entries = details.items()
+        return [{"name": k, "dtype": x["dtype"].__name__, "shape": x["shape"].tolist()} for k, x in entries]
+
+    runners = {name: model.get_signature_runner(name) for name in model.get_signature_list()}
+    return {
+        name: {"inputs": tensors(runner.get_input_details()), "outputs": tensors(runner.get_output_details())}
+        for name, runner in runners.items()
+    }
+
+
 def main():
     models, Recorder.folder = [], Path(sys.argv[1])
     for line in sys.stdin:
@@ -51,6 +66,9 @@ def main():
         if command == "load":
             models.append(interpreter(b64decode(first)))
             print(len(models) - 1, flush=True)
+            continue
+        if command == "signatures":
+            print(json.dumps(signatures(models[int(first)])), flush=True)
             continue
         runner = models[int(first)].get_signature_runner(rest[0])
         pairs = (text.split("=", 1) for text in rest[1:])

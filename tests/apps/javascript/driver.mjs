@@ -64,7 +64,10 @@ function standIn() {
         return [text.slice(0, at), new Tensor(values, [values.length])];
       }));
     }
-    return { run, delete() {} };
+    const tensors = Object.entries(JSON.parse(await ask(`signatures ${number}`))).map(([name, { inputs, outputs }]) => (
+      [name, { getInputDetails: () => inputs, getOutputDetails: () => outputs }]
+    ));
+    return { run, signatures: Object.fromEntries(tensors), delete() {} };
   }
   return [{ Tensor, loadAndCompile }, () => child.stdin.end()];
 }

@@ -84,9 +84,11 @@ export function bundle(document) {
 /**
  * A stand-in for LiteRT.js. calls: what its models were given. The step's probabilities are [windows, newest count,
  * newest heart rate, 0, 0] of its state and window; an activity count is the number of its call. hold() makes the calls
- * that follow wait for the function that it gives; fail: an error that the next call throws.
+ * that follow wait for the function that it gives; fail: an error that the next call throws. Its models have the
+ * tensors of a contract.
  */
-export function litert() {
+export function litert(document = contract()) {
+  const made = [...document.preprocessing?.activity?.calls ?? [], ...document.precisions.int8.calls];
   let held = Promise.resolve();
   const here = { calls: [], alive: 0, deleted: 0, fail: null };
   here.Tensor = class {
@@ -109,7 +111,10 @@ export function litert() {
     held = new Promise((resolve) => (release = resolve));
     return release;
   };
-  here.loadAndCompile = async () => ({
+  here.loadAndCompile = async (content) => ({
+    signatures: Object.fromEntries(made.filter(({ file }) => file === Buffer.from(content).toString()).map((call) => (
+      [call.signature, { getInputDetails: () => call.inputs, getOutputDetails: () => call.outputs }]
+    ))),
     async run(signature, inputs) {
       const given = Object.fromEntries(Object.entries(inputs).map(([name, { values }]) => [name, values.slice()]));
       here.calls.push([signature, given]);

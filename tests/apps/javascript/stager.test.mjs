@@ -10,8 +10,9 @@ import { bundle, contract, litert, sha256 } from "./fake.mjs";
 
 /** {stager, runtime, asked} of a contract, changed by `change`. */
 async function open(options = {}, change = () => {}, callSeconds = undefined) {
-  const document = contract(callSeconds), runtime = litert();
+  const document = contract(callSeconds);
   change(document);
+  const runtime = litert(document);
   const { read, asked } = bundle(document);
   return { stager: await SleepStager.create({ litert: runtime, read, ...options }), runtime, asked };
 }
@@ -255,4 +256,35 @@ test("what is given out changes nothing inside", async () => {
   const { stager } = await open();
   stager.dropped.heart_rate.late = 7;
   assert.equal(stager.dropped.heart_rate.late, 0);
+});
+
+const OTHERS = [ // a change of the contract that makes it differ from the files
+  [(call) => (call.signature = "serving"), /^step\.tflite: its signatures are step, contract\.json promises serving$/],
+  [(call) => (call.inputs[0].shape = [30, 1]), /its inputs are .*heart_rate float32 \[1,30\].* promises .*\[30,1\]/],
+  [(call) => call.inputs.splice(1, 1), /its inputs are activity .*; contract\.json promises heart_rate float32/],
+  [(call) => (call.outputs[0].shape = [5]), /its outputs are p float32 \[1,5\].* promises p float32 \[5\]/],
+];
+for (const [change, words] of OTHERS) {
+  test(`a file that is not what the contract says is refused on opening: ${words}`, async () => {
+    const document = contract(), runtime = litert();
+    change(document.precisions.int8.calls[0]);
+    const opened = SleepStager.create({ litert: runtime, read: bundle(document).read });
+    await assert.rejects(opened, refusal("unsupported_contract", words));
+    assert.equal(runtime.deleted, 2);
+  });
+}
+
+test("another type than the contract's, and a file that LiteRT.js cannot load", async () => {
+  const whole = contract(), { read } = bundle(contract());
+  whole.precisions.int8.calls[0].inputs[2].dtype = "int32";
+  const words = /its inputs are .*windows int32 \[1,1\]; contract\.json .*windows float32 \[1,1\]$/;
+  await assert.rejects(SleepStager.create({ litert: litert(whole), read }), refusal("unsupported_contract", words));
+  const runtime = litert(), { loadAndCompile } = runtime;
+  runtime.loadAndCompile = async (content) => {
+    if (Buffer.from(content).toString() === "step.tflite") throw new Error("no operation FFT");
+    return loadAndCompile(content);
+  };
+  const text = /^step\.tflite: litert\.js cannot load it \(no operation FFT\)$/;
+  await assert.rejects(SleepStager.create({ litert: runtime, read }), refusal("refused_runtime", text));
+  assert.equal(runtime.deleted, 1);
 });
