@@ -236,13 +236,13 @@ export class SleepStager {
 
   /** The whole state as text, for restore. Save after take: epochs that take returned are not in it. */
   save() {
-    const content = JSON.stringify({ model: this.#model(), ...this.#night.saved() });
+    const content = JSON.stringify({ model: this.#model(), weights: this.#weights ?? [], ...this.#night.saved() });
     return plainSha256(new TextEncoder().encode(content)) + content;
   }
 
   /**
    * Resume from saved text, as if the stager had never stopped. Throws, and changes nothing, if another model saved
-   * it. A running take finishes the night it was called for.
+   * it, or one at another operating point. A running take finishes the night it was called for.
    */
   restore(text) {
     try {
@@ -250,6 +250,8 @@ export class SleepStager {
       if (plainSha256(new TextEncoder().encode(content)) !== text.slice(0, 64)) throw new Error("damaged");
       const saved = JSON.parse(content);
       if (JSON.stringify(saved.model) !== JSON.stringify(this.#model())) throw new Error("of another model");
+      const expected = this.#weights ?? [], { weights = expected } = saved; // earlier states do not have them
+      if (JSON.stringify(weights) !== JSON.stringify(expected)) throw new Error("of another operating point");
       const night = new Night(this.#contract, this.#plan.states, saved.start);
       night.restore(saved);
       this.#night = night;

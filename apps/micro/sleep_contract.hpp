@@ -80,7 +80,7 @@ enum class Status : std::uint8_t {
   not_a_time,
   unknown_operating_point,
   buffer_too_small,         // save
-  wrong_state,              // restore: damaged, or of another model or build; nothing has changed
+  wrong_state,              // restore: damaged, or of another model, operating point or build; nothing changes
   wrong_model,              // the runtime's tensors are not those of contract.h
   arena_too_small,          // or an operation that the runtime lacks: its log says which
   runtime_failed,           // a call failed: reset or restore

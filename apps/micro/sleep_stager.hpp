@@ -150,7 +150,7 @@ class SleepStager {
   static constexpr std::size_t kDigestBytes = sizeof(contract::kModelDigest);
   static constexpr std::size_t kStateBytes = kDigestBytes + kSavedValueBytes + sizeof(Night) + sizeof(std::uint32_t);
 
-  // The whole state, kStateBytes long, for restore() of the same build.
+  // The whole state, kStateBytes long, for restore() of the same build at the same operating point.
   Status save(unsigned char* buffer, std::size_t size) const {
     if (!runtime_.ready()) return Status::not_begun;
     if (size < kStateBytes) return Status::buffer_too_small;
@@ -370,14 +370,22 @@ class SleepStager {
     for (int i = 0; i < kStageCount && weights_ != nullptr; ++i) probabilities[i] /= sum;
   }
 
-  // CRC-32 of all but the last four bytes.
-  static std::uint32_t checksum(const unsigned char* buffer) {
+  // CRC-32 of all but the last four bytes, and of the operating point's weights, which are not among them: a state of
+  // another operating point looks damaged.
+  std::uint32_t checksum(const unsigned char* buffer) const {
     std::uint32_t crc = 0xFFFFFFFFu;
-    for (std::size_t i = 0; i + sizeof(crc) < kStateBytes; ++i) {
-      crc ^= buffer[i];
+    crc = add_to_crc(crc, buffer, kStateBytes - sizeof(crc));
+    const unsigned char* weights = reinterpret_cast<const unsigned char*>(weights_);
+    if (weights != nullptr) crc = add_to_crc(crc, weights, sizeof(float) * kStageCount);
+    return ~crc;
+  }
+
+  static std::uint32_t add_to_crc(std::uint32_t crc, const unsigned char* bytes, std::size_t size) {
+    for (std::size_t i = 0; i < size; ++i) {
+      crc ^= bytes[i];
       for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ (0xEDB88320u & (0u - (crc & 1u)));
     }
-    return ~crc;
+    return crc;
   }
 
   static_assert(std::is_trivially_copyable<Night>::value, "a night is saved as its bytes");

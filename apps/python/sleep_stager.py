@@ -528,7 +528,8 @@ class SleepStager:
     def save(self) -> bytes:
         """The stager's whole state as bytes, for `restore`."""
         saved: dict[str, Any] = {name: getattr(self, name) for name in ("start", "closed", "counting", "samples")}
-        saved |= {"model": self._model(), "dropped": self.dropped, "tracker": vars(self.tracker)}
+        saved |= {"model": self._model(), "weights": self._weights()}
+        saved |= {"dropped": self.dropped, "tracker": vars(self.tracker)}
         saved["rows"] = {name: list(sums.items()) for name, sums in self.rows.items()}
         saved["recent"] = {name: x.tolist() for name, x in self.recent.items()}
         saved["states"] = {plan: {k: x.tolist() for k, x in states.items()} for plan, states in self.states.items()}
@@ -545,7 +546,7 @@ class SleepStager:
         """Resume from bytes returned by `save`.
 
         Raises:
-            StagerError: The bytes are damaged, or of another model; the stager is not changed.
+            StagerError: The bytes are damaged, or of another model or operating point; the stager is not changed.
         """
         try:
             digest, content = bytes(memoryview(saved)[:64]), bytes(memoryview(saved)[64:])
@@ -554,6 +555,8 @@ class SleepStager:
             found = json.loads(content)
             if found["model"] != self._model():
                 raise ValueError("of another model")
+            if found.get("weights", self._weights()) != self._weights():  # earlier states do not have them
+                raise ValueError("of another operating point")
             restored = self._restored(found)
         except (ValueError, TypeError, KeyError, AttributeError, IndexError) as error:
             raise StagerError("wrong_state", f"not a state that this model saved ({error!r})") from None
@@ -592,6 +595,10 @@ class SleepStager:
     def _model(self):
         """Digests of the model's files, to recognise saved states of other models."""
         return [call["sha256"] for call in self.calls]
+
+    def _weights(self):
+        """Weights of the operating point, to recognise saved states of others; none without an operating point."""
+        return [] if self.weights is None else self.weights.tolist()
 
     def segments(
         self, epochs: Iterable[Epoch], tz: tzinfo | str, platform: str = "healthkit", origin: float = 0.0

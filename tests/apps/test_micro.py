@@ -22,6 +22,10 @@ from tests.apps.vectors import VECTORS, bundle_of, read_vector
 pytestmark = pytest.mark.runtimes
 EXPORTERS = {"altered_contract", "refused_runtime"}  # read off contract.json
 OPTIONAL = {"open_unsupported_rule"}  # fields that the exporter can do without
+OTHERS = {  # a restore that must be refused -> precision and operating point of the stager
+    "other_precision": lambda vector: ("float32", vector["operating_point"] or "-"),
+    "other_operating_point": lambda vector: (vector["precision"], "-" if vector["operating_point"] else "rem"),
+}
 NIGHTS = [name for name in VECTORS if "steps" in read_vector(name)]
 OPENED = [name for name in VECTORS if "open" in read_vector(name)]
 HINTS = {  # of a finding's sentence
@@ -63,8 +67,10 @@ def lines(vector, step, file):
         return [text("reset", float(step["reset"]))]
     if step.get("restore") is True:
         return [text("create", -77.0, point), "restore"]
+    if step.get("restore") == "damaged":
+        return ["restore half"]
     if "restore" in step:
-        return ["restore half"] if step["restore"] == "damaged" else [f"store {file}"]
+        return [f"store {file}"]
     return None if "segments" in step else [next(word for word in ("save", "dropped", "findings") if word in step)]
 
 
@@ -91,9 +97,10 @@ def test_vector(name, driver, run, tmp_path):
     answers = run(driver(vector, precision), script)
     for i, step in enumerate(vector["steps"]):
         mine = answers[ends[i - 1] if i else 1 : ends[i]]
-        if step.get("restore") == "other_precision":
-            load = ["create 0 -", f"load {tmp_path / f'{i}.state'}", "restore"]
-            mine = run(driver(vector, "float32"), load)
+        if step.get("restore") in OTHERS:
+            other, point = OTHERS[step["restore"]](vector)
+            load = [f"create 0 {point}", f"load {tmp_path / f'{i}.state'}", "restore"]
+            mine = run(driver(vector, other), load)
         if not mine:
             assert "segments" in step
         elif "error" in step:

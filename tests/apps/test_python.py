@@ -57,7 +57,7 @@ class Player:
             self.stager.restore(self.saved)
         elif "restore" in step:
             damaged = step["restore"] == "damaged"
-            other = self.stager if damaged else opened(self.vector, self.folder, precision="float32")
+            other = self.stager if damaged else opened(self.vector, self.folder, **self.other(step["restore"]))
             other.restore(self.saved[: len(self.saved) // 2] if damaged else self.saved)
         elif "reset" in step:
             self.stager.reset(float(step["reset"]))
@@ -65,6 +65,12 @@ class Player:
             how = step["segments"]
             return self.stager.segments(self.epochs, how["zone"], how["platform"], how["origin"])
         return None
+
+    def other(self, what):
+        """Settings of a stager that must refuse the state."""
+        if what == "other_precision":
+            return {"precision": "float32"}
+        return {"operating_point": None if self.vector["operating_point"] else "rem"}
 
 
 def check_epochs(epochs, expected, tolerance):
@@ -206,6 +212,21 @@ def test_a_saved_state_that_was_altered_anywhere_is_refused():
         assert error.value.code == "wrong_state"
     stager.restore(saved)
     assert stager.save() == saved
+
+
+def test_a_state_of_another_operating_point_is_refused_and_an_earlier_one_without_its_weights_is_taken():
+    plain = SleepStager(FOLDER / "bundles" / "counts")
+    weighed = SleepStager(FOLDER / "bundles" / "counts", operating_point="rem")
+    plain.feed("heart_rate", 40, 60)
+    saved, before = plain.save(), weighed.save()
+    with pytest.raises(StagerError, match="of another operating point"):
+        weighed.restore(saved)
+    assert weighed.save() == before
+    earlier = json.loads(saved[64:])
+    assert earlier.pop("weights") == []
+    content = json.dumps(earlier).encode()
+    weighed.restore(hashlib.sha256(content).hexdigest().encode() + content)
+    assert len(weighed.take(60)) == 2
 
 
 def test_a_pinned_contract_is_taken():

@@ -121,11 +121,27 @@ def with_errors():
         {"save": True},
         {"restore": "damaged", "error": "wrong_state"},
         {"restore": "other_precision", "error": "wrong_state"},
+        {"restore": "other_operating_point", "error": "wrong_state"},
         {"take": START - 1e9},
     ]
     first = vector["steps"][0]["feed"]
     half = len(first) // 2
     vector["steps"][:1] = [{"feed": first[:half]}, *refused, {"feed": first[half:]}]
+    return vector
+
+
+def restarted_at_a_point():
+    """A night at an operating point goes on at the same one, and at no other."""
+    vector = night(
+        "weighed for REM, restarted",
+        "counts",
+        lambda rng: nights.wrist(rng, 0, 6 * MINUTE),
+        6 * MINUTE,
+        operating_point="rem",
+        restarted=True,
+    )
+    after = vector["steps"].index({"save": True}) + 1
+    vector["steps"].insert(after, {"restore": "other_operating_point", "error": "wrong_state"})
     return vector
 
 
@@ -242,6 +258,7 @@ def recipes():
         "operating_point": night(
             "weighed for REM", "counts", lambda rng: nights.wrist(rng, 0, 900), 900, operating_point="rem"
         ),
+        "operating_point_restarted": restarted_at_a_point(),
         "errors": with_errors(),
         "reset": two_nights(),
         "segments": segments(),

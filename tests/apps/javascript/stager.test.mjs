@@ -288,3 +288,16 @@ test("another type than the contract's, and a file that LiteRT.js cannot load", 
   await assert.rejects(SleepStager.create({ litert: runtime, read }), refusal("refused_runtime", text));
   assert.equal(runtime.deleted, 1);
 });
+
+test("a state of another operating point is refused; an earlier one, which does not say, is taken", async () => {
+  const { stager: plain } = await open(), { stager: weighed } = await open({ operatingPoint: "rem" });
+  heart(plain, 0, 40);
+  await plain.take();
+  const saved = plain.save(), before = weighed.save();
+  assert.throws(() => weighed.restore(saved), refusal("wrong_state", /of another operating point/));
+  assert.equal(weighed.save(), before);
+  const { weights, ...earlier } = JSON.parse(saved.slice(64)), content = JSON.stringify(earlier);
+  assert.deepEqual(weights, []);
+  weighed.restore(plainSha256(Buffer.from(content)) + content);
+  assert.equal((await weighed.take(60))[0].time, 30);
+});

@@ -7,8 +7,9 @@ const number = (x) => (typeof x === "string" ? NUMBERS[x] : x);
 /** The answer to each step, {error, message} where it was refused, of a vector; of one that only opens, its answer. */
 export async function answersTo(vector, source) {
   const opened = vector.open ?? vector, epochs = [];
-  const create = async (precision = opened.precision, start = -77) => SleepStager.create({
-    ...source, precision, start, operatingPoint: opened.operating_point ?? null,
+  const at = opened.operating_point ?? null;
+  const create = async (precision = opened.precision, start = -77, operatingPoint = at) => SleepStager.create({
+    ...source, precision, start, operatingPoint,
     contractSha256: opened.contract_sha256 ?? null,
   });
   let stager, saved;
@@ -32,6 +33,9 @@ export async function answersTo(vector, source) {
     else if (step.restore === "other_precision") {
       const other = await create(Object.keys(stager.contract.precisions).find((name) => name !== opened.precision));
       stager.restore(other.save());
+    } else if (step.restore === "other_operating_point") {
+      const other = await create(opened.precision, -77, at === null ? "rem" : null);
+      other.restore(saved);
     } else if (step.restore) {
       await stager.delete();
       stager = await create();

@@ -6,9 +6,11 @@ import android.hardware.SensorEvent
 import android.os.SystemClock
 import com.example.sleep.firstStages
 import java.io.File
+import java.nio.ByteBuffer
 import java.util.concurrent.Executors
 import java.util.concurrent.Future
 import java.util.concurrent.TimeUnit
+import java.util.zip.CRC32
 import kotlin.math.abs
 import org.tensorflow.lite.Interpreter
 
@@ -245,6 +247,19 @@ private fun damagedStates() {
     }
 }
 
+/** Before there were weights in it, a state ended with those of the model's states. */
+private fun earlierStates() {
+    stager().use { stager ->
+        stager.feed(Sensor.HEART_RATE, 45.0, 60.0)
+        val saved = stager.save()
+        val content = saved.copyOf(saved.size - 8 - 4) // without the checksum and the number of weights, 0
+        val checksum = CRC32().also { it.update(content) }.value
+        stager.reset(1000.0)
+        stager.restore(content + ByteBuffer.allocate(8).putLong(checksum).array())
+        expect("goes on", stager.take(60.0).size == 2)
+    }
+}
+
 val TESTS = mapOf<String, () -> Unit>(
     "close waits for calls under way" to ::closeWaits,
     "a failed opening frees memory" to ::failedOpeningFreesMemory,
@@ -259,5 +274,6 @@ val TESTS = mapOf<String, () -> Unit>(
     "JSON is read" to ::jsonIsRead,
     "numbers are rounded as in Python" to ::numbersAreRounded,
     "a pinned contract is the only one" to ::pinnedContract,
-    "damaged states are refused" to ::damagedStates
+    "damaged states are refused" to ::damagedStates,
+    "earlier states are taken" to ::earlierStates
 )

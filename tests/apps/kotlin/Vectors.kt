@@ -46,10 +46,12 @@ private class Run(val vector: Map<String, Any?>, val folder: File) {
     private val precision = options["precision"] as String? ?: "int8"
     var stager = open(number(options["start"] ?: 0.0), precision)
 
-    private fun open(start: Double, precision: String): SleepStager {
+    private fun open(
+        start: Double, precision: String, point: String? = options["operating_point"] as String?
+    ): SleepStager {
         return SleepStager(
             { File(folder, it).readBytes() }, precision, start,
-            options["operating_point"] as String?,
+            point,
             options["contract_sha256"] as String?
         ) { warnings.add(it) }
     }
@@ -83,6 +85,10 @@ private class Run(val vector: Map<String, Any?>, val folder: File) {
             null -> Unit
             "damaged" -> stager.restore(saved.copyOf(saved.size / 2))
             "other_precision" -> open(0.0, "float32").use { it.restore(saved) }
+            "other_operating_point" -> {
+                val point = if (options["operating_point"] == null) "rem" else null
+                open(0.0, precision, point).use { it.restore(saved) }
+            }
             else -> {
                 stager.close()
                 stager = open(-77.0, precision)

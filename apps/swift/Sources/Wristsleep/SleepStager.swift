@@ -25,6 +25,7 @@ public final class SleepStager: @unchecked Sendable {
 
     private struct Saved: Codable {
         let model: [String]
+        let weights: [Float]?  // none: []; nil in earlier states, which do not have them
         let night: Night
     }
 
@@ -239,14 +240,14 @@ public final class SleepStager: @unchecked Sendable {
         defer { lock.unlock() }
         let encoder = PropertyListEncoder()
         encoder.outputFormat = .binary
-        let content = try encoder.encode(Saved(model: model, night: night))
+        let content = try encoder.encode(Saved(model: model, weights: weights ?? [], night: night))
         return Data(sha256(content).utf8) + content
     }
 
     /// Resume from saved bytes, as if the stager had never stopped.
     ///
-    /// - Throws: `StagerError` of code `wrongState`, and changes nothing, if another model saved them or they are
-    ///   damaged.
+    /// - Throws: `StagerError` of code `wrongState`, and changes nothing, if another model saved them, or one at
+    ///   another operating point, or if they are damaged.
     public func restore(_ saved: Data) throws {
         let digest = Data(saved.prefix(SleepStager.digestLength))
         let content = Data(saved.dropFirst(SleepStager.digestLength))
@@ -257,6 +258,9 @@ public final class SleepStager: @unchecked Sendable {
         }
         guard found.model == model && fits(found.night) else {
             throw StagerError(.wrongState, "not a state that this model saved: it is of another model")
+        }
+        guard found.weights ?? weights ?? [] == weights ?? [] else {
+            throw StagerError(.wrongState, "not a state that this model saved: it is of another operating point")
         }
         lock.lock()
         defer { lock.unlock() }

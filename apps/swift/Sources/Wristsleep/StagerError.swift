@@ -21,7 +21,7 @@ public struct StagerError: Error, LocalizedError, Equatable, Sendable {
         case unsupportedContract = "unsupported_contract"
         /// The contract says that a file goes wrong in this runtime, or the runtime cannot load it.
         case refusedRuntime = "refused_runtime"
-        /// Bytes that another model saved, or damaged ones.
+        /// Bytes that another model saved, or one at another operating point, or damaged ones.
         case wrongState = "wrong_state"
         case unknownPlatform = "unknown_platform"
         case unknownZone = "unknown_zone"

@@ -159,6 +159,10 @@ final class VectorRun {
         } else if how.asText == "other_precision" {
             let other = try VectorRun.opened(vector, folder, runtime, start: 0, precision: "float32")
             try other.stager.restore(saved)
+        } else if how.asText == "other_operating_point" {
+            let point = vector["operating_point"]?.asText == nil ? "rem" : nil
+            let other = try SleepStager(folder: folder, runtime: runtime, operatingPoint: point, warn: { _ in })
+            try other.restore(saved)
         } else {
             let next = try VectorRun.opened(vector, folder, runtime, start: -77)
             try next.stager.restore(saved)

@@ -164,6 +164,7 @@ public class SleepStager(
         tracker.write(out)
         for (channel in contract.channels) out.writeFloats(recent.getValue(channel.name))
         runner.states.toSortedMap().values.forEach { out.writeFloats(it) }
+        out.writeFloats(weights ?: FloatArray(0))
         out.writeLong(checksum(bytes.toByteArray(), bytes.size()))
         bytes.toByteArray()
     }
@@ -171,7 +172,8 @@ public class SleepStager(
     /**
      * Resume from saved bytes, as if the stager had never stopped.
      *
-     * @throws StagerException WRONG_STATE, and changes nothing, if another model saved them or they are damaged.
+     * @throws StagerException WRONG_STATE, and changes nothing, if another model saved them, or one at another
+     * operating point, or if they are damaged.
      */
     public fun restore(saved: ByteArray) {
         alone {
@@ -189,6 +191,10 @@ public class SleepStager(
                 val tracker = CoverageTracker(contract).read(from)
                 val recent = contract.channels.associate { it.name to values(it.values) }
                 val states = runner.states.toSortedMap().mapValues { values(it.value.size) }
+                if (from.available() > LONG_BYTES) { // earlier states have no weights
+                    val given = from.readFloats(count(from))
+                    require(given.contentEquals(weights ?: FloatArray(0))) { "of another operating point" }
+                }
                 this.aligner = aligner
                 this.tracker = tracker
                 this.recent = recent

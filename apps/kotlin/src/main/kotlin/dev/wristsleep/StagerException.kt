@@ -26,7 +26,7 @@ public enum class ErrorCode(public val id: String) {
     /** The contract says that a file goes wrong in this runtime, or the runtime cannot load it. */
     REFUSED_RUNTIME("refused_runtime"),
 
-    /** Bytes that another model saved, or damaged ones. */
+    /** Bytes that another model saved, or one at another operating point, or damaged ones. */
     WRONG_STATE("wrong_state"),
     UNKNOWN_PLATFORM("unknown_platform"),
     UNKNOWN_ZONE("unknown_zone")
