@@ -227,7 +227,9 @@ def score(
         bar.add_task("scoring", total=None)
         unseen = trained.unseen_subjects(dataset_dir)
         if left_out := sorted({*subjects(dataset_dir)} - {*unseen}):
-            console.print(f"left out, because the run was trained on these ids or persons: {', '.join(left_out)}")
+            console.print(
+                f"left out, because the run was trained on these ids, persons or values: {', '.join(left_out)}"
+            )
         nights, findings = load_nights(dataset_dir, trained.options, unseen)
         if findings:
             console.print(*map(str, findings), sep="\n")

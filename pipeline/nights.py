@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -45,7 +46,9 @@ def cache_path(
             if path.is_file():
                 with path.open("rb") as file:
                     digest.update(name.encode() + hashlib.file_digest(file, "blake2b").digest())
-            elif path.exists():  # a folder or pipe, which makes the night unusable as long as it exists
+            elif os.path.lexists(
+                path
+            ):  # a folder, a pipe or a link to nothing, which makes the night unusable as long as it exists
                 digest.update(name.encode())
         except OSError as error:  # and so does an unreadable file
             digest.update(f"{name} {error.errno}".encode())

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from io import StringIO
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from pipeline.guard import FIRST_S, LEAST_SAMPLES, motion_unit_finding
 
 STEPS_S = 600  # s, the longest a step bin lasts
 SPACING_TOLERANCE = 0.1  # of COUNT_S, for the written times of activity counts
+UNIT_STRETCH_S, UNIT_SAMPLES = 600, 1 << 16  # s of motion that are in one unit, or not; samples compared in a night
 FEW_SAMPLES = 10  # fewer in a night are as good as none
 LONG_LINE = 1 << 20  # bytes, far longer than any line of numbers
 ARROW_BLOCK = 1 << 18  # bytes parsed at a time, so that they stay in the processor's cache
@@ -163,7 +165,7 @@ def read_recording(folder: Data, subject: str, negative_times: bool = False, wan
             end = t.searchsorted(LONGEST_NIGHT_S, "right")
             if begin < end:
                 t, values = t[begin:end], frame.to_numpy()[begin:end, 1:]
-                _check_unit(sensor, t, values, subject)
+                _check_unit(sensor, t, values, night)
                 night.samples[sensor] = t, values if values.shape[1] > 1 else values[:, 0]
         frame = _read(folder, subject, LABELS, night.findings) if want_labels else None
         if frame is not None:
@@ -187,13 +189,25 @@ def _of_set(sets, subject, negative_times, want_labels):
     return replace(night, subject=subject, findings=in_set(sets.set_of(subject), night.findings))
 
 
-def _check_unit(sensor, t, values, subject):
-    """Raise UnusableNight for motion that is not in g."""
-    if sensor == "motion":
-        first = t < t[0] + FIRST_S
-        magnitude = np.sqrt((values[first] ** 2).sum(1))
-        if first.sum() >= LEAST_SAMPLES and (finding := motion_unit_finding(float(np.median(magnitude)))):
-            raise LAYOUTS[sensor].unusable(subject, f"first minute: {finding}")
+def _check_unit(sensor, t, values, night):
+    """Raise UnusableNight for motion that is not in g from the first minute on, or later; note other odd stretches."""
+    if sensor != "motion":
+        return
+    first = t < t[0] + FIRST_S
+    magnitude = np.sqrt((values[first] ** 2).sum(1))
+    if first.sum() >= LEAST_SAMPLES and (finding := motion_unit_finding(float(np.median(magnitude)))):
+        raise LAYOUTS[sensor].unusable(night.subject, f"first minute: {finding}")
+    few = slice(None, None, len(t) // UNIT_SAMPLES + 1)  # samples of the whole night: all of them would take longer
+    at, magnitude = t[few], np.sqrt((values[few] ** 2).sum(1))
+    cuts = at.searchsorted(np.arange(at[0], at[-1] + UNIT_STRETCH_S, UNIT_STRETCH_S))
+    stretches = ((at[a], np.median(magnitude[a:b])) for a, b in pairwise(cuts) if b - a >= LEAST_SAMPLES)
+    odd = [(start, median, finding) for start, median in stretches if (finding := motion_unit_finding(float(median)))]
+    for start, median, finding in sorted(odd, key=lambda stretch: -stretch[1])[:1]:
+        where = f"{len(odd)} stretches of {UNIT_STRETCH_S // 60} min, first from t={odd[0][0]:.0f}, "
+        what = f"{where}such as t={start:.0f}: {finding}"
+        if median > 1:  # no wrist is accelerated so much for so long; less than gravity may be a watch that fails
+            raise LAYOUTS[sensor].unusable(night.subject, what)
+        night.findings.append(Finding(LAYOUTS[sensor].name(night.subject), "whole file", what, "used all the same"))
 
 
 def _unit_hint(layout, frame):
@@ -261,6 +275,8 @@ def _read(folder, subject, layout, findings):
     """The file's usable rows as a frame of t and values, float64, indexed by line number; None if there is no file."""
     path = Path(folder) / layout.name(subject)
     if not path.exists():
+        if path.is_symlink():
+            raise layout.unusable(subject, "a link that leads nowhere")
         return None
     frame = _read_clean(path, layout)
     if frame is not None:

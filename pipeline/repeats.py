@@ -4,6 +4,8 @@ Exports and copies seldom repeat a night byte for byte: its ends are cut, its ti
 stretches of values are compared, whenever they were recorded, of which each night keeps a sample.
 """
 
+from collections import Counter
+
 import numpy as np
 
 from pipeline.checks import SKIPPED, Finding
@@ -70,16 +72,24 @@ class Repeats:
             subject: Of the night.
             stretches: Its `fingerprint`.
         """
+        if earlier := self.repeated(stretches):
+            what = f"has the values of night {earlier}; under two names it could be on both sides of a split"
+            return Finding(f"night {subject}", "all files", what, SKIPPED)
         numbers = stretches.tolist()
-        common: dict[str, int] = {}
-        for number in numbers:
-            if earlier := self.first.get(number):
-                common[earlier] = common.get(earlier, 0) + 1
-        for earlier, n in common.items():
-            if n >= LEAST_COMMON and 2 * n >= min(len(numbers), self.sizes[earlier]):
-                what = f"has the values of night {earlier}; under two names it could be on both sides of a split"
-                return Finding(f"night {subject}", "all files", what, SKIPPED)
         self.sizes[subject] = len(numbers)
         for number in numbers:
             self.first.setdefault(number, subject)
+        return None
+
+    def repeated(self, stretches: np.ndarray) -> str | None:
+        """The earlier night of which half or more is in another one, or the other way round; None if there is none.
+
+        Args:
+            stretches: Fingerprint of the other night.
+        """
+        numbers = stretches.tolist()
+        common = Counter(self.first[number] for number in numbers if number in self.first)
+        for earlier, n in common.items():
+            if n >= LEAST_COMMON and 2 * n >= min(len(numbers), self.sizes[earlier]):
+                return earlier
         return None

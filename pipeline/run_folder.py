@@ -17,10 +17,11 @@ from pipeline.constants import ARCHITECTURES
 from pipeline.data_sets import Data, data_as_json, data_from_json, identities, people, sets_of
 from pipeline.errors import UserMistake, one_of
 from pipeline.files import UNFINISHED, read_json, reading, write_json, write_whole
-from pipeline.nights import channels_used, read_night, write_night
+from pipeline.nights import channels_used, load_night, read_night, write_night
 from pipeline.options import Options
 from pipeline.origin import SYNTHETIC, UNKNOWN, combined, parse_origin, read_origin, read_origins
 from pipeline.recordings import subjects
+from pipeline.repeats import Repeats
 from pipeline.splits import split_subjects
 from pipeline.versions import commit, package_versions
 
@@ -184,6 +185,9 @@ class RunFolder:
     def unseen_subjects(self, folder: Data, hint: str = "") -> list[str]:
         """Subjects of a data set, or of several, that the run was not trained on with any night of the same person.
 
+        A night that repeats one of the run's training nights under another id is left out, too, as long as the run's
+        own recordings are still there.
+
         Args:
             folder: Folder of the data set, or several sets.
             hint: Added to the message.
@@ -196,9 +200,31 @@ class RunFolder:
         seen = set().union(*identities(self.dataset_dir, persons, folder).values())
         given = identities(folder, people(folder, subjects(folder)), self.dataset_dir)
         unseen = [subject for subject, names in given.items() if not names & seen]
+        unseen = self._without_repeats(folder, unseen, trained_on)
         if not unseen:
             raise UserMistake(f"{folder}: the run was trained on every night in it{hint}")
         return unseen
+
+    def _without_repeats(self, folder, unseen, trained_on):
+        """Those of a folder's subjects whose values are not those of a training night."""
+        same = folder.resolve() == self.dataset_dir.resolve()
+        held_out = {*self.splits["validation"]} if same else set()  # compared when the run began
+        new = [subject for subject in unseen if subject not in held_out]
+        if not new:
+            return unseen
+        repeats = Repeats()
+        with suppress(UserMistake):  # the folder is gone: names are all that there is to compare
+            for subject in sorted({*trained_on} & {*subjects(self.dataset_dir)}):
+                if night := load_night(self.dataset_dir, subject, self.options)[0]:
+                    repeats.finding(subject, night.fingerprint)
+        if not repeats.sizes:
+            return unseen
+        again = set()
+        for subject in new:
+            night, _ = load_night(folder, subject, self.options)
+            if night and repeats.repeated(night.fingerprint):
+                again.add(subject)
+        return [subject for subject in unseen if subject not in again]
 
     def write_findings(self, findings: Sequence[Finding]) -> None:
         """Write data_check_failures.txt."""

@@ -69,7 +69,10 @@ class Clock:
             day = self._days[key] = int(midnight.timestamp()), offset
         if len(text) != 25 or text[13] != ":" or text[16] != ":":
             raise ValueError(text)
-        t = day[0] + int(text[11:13]) * 3600 + int(text[14:16]) * 60 + int(text[17:19])
+        hour, minute, second = int(text[11:13]), int(text[14:16]), int(text[17:19])
+        if not (0 <= hour < 24 and 0 <= minute < 60 and 0 <= second <= 60):
+            raise ValueError(text)
+        t = day[0] + hour * 3600 + minute * 60 + second
         if day is not self._last:  # the first record of each day tells when offsets change
             self._last = day
             self.seen.extend((t, day[1]))

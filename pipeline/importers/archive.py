@@ -51,6 +51,26 @@ def _open(path: Path) -> IO[bytes]:
     return path.open("rb")
 
 
+def _unreadable(name: str, why: str) -> Member:
+    """A file that is refused when it is opened, so that the importer names it and goes on with the others."""
+
+    def refuse():
+        raise UserMistake(f"{name}: {why}")
+
+    return Member(name, 0, refuse)
+
+
+def _of_folder(path, patterns):
+    for file in sorted(path.rglob("*")):
+        if not _wanted(file.name, patterns) or file.is_dir():
+            continue
+        name = file.relative_to(path).as_posix()
+        if file.is_file():
+            yield Member(name, file.stat().st_size, partial(_open, file))
+        else:  # reading a pipe or device may block forever
+            yield _unreadable(name, "not a regular file, or a link that leads nowhere")
+
+
 def _wanted(name, patterns):
     plain = PurePosixPath(name).name
     return not plain.startswith(".") and any(fnmatch.fnmatch(plain.lower(), pattern) for pattern in patterns)
@@ -64,7 +84,13 @@ def _of_zip(archive, patterns, nested):
         if _wanted(info.filename, patterns):
             yield member
         elif nested and info.filename.lower().endswith(".zip"):
-            with zipfile.ZipFile(io.BytesIO(member.read())) as inner:
+            try:
+                with reading(info.filename):
+                    inner = zipfile.ZipFile(io.BytesIO(member.read()))
+            except UserMistake as error:
+                yield _unreadable(info.filename, error.message.removeprefix(f"{info.filename}: "))
+                continue
+            with inner:
                 yield from _of_zip(inner, patterns, False)
 
 
@@ -86,8 +112,7 @@ def members(path: Path, *patterns: str) -> Iterator[Iterator[Member]]:
     if not path.exists():
         raise UserMistake(f"{path}: no such file or folder")
     if path.is_dir():
-        files = (p for p in sorted(path.rglob("*")) if p.is_file() and _wanted(p.name, patterns))
-        yield (Member(p.relative_to(path).as_posix(), p.stat().st_size, partial(_open, p)) for p in files)
+        yield _of_folder(path, patterns)
     elif zipfile.is_zipfile(path):
         with reading(path):
             archive = zipfile.ZipFile(path)

@@ -17,10 +17,9 @@ from scipy.io import loadmat
 
 from pipeline.constants import EPOCH_S, LEAD_S
 from pipeline.errors import UserMistake
-from pipeline.files import reading
 from pipeline.importers.nights import LocalTime
 from pipeline.importers.request import ImportRequest
-from pipeline.importers.research import NightFiles, epochs_of, stretches
+from pipeline.importers.research import NightFiles, epochs_of, is_there, reading_file, stretches
 from pipeline.importers.writing import ImportedNight, Samples
 from pipeline.origin import Origin
 
@@ -80,13 +79,16 @@ def _samples(folder, start, name, request):
     columns = {"hr.csv": ("heart_rate", ["t", "bpm"], None), "motion.csv": ("motion", ["Timestamp", "x", "y", "z"], 0)}
     for file, (sensor, names, header) in columns.items():
         path = folder / file
-        if not path.exists():
+        if not is_there(path):
             continue
-        with reading(path):
+        with reading_file(path):
             rows = pd.read_csv(path, header=header, names=None if header == 0 else names).to_numpy(float)
         if rows.shape[1] != len(names):
             raise UserMistake(f"{path}: {rows.shape[1]} columns; expected {', '.join(names)}")
-        rows = rows[np.isfinite(rows).all(1)]
+        whole = np.isfinite(rows).all(1)
+        if not whole.all():
+            request.leave_out("lines without a number", f"{name}: {(~whole).sum()} of {len(rows)} of {file}")
+        rows = rows[whole]
         kept = one_stream(rows[:, 0])
         if not kept.all():
             request.leave_out("samples of a second, interleaved stream", f"{name}: {(~kept).sum()} of {file}")
@@ -108,7 +110,7 @@ def movement_by_epoch(t: np.ndarray, xyz: np.ndarray) -> np.ndarray:
 def _night(folder: Path, request: ImportRequest) -> ImportedNight:
     wearer = folder.parent.name.removeprefix("Bidslab")
     name = f"{wearer}_{folder.name}"
-    with reading(folder / "labels.mat"):
+    with reading_file(folder / "labels.mat"):
         found = loadmat(folder / "labels.mat", variable_names=["recStart", "dreem_label", "expert_label"])
     try:
         text = str(np.ravel(found["recStart"])[0])

@@ -14,12 +14,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.constants import EPOCH_S, LEAD_S
+from pipeline.constants import EPOCH_S, LEAD_S, LONGEST_NIGHT_S
 from pipeline.errors import UserMistake
-from pipeline.files import reading
 from pipeline.importers.motion import unit_of_motion, why_not
 from pipeline.importers.request import ImportRequest
-from pipeline.importers.research import NightFiles, epochs_of
+from pipeline.importers.research import NightFiles, epochs_of, reading_file
 from pipeline.importers.writing import ImportedNight, Samples
 from pipeline.origin import Origin
 
@@ -37,9 +36,15 @@ PREPARATION = "P"
 
 def _night(path: Path, request: ImportRequest) -> ImportedNight:
     name = path.name.split("_")[0]
-    with reading(path):
+    with reading_file(path):
         kinds = dict.fromkeys(COLUMNS, "float64") | {"Sleep_Stage": "category"}
         table = pd.read_csv(path, usecols=COLUMNS, dtype=kinds, on_bad_lines="skip")
+    if odd := int((~np.isfinite(table.TIMESTAMP)).sum()):
+        request.leave_out("lines without a time", f"{name}: {odd}")
+        table = table[np.isfinite(table.TIMESTAMP)]
+    if (np.diff(table.TIMESTAMP) < 0).any():
+        request.note(f"{name}: lines were not in the order of time; sorted")
+        table = table.sort_values("TIMESTAMP", kind="stable")
     t, stage = table.TIMESTAMP.to_numpy(), table.Sleep_Stage.astype(str).to_numpy()
     staged = np.flatnonzero(stage != PREPARATION)
     if not len(staged):
@@ -55,9 +60,11 @@ def _night(path: Path, request: ImportRequest) -> ImportedNight:
         samples["motion"] = t[fresh], xyz[fresh] / unit[1]
     heart = near & np.append(True, np.diff(np.floor(t)) > 0) & table.HR.notna().to_numpy()
     samples["heart_rate"] = t[heart], table.HR.to_numpy()[heart]
-    middles = np.arange(EPOCH_S / 2, t[-1], EPOCH_S)
+    middles = np.arange(EPOCH_S / 2, min(t[-1], LONGEST_NIGHT_S), EPOCH_S)
     at = np.minimum(np.searchsorted(t, middles), len(t) - 1)
-    return ImportedNight(name, samples, epochs_of(np.array([CODES.get(s, -1) for s in stage[at]], int)))
+    codes = np.array([CODES.get(s, -1) for s in stage[at]], int)
+    codes[np.abs(t[at] - middles) > EPOCH_S / 2] = -1  # a gap: the line tells of another epoch
+    return ImportedNight(name, samples, epochs_of(codes))
 
 
 def nights(request: ImportRequest) -> NightFiles:

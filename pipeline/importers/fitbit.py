@@ -52,7 +52,19 @@ class Times:
         if (day := self._days.get(text[:9])) is None:
             day = int(datetime.strptime(text[:9], "%m/%d/%y ").replace(tzinfo=UTC).timestamp())
             self._days[text[:9]] = day
-        return day + int(text[9:11]) * 3600 + int(text[12:14]) * 60 + int(text[15:17])
+        hour, minute, second = int(text[9:11]), int(text[12:14]), int(text[15:17])
+        if not (0 <= hour < 24 and 0 <= minute < 60 and 0 <= second <= 60):
+            raise ValueError(text)
+        return day + hour * 3600 + minute * 60 + second
+
+
+def _day(text: str) -> date | None:
+    """The date in a file's name; None if there is no such day, or no Fitbit can have recorded it."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        return None
+    return day if 1990 <= day.year < 2100 else None
 
 
 def _records(member: Member, request: ImportRequest):
@@ -77,7 +89,7 @@ def _samples(member, request, value_of, times):
             if value is not None:
                 t.append(times.unix(record["dateTime"]))
                 values.append(value)
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError):
             odd.append(i + 1)
     if odd:
         what = f"{member.name}: {len(odd)} records, first {odd[0]}: expected dateTime 'MM/DD/YY HH:MM:SS' and value"
@@ -129,7 +141,7 @@ def _sleep(found, clock, request):
             try:
                 key = record["startTime"], record["endTime"]
                 sleeps[key] = device_stages(record["levels"], clock)
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
+            except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
                 what = f"{member.name}: record {i + 1}: {type(error).__name__} {error}; expected startTime and levels"
                 request.leave_out("sleep records that are not as Fitbit writes them", what)
     return sorted((stage for stages in sleeps.values() for stage in stages), key=lambda stage: stage.start)
@@ -164,7 +176,10 @@ def nights(request: ImportRequest) -> Iterator[ImportedNight]:
         kinds: dict[str, dict[date, list[Member]]] = {"heart_rate": {}, "steps": {}, "sleep": {}}
         for member in found:
             if match := NAMED.fullmatch(member.file_name):
-                kinds[match[1].lower()].setdefault(date.fromisoformat(match[2]), []).append(member)
+                if (day_of_file := _day(match[2])) is None:
+                    request.leave_out(DAMAGED, f"{member.name}: expected a date of 1990 to 2099 in its name")
+                    continue
+                kinds[match[1].lower()].setdefault(day_of_file, []).append(member)
         if not kinds["heart_rate"]:
             raise UserMistake(f"{request.path}: no heart_rate-YYYY-MM-DD.json in it; expected a Fitbit Takeout")
         sleep = _sleep([m for files in kinds["sleep"].values() for m in files], clock, request)

@@ -18,7 +18,7 @@ import numpy as np
 from pipeline.constants import MINUTE_S
 from pipeline.errors import UserMistake
 from pipeline.importers.archive import members
-from pipeline.importers.nights import LocalTime, Sensed, Source, nights_of
+from pipeline.importers.nights import LARGEST_OFFSET_S, LocalTime, Sensed, Source, nights_of
 from pipeline.importers.request import ImportRequest
 from pipeline.importers.writing import DeviceStage, ImportedNight
 from pipeline.origin import Origin
@@ -88,7 +88,9 @@ class Messages:
                     levels.append((time + FIT_EPOCH, raw.get("sleep_level")))
                     continue
                 if "local_timestamp" in raw and frame.name == "monitoring_info":
-                    self.offsets.extend((time + FIT_EPOCH, raw["local_timestamp"] - time))
+                    offset = raw["local_timestamp"] - time
+                    if abs(offset) <= LARGEST_OFFSET_S:
+                        self.offsets.extend((time + FIT_EPOCH, offset))
                 if raw.get("heart_rate"):  # 0 if the watch is not worn
                     self.t.append(time + FIT_EPOCH)
                     self.bpm.append(raw["heart_rate"])
@@ -107,7 +109,7 @@ class Messages:
         walked[kind] = time, total
 
     def _levels(self, levels):
-        levels.sort()
+        levels = sorted(set(levels), key=lambda level: level[0])  # a file may hold another twice
         ends = [t for t, _ in levels[1:]] + [t + MINUTE_S for t, _ in levels[-1:]]
         for (start, level), end in zip(levels, ends, strict=True):
             if level in STAGES:

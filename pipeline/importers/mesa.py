@@ -19,10 +19,9 @@ import pandas as pd
 
 from pipeline.constants import EPOCH_S
 from pipeline.errors import UserMistake
-from pipeline.files import reading
 from pipeline.importers.beats import heart_rate_of
 from pipeline.importers.request import ImportRequest
-from pipeline.importers.research import NightFiles, epochs_of
+from pipeline.importers.research import NightFiles, epochs_of, is_there, reading_file
 from pipeline.importers.writing import ImportedNight
 from pipeline.importers.xml import small_tree
 from pipeline.origin import Origin
@@ -44,11 +43,11 @@ def _stages(root: Path, subject: str) -> np.ndarray | None:
     base = root / "polysomnography"
     nsrr = base / "annotations-events-nsrr" / f"mesa-sleep-{subject}-nsrr.xml"
     profusion = base / "annotations-events-profusion" / f"mesa-sleep-{subject}-profusion.xml"
-    path = nsrr if nsrr.exists() else profusion
-    if not path.exists():
+    path = nsrr if is_there(nsrr) else profusion
+    if not is_there(path):
         return None
-    tree = small_tree(path.read_bytes(), path.relative_to(root).as_posix())
-    with reading(path):
+    with reading_file(path):
+        tree = small_tree(path.read_bytes(), path.relative_to(root).as_posix())
         if path is profusion:
             return np.array([CODES.get(int(stage.text or -1), -1) for stage in tree.iter("SleepStage")], int)
         spans = []
@@ -59,24 +58,24 @@ def _stages(root: Path, subject: str) -> np.ndarray | None:
                 spans.append((round(start / EPOCH_S), round((start + length) / EPOCH_S), code))
         codes = np.full(min(max((end for _, end, _ in spans), default=0), LONGEST), -1)
         for start, end, code in spans:
-            codes[start:end] = code
+            codes[max(start, 0) : max(end, 0)] = code
         return codes
 
 
 def _actiwatch(root: Path, subject: str, request: ImportRequest) -> str | None:
     """CSV text of the 30-s counts from the start of the polysomnography; None if they cannot be aligned."""
     path, overlap = root / "actigraphy" / f"mesa-sleep-{subject}.csv", root / "overlap" / OVERLAP
-    if not path.exists():
+    if not is_there(path):
         return None
     first = pd.Series(dtype=int)
-    if overlap.exists():
-        with reading(overlap):
+    if is_there(overlap):
+        with reading_file(overlap):
             table = pd.read_csv(overlap, usecols=["mesaid", "line"]).dropna().astype(int)
         first = table.line[table.mesaid == int(subject)]
     if first.empty:
         request.leave_out("wrist counts that no overlap file aligns", subject)
         return None
-    with reading(path):
+    with reading_file(path):
         table = pd.read_csv(path, usecols=["line", "activity", "offwrist"])
     t = (table.line - first.iloc[-1]) * EPOCH_S
     worn = (table.offwrist != 1) & table.activity.notna() & (t >= 0) & (t < LONGEST * EPOCH_S)
@@ -87,7 +86,7 @@ def _actiwatch(root: Path, subject: str, request: ImportRequest) -> str | None:
 def _night(path: Path, request: ImportRequest) -> ImportedNight:
     root = request.path
     subject = re.fullmatch(r"mesa-sleep-(\d+)-rpoint\.csv", path.name)[1]  # type: ignore[index]  # matches the glob
-    with reading(path):
+    with reading_file(path):
         table = pd.read_csv(path)
     if "seconds" not in table:
         raise UserMistake(f"{path}: line 1: no column 'seconds' among {', '.join(map(str, table.columns))[:80]}")

@@ -6,7 +6,7 @@ begins after midnight.
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
@@ -21,6 +21,9 @@ DAY_S = 24 * HOUR_S
 EVENING_S = 18 * HOUR_S  # local time of day from which a night may begin
 NIGHT_S = 18 * HOUR_S  # from then to 12:00
 GAP_S = 2 * HOUR_S  # time without values, or without sleep, that ends a night
+EARLIEST, LATEST = 631152000.0, 4102444800.0  # Unix s of 1990 and 2100, between which wearables record
+LARGEST_OFFSET_S = 15 * HOUR_S  # from UTC; the largest of a country is 14 h
+IMPOSSIBLE_TIMES = "values at times before 1990 or after 2099"
 SENSORS = {"heart_rate": "heart rate", "motion": "motion", "steps": "steps", "activity": "activity counts"}
 
 
@@ -101,6 +104,31 @@ class Sensed:
     sleep: dict[str, list[DeviceStage]] = field(default_factory=dict)
 
 
+def plausible(sources: dict[str, list[Source]], request: ImportRequest) -> dict[str, list[Source]]:
+    """The sources without values at times that no wearable can have recorded, which are noted in the request."""
+    kept: dict[str, list[Source]] = {}
+    for sensor, of_sensor in sources.items():
+        for source in of_sensor:
+            usable = (source.t >= EARLIEST) & (source.t < LATEST)  # NaN compares as False
+            if not usable.all():
+                what = f"{(~usable).sum()} of {len(usable)} of {SENSORS[sensor]} from {source.name!r}"
+                request.leave_out(IMPOSSIBLE_TIMES, what)
+                ends = source.ends[usable] if source.ends is not None else None
+                source = replace(source, t=source.t[usable], readings=source.readings[usable], ends=ends)
+            kept.setdefault(sensor, []).append(source)
+    return kept
+
+
+def plausible_sleep(sleep: dict[str, list[DeviceStage]], request: ImportRequest) -> dict[str, list[DeviceStage]]:
+    """The devices' sleep records without those that end before they start or last days, which are noted."""
+    kept = {}
+    for name, records in sleep.items():
+        kept[name] = [r for r in records if EARLIEST <= r.start <= r.end <= min(r.start + DAY_S, LATEST)]
+        if odd := len(records) - len(kept[name]):
+            request.leave_out("sleep records that end before they start, or last days", f"{odd} from {name!r}")
+    return kept
+
+
 def evening_of(local: np.ndarray) -> np.ndarray:
     """Evening, in days since 1970, that wall-clock times [n] belong to; -1 for those between 12:00 and 18:00."""
     since_evening = np.asarray(local) - EVENING_S
@@ -171,6 +199,7 @@ def nights_of(
     Yields:
         Nights in order, with samples from up to LEAD_S before their start, from one source per sensor.
     """
+    sensed = Sensed(plausible(sensed.sources, request), plausible_sleep(sensed.sleep, request))
     merged = [source.t for sensor in SENSED for source in sensed.sources.get(sensor, ())]
     t = np.sort(np.concatenate([np.empty(0), *merged]))
     evening = evening_of(clock.local(t)) if len(t) else np.empty(0, int)

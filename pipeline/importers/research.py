@@ -1,6 +1,7 @@
 """Shared by importers of research sets: nights are read one by one, and a damaged one does not stop the others."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -9,6 +10,7 @@ import numpy as np
 
 from pipeline.constants import EPOCH_S
 from pipeline.errors import UserMistake
+from pipeline.files import reading
 from pipeline.importers.request import ImportRequest
 from pipeline.importers.writing import DeviceStage, ImportedNight, NewDataSet, WrittenNight, write_night
 from pipeline.workers import in_parallel
@@ -29,6 +31,22 @@ class NightFiles:
     found: Sequence[Path]
     read: Callable[[Path, ImportRequest], ImportedNight]
     expected: str
+
+
+@contextmanager
+def reading_file(path: Path) -> Iterator[None]:
+    """As `reading`, but refuses what is no regular file: reading a pipe or device may block forever."""
+    if path.exists() and not path.is_file():
+        raise UserMistake(f"{path}: not a regular file")
+    with reading(path):
+        yield
+
+
+def is_there(path: Path) -> bool:
+    """Whether a file exists; UserMistake for a link that leads nowhere, which is no missing file."""
+    if path.is_symlink() and not path.exists():
+        raise UserMistake(f"{path}: a link that leads nowhere")
+    return path.exists()
 
 
 def add_nights(data: NewDataSet, files: NightFiles, request: ImportRequest) -> None:

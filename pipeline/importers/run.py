@@ -38,6 +38,8 @@ def import_nights(source: str, request: ImportRequest, out: Path) -> list[str]:
     importer = importlib.import_module(f"pipeline.importers.{SOURCES[source]}")
     if not request.path.exists():
         raise UserMistake(f"{request.path}: no such file or folder")
+    if not (request.path.is_file() or request.path.is_dir()):  # reading a pipe or device may block forever
+        raise UserMistake(f"{request.path}: not a regular file or folder")
     if request.path.is_dir() and request.path.resolve() in (out.resolve(), *out.resolve().parents):
         raise UserMistake(f"{out}: is inside {request.path}, which is imported; name a folder elsewhere")
     with new_data_set(out, request) as data:

@@ -11,12 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.constants import EPOCH_S
+from pipeline.constants import EPOCH_S, LONGEST_NIGHT_S
 from pipeline.errors import UserMistake
-from pipeline.files import reading
 from pipeline.importers.beats import heart_rate_of
 from pipeline.importers.request import ImportRequest
-from pipeline.importers.research import NightFiles
+from pipeline.importers.research import NightFiles, is_there, reading_file
 from pipeline.importers.writing import ImportedNight
 from pipeline.origin import Origin
 
@@ -36,11 +35,11 @@ def _night(path: Path, request: ImportRequest) -> ImportedNight:
     import wfdb  # takes a second to import
 
     record = path.with_suffix("").as_posix()
-    with reading(path):
+    with reading_file(path):
         scored = wfdb.rdann(record, "st")
-    if not Path(record + ".ecg").exists():
+    if not is_there(Path(record + ".ecg")):
         raise UserMistake(f"{record}.ecg: missing; expected the heart beats of the record")
-    with reading(record + ".ecg"):
+    with reading_file(Path(record + ".ecg")):
         ecg = wfdb.rdann(record, "ecg")
     hz = float(scored.fs or ecg.fs or HZ)
     if not len(scored.sample):
@@ -49,6 +48,8 @@ def _night(path: Path, request: ImportRequest) -> ImportedNight:
     is_beat = np.array([symbol in BEATS for symbol in ecg.symbol], bool)
     beats = (np.asarray(ecg.sample)[is_beat] - start) / hz
     epoch = np.rint((np.asarray(scored.sample) - start) / hz / EPOCH_S).astype(int)
+    if (np.diff(epoch) < 0).any() or epoch[-1] * EPOCH_S > LONGEST_NIGHT_S:
+        raise UserMistake(f"{path}: times of stages run backwards, or span more than a night")
     codes = np.full(epoch[-1] + 1, -1)
     codes[epoch] = [CODES.get(text.strip("\0 ")[:1], -1) for text in scored.aux_note]
     labels = np.arange(len(codes)) * EPOCH_S, codes

@@ -8,21 +8,25 @@ Assumptions:
 4. Files with dates in a folder are of one wearer and are joined; each file with times from its start is a night.
 """
 
+import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import IO, Any
 
 import numpy as np
 import pandas as pd
 
 from pipeline.constants import LONGEST_NIGHT_S
 from pipeline.errors import UserMistake
+from pipeline.files import reading
 from pipeline.importers.archive import Member, members
 from pipeline.importers.motion import unit_of_motion, why_not
-from pipeline.importers.nights import LocalTime, Sensed, Source, longest_stretch, nights_of
+from pipeline.importers.nights import LocalTime, Sensed, Source, longest_stretch, nights_of, plausible
 from pipeline.importers.request import ImportRequest
 from pipeline.importers.writing import ImportedNight, Samples
 from pipeline.origin import Origin
+from pipeline.recordings import LONG_LINE
 
 ORIGIN = Origin("csv", licence="Not stated: the owner of the files knows.")
 CHUNK = 400_000  # lines in memory at a time
@@ -39,6 +43,7 @@ NAMES = {
 }  # fmt: skip
 EXPECTED = "a line of names such as time,heart_rate,x,y,z,activity,steps"
 UNIX = ((1e17, 1e9, "ns"), (1e14, 1e6, "µs"), (1e11, 1e3, "ms"), (1e8, 1.0, "s"))  # lowest value, number per s, unit
+NO_TEXT = "zero bytes, or a line of more than 1 MB; expected lines of text in UTF-8"
 OFFSET = re.compile(r"(?:Z|[+-]\d\d:?\d\d)$")
 
 
@@ -50,6 +55,25 @@ class Table:
     samples: Samples
     kind: str  # "unix", "local" or "start"
     offsets: tuple[np.ndarray, np.ndarray] | None = None  # Unix s, UTC offset in s
+
+
+class _Lines(io.RawIOBase):
+    """A file that is refused where it is not text in lines, of which any length would have to be kept in memory."""
+
+    def __init__(self, file: IO[bytes], name: str):
+        self._file, self._name, self._begun = file, name, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self._file.read(len(buffer))
+        ended = data.rfind(b"\n")
+        self._begun = len(data) - ended - 1 + (self._begun if ended < 0 else 0)
+        if b"\0" in data or self._begun > LONG_LINE:
+            raise UserMistake(f"{self._name}: {NO_TEXT}")
+        buffer[: len(data)] = data
+        return len(data)
 
 
 def _plain(name):
@@ -87,7 +111,10 @@ def _times(column, name):
     t = np.where(parsed.isna(), np.nan, t)
     if np.isnan(t).mean() > 1 / 2:
         raise UserMistake(f"{name}: time: {text.iloc[0][:40]!r}; expected Unix s or ms, s from the start, or ISO dates")
-    if not has_offset.iloc[0]:
+    offsets_of = set(has_offset[np.isfinite(t)])
+    if len(offsets_of) > 1:
+        raise UserMistake(f"{name}: some times have a UTC offset, others do not; expected one format")
+    if True not in offsets_of:
         return t, "local", None
     wall = pd.to_datetime(text.str.replace(OFFSET, "", regex=True), errors="coerce", format="ISO8601")
     offsets = wall.to_numpy("datetime64[us]").astype(np.int64) / 1e6 - t
@@ -120,7 +147,7 @@ def read_table(member: Member, request: ImportRequest) -> Table:
     decimal = "," if separator == ";" and re.search(r"(^|;)-?\d+,\d+(;|$)", head, re.MULTILINE) else "."
     parts: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {}
     kinds, offsets, line = [], [], 2
-    with member.open() as file:
+    with member.open() as opened, io.BufferedReader(_Lines(opened, member.name)) as file:
         chunks = pd.read_csv(
             file, sep=separator, header=0, names=header, usecols=[header[i] for i in found.values()], decimal=decimal,
             chunksize=CHUNK, encoding="utf-8-sig", encoding_errors="replace", on_bad_lines="skip", engine="c",
@@ -156,7 +183,7 @@ def _take(chunk, names, t, parts, file, line, request):
             continue
         raw = chunk[[names[column] for column in columns]]
         values = raw.apply(pd.to_numeric, errors="coerce").to_numpy(float)
-        unreadable |= np.isnan(values).any(1) & raw.notna().all(axis=1).to_numpy()
+        unreadable |= (~np.isfinite(values)).any(1) & raw.notna().all(axis=1).to_numpy()
         usable = np.isfinite(t) & np.isfinite(values).all(1)  # an empty cell is not an error
         parts.setdefault(sensor, []).append((t[usable], values[usable] if len(columns) > 1 else values[usable, 0]))
     if unreadable.any():
@@ -224,7 +251,8 @@ def nights(request: ImportRequest) -> Iterator[ImportedNight]:
     with members(request.path, "*.csv", "*.txt", "*.tsv") as found:
         for member in found:
             try:
-                table = read_table(member, request)
+                with reading(member.name):
+                    table = read_table(member, request)
                 if table.samples:
                     tables.append(table)
             except UserMistake as error:
@@ -235,7 +263,14 @@ def nights(request: ImportRequest) -> Iterator[ImportedNight]:
     for table in tables:
         if table.kind == "start":
             number += 1
-            yield _from_start(table, number, request)
+            try:
+                night = _from_start(table, number, request)
+            except UserMistake as error:
+                if len(tables) == 1:
+                    raise
+                request.leave_out("files that are not as expected", error.message)
+                continue
+            yield night
     dated = [table for table in tables if table.kind != "start"]
     if not dated:
         return
@@ -250,7 +285,10 @@ def nights(request: ImportRequest) -> Iterator[ImportedNight]:
             if table.kind == "local" and request.zone is not None:
                 t = t - (clock.local(t) - t)  # exact except within an hour of a clock change
             sources.setdefault(sensor, []).append(Source(table.name, t, values))
-    joined = {sensor: [_joined(parts)] for sensor, parts in sources.items()}
+    joined = plausible({sensor: [_joined(parts)] for sensor, parts in sources.items()}, request)
+    joined = {sensor: parts for sensor, parts in joined.items() if len(parts[0].t)}
+    if not joined:
+        return
     if clock is None:
         every = np.concatenate([source.t for (source,) in joined.values()])
         if every.max() - every.min() > LONGEST_NIGHT_S:

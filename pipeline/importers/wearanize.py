@@ -15,11 +15,10 @@ import numpy as np
 import pandas as pd
 
 from pipeline.errors import UserMistake
-from pipeline.files import reading
 from pipeline.importers.beats import heart_rate_of_intervals
 from pipeline.importers.motion import unit_of_motion, why_not
 from pipeline.importers.request import ImportRequest
-from pipeline.importers.research import NightFiles
+from pipeline.importers.research import NightFiles, is_there, reading_file
 from pipeline.importers.writing import ImportedNight, Samples
 from pipeline.origin import Origin
 
@@ -39,7 +38,7 @@ def e4_samples(path: Path) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         UserMistake: The file is damaged or has another format.
     """
-    with reading(path):
+    with reading_file(path):
         rows = pd.read_csv(path, header=None).to_numpy(float)
     if len(rows) < 3 or not rows[0, 0] > LEAST_UNIX or not 0 < rows[1, 0] <= 1000:
         raise UserMistake(f"{path}: line 1: expected the start in Unix s, then the rate in Hz, then samples")
@@ -52,7 +51,7 @@ def e4_intervals(path: Path) -> tuple[np.ndarray, np.ndarray]:
     Raises:
         UserMistake: The file is damaged or has another format.
     """
-    with reading(path):
+    with reading_file(path):
         lines = path.read_text().splitlines()
         start = float(lines[0].split(",")[0])
         rows = np.array([line.split(",") for line in lines[1:] if line], float).reshape(-1, 2)
@@ -68,10 +67,10 @@ def _night(folder: Path, request: ImportRequest) -> ImportedNight:
         request.leave_out("acceleration in an unknown unit", f"{name}: {why_not(xyz)}")
     else:
         samples["motion"] = t - t[0], xyz / unit[1]
-    if (folder / "HR.csv").exists():
+    if is_there(folder / "HR.csv"):
         at, bpm = e4_samples(folder / "HR.csv")
         samples["heart_rate"] = at - t[0], bpm[:, 0]
-    elif (folder / "IBI.csv").exists():
+    elif is_there(folder / "IBI.csv"):
         at, bpm = heart_rate_of_intervals(*e4_intervals(folder / "IBI.csv"))
         samples["heart_rate"] = at - t[0], bpm
         request.note("heart rate from the intervals in IBI.csv if there is no HR.csv")

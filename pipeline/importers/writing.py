@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.constants import CHANNELS, COUNT_S, EPOCH_S, LEAST_OVERLAP_S, MINUTE_S
+from pipeline.constants import CHANNELS, COUNT_S, EPOCH_S, LEAST_OVERLAP_S, LONGEST_NIGHT_S, MINUTE_S
 from pipeline.data_sets import WEARERS
 from pipeline.device_stages import COLUMNS, FOLDER
 from pipeline.errors import UserMistake
@@ -70,9 +70,16 @@ def cleaned(night: ImportedNight, request: ImportRequest) -> Samples:
     clean: Samples = {}
     for sensor, (t, values) in night.samples.items():
         t, values = np.asarray(t, float), np.asarray(values, float)
+        if not len(t):
+            continue
         channel = CHANNELS[CHANNEL_OF[sensor]]
         rows = values.reshape(len(t), -1)
-        usable = np.isfinite(t) & ((rows >= channel.low) & (rows <= channel.high)).all(1)  # NaN compares as False
+        timely = np.abs(t) <= LONGEST_NIGHT_S  # NaN compares as False
+        if not timely.all():
+            what = f"{night.name}: {(~timely).sum()} of {len(t)} of {sensor.replace('_', ' ')}"
+            request.leave_out("values at times that are not in the night", what)
+            t, rows, values = t[timely], rows[timely], values[timely]
+        usable = ((rows >= channel.low) & (rows <= channel.high)).all(1)  # NaN compares as False
         if not usable.all():
             what = f"{night.name}: {(~usable).sum()} of {len(t)} of {sensor.replace('_', ' ')}"
             request.leave_out(f"values outside {channel.low:g} to {channel.high:g} {channel.unit}", what)

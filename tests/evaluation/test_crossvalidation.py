@@ -230,7 +230,7 @@ def test_each_data_set_is_held_out_in_turn_and_scored_apart(synthetic, mistake, 
     fold = sorted((out / "folds").iterdir())[0]  # trained on two
     done = command("score", fold, "--dataset_dir", both)
     assert done.exit_code == 0, done.stderr
-    assert "left out, because the run was trained on these ids or persons: two.1001, two.1002" in done.stderr
+    assert "left out, because the run was trained on these ids, persons or values: two.1001, two.1002" in done.stderr
     scored = json.loads((fold / "scores" / "one+two.float32" / "evaluation.json").read_text())["results"][0]
     assert scored["sets"].keys() == {"one"}
     assert scored["sets"]["one"] == result["sets"]["one"]

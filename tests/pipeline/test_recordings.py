@@ -270,6 +270,28 @@ def test_what_is_no_regular_file_is_not_waited_for(tmp_path, name, make):
     assert ("delete the file" in finding.done) == (name != "labels")
 
 
+@pytest.mark.parametrize("name", FILES)
+def test_a_link_that_leads_nowhere_is_no_missing_file(tmp_path, name):
+    write(tmp_path, **{name: None})
+    (tmp_path / FILES[name].name("7")).symlink_to(tmp_path / "gone")
+    with pytest.raises(UnusableNight, match="a link that leads nowhere; night skipped"):
+        read_recording(tmp_path, "7")
+
+
+@pytest.mark.parametrize("late", [700, 1500])
+def test_motion_that_changes_its_unit_in_the_night(tmp_path, late):
+    lines = [f"{t} 0 0 {9.80665 if t >= late else 1}" for t in range(3600)]
+    (finding,) = unusable(tmp_path, motion=lines)
+    assert "it seems to be in m/s²" in finding.what
+
+
+def test_motion_that_loses_its_gravity_in_the_night_is_said(tmp_path):
+    night = read_recording(write(tmp_path, motion=[f"{t} 0 0 {float(t < 2000)}" for t in range(3600)]), "7")
+    (finding,) = night.findings
+    assert "3 stretches of 10 min, first from t=1800" in finding.what
+    assert finding.done == "used all the same"
+
+
 @pytest.mark.parametrize("name", ["motion", "labels"])
 @pytest.mark.parametrize("begin", [b"", b"0 1\n" * 9])
 def test_a_line_of_megabytes_is_not_parsed(tmp_path, name, begin):

@@ -153,6 +153,27 @@ def test_unseen_subjects_are_those_not_trained_on(run, data):
         run.unseen_subjects(data, "; name some")
 
 
+def test_a_night_that_repeats_a_training_night_under_another_id_is_not_unseen(tmp_path, run, data):
+    """In another set, with its ends cut off; and as long as the run's recordings are there."""
+    rng = np.random.default_rng(0)
+    lines = {name: [f"{5 * i},{60 + x}\n" for i, x in enumerate(rng.integers(0, 9, 900))] for name in "12"}
+    other = tmp_path / "other"
+    (other / "heart_rate").mkdir(parents=True)
+    (data / "heart_rate" / "1_heartrate.txt").write_text("".join(lines["1"]))
+    for folder, name, content in ((other, "8", lines["1"][50:]), (other, "9", lines["2"]), (data, "11", lines["1"])):
+        (folder / "heart_rate" / f"{name}_heartrate.txt").write_text("".join(content))
+    for folder in (data, other):  # of the run, only 1 is whole
+        (folder / "labels").mkdir()
+        for name in ("1", "8", "9", "11"):
+            (folder / "labels" / f"{name}_labeled_sleep.txt").write_text(
+                "".join(f"{t} 1\n" for t in range(0, 4500, 30))
+            )
+    assert run.unseen_subjects(other) == ["9"]
+    assert run.unseen_subjects(data) == ["4"]
+    shutil.rmtree(data)
+    assert run.unseen_subjects(other) == ["8", "9"]
+
+
 ALL_TRAINED = {"validation": [], "inner_validation": [], "train": ["1", "2", "3", "4"]}
 
 

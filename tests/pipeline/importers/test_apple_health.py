@@ -207,3 +207,12 @@ def test_nothing_is_written_over_and_zones_must_exist(tmp_path, imported, mistak
     result = CliRunner().invoke(main, ["import", "apple-health", str(path), str(there)])
     assert "exists and is not empty" in mistake(result)
     assert (there / "origin.json").read_bytes() == before
+
+
+def test_times_of_no_day_are_left_out(tmp_path, imported):
+    odd = record(HEART_RATE, WATCH, at("2026-01-31 23:30"), 99).replace(" 23:30:00", " 23:75:00")
+    far = record(HEART_RATE, WATCH, at("9999-12-31 23:30"), 99)
+    done = imported("apple-health", export(tmp_path / "export.xml", NIGHT, odd, far), "--zone", "Europe/Berlin")
+    assert set(done.read("heart_rate/2026-01-31_heartrate.txt")[:, 1]) == {60}
+    assert "23:75:00" in done.output
+    assert "values at times before 1990 or after 2099 (1)" in done.output

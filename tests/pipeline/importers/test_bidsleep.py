@@ -63,10 +63,16 @@ def test_misplaced_labels_are_moved_as_movement_says(tmp_path, imported, wearer,
 
 def test_impossible_heart_rate_is_left_out_and_said(tmp_path, imported):
     t = START + np.arange(0, EPOCHS * 30, 5)
-    night(tmp_path / "set", "43", 3, heart=np.stack([t, np.where(np.arange(len(t)) < 876, 300, 55)], 1))
+    night(
+        tmp_path / "set",
+        "43",
+        3,
+        heart=np.stack([t, np.where(np.arange(len(t)) < 876, 300, np.where(t == t[-1], np.nan, 55))], 1),
+    )
     done = imported("bidsleep", tmp_path / "set")
     assert set(done.read("heart_rate/43_3_heartrate.txt")[:, 1]) == {55}
-    assert "values outside 20 to 250 bpm (1): 43_3: 876 of 1440 of heart rate" in done.output
+    assert "values outside 20 to 250 bpm (1): 43_3: 876 of 1439 of heart rate" in done.output
+    assert "lines without a number (1): 43_3: 1 of 1440 of hr.csv" in done.output
 
 
 def test_of_two_interleaved_streams_the_larger_is_taken(tmp_path, imported):

@@ -121,3 +121,22 @@ def test_damaged_files_are_named_and_the_other_nights_go_on(tmp_path, imported):
 def test_mistakes_get_one_line(tmp_path, imported, mistake, files, options, message):
     done = imported("fitbit", takeout(tmp_path / "t", **files), *options, ends_well=False)
     assert message in mistake(done.result)
+
+
+def test_odd_dates_numbers_and_times_cost_only_themselves(tmp_path, imported):
+    odd = [
+        {"dateTime": "02/01/26 99:00:00", "value": {"bpm": 60}},
+        {"dateTime": "02/01/26 05:00:00", "value": {"bpm": 10**400}},
+    ]
+    files = {"heart_rate-2026-13-45_json": MORNING, "heart_rate-9999-12-31_json": MORNING}
+    sleep = [SLEEP[0] | {"levels": {"data": [SLEEP[0]["levels"]["data"][0] | {"seconds": 1e300}]}}]
+    files |= NIGHT | {"heart_rate-2026-02-01_json": MORNING + odd, "sleep-2026-01-05_json": sleep}
+    done = imported("fitbit", takeout(tmp_path / "t", **files), *LOCAL)
+    assert done.nights == ["2026-01-31"]
+    assert np.array_equal(done.read("heart_rate/2026-01-31_heartrate.txt")[:, 0], np.arange(0, 8 * 3600, 10))
+    for text in (
+        "expected a date of 1990 to 2099 in its name",
+        "2 records, first 2161",
+        "sleep records that end before",
+    ):
+        assert text in done.output

@@ -90,7 +90,7 @@ def test_sleep_levels_tell_the_night_and_lie_beside(tmp_path, imported):
     levels = [(SLEEP_LEVEL, {TIME: START + 60 * m, (0, 0x00): level}) for m, level in ((30, 1), (45, 2), (90, 3))]
     levels.append((SLEEP_LEVEL, {TIME: START + 60 * 240, (0, 0x00): 4}))
     (tmp_path / "monitoring.fit").write_bytes(fit(info(), *heart_rates()))
-    (tmp_path / "sleep.fit").write_bytes(fit(*levels))
+    (tmp_path / "sleep.fit").write_bytes(2 * fit(*levels))  # chained files are one
     done = imported("garmin", tmp_path)
     lines = (done.out / "device_stages" / "2026-01-31.csv").read_text().splitlines()[1:]
     assert lines == ["0,900,Wake,awake", "900,3600,Light,light", "3600,12600,Deep,deep", "12600,12660,REM,rem"]
@@ -140,3 +140,15 @@ def test_mistakes_get_one_line(tmp_path, imported, mistake, content, message):
 def test_a_folder_without_fit_files(tmp_path, imported, mistake):
     (tmp_path / "a").mkdir()
     assert "no FIT file in it" in mistake(imported("garmin", tmp_path / "a", ends_well=False).result)
+
+
+def test_an_offset_of_days_is_none(tmp_path, imported, mistake):
+    (tmp_path / "day.fit").write_bytes(fit(info(offset=200000), *heart_rates()))
+    assert "add --zone" in mistake(imported("garmin", tmp_path / "day.fit", ends_well=False).result)
+
+
+def test_a_damaged_zip_in_a_zip_is_named(tmp_path, imported):
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        archive.writestr("a.fit", fit(info(), *heart_rates()))
+        archive.writestr("b.zip", b"PK?")
+    assert "files that cannot be read (1): b.zip: damaged" in imported("garmin", tmp_path / "all.zip").output

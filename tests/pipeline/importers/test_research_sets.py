@@ -1,5 +1,6 @@
 """Wearanize+, MESA, DREAMT and slpdb on files made in the documented forms; the sets themselves were not at hand."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -158,6 +159,34 @@ def test_two_processes_read_what_one_does(tmp_path, imported):
     assert files == {path.relative_to(two.out) for path in two.out.rglob("*")}
     assert all((one.out / name).read_bytes() == (two.out / name).read_bytes() for name in files if name.suffix)
     assert sorted(path.name for path in two.out.parent.iterdir()) == [one.out.name, two.out.name]  # nothing beside
+
+
+def test_lines_of_dreamt_out_of_order_and_missing(tmp_path, imported):
+    dreamt(tmp_path / "set", "S002", ("W",) * 60 + ("N2",) * 20 + ("R",) * 10)
+    path = tmp_path / "set" / "data_64Hz" / "S002_whole_df.csv"
+    head, *lines = path.read_text().splitlines()
+    epoch = 64 * 30
+    path.write_text("\n".join([head, *lines[50 * epoch :], *lines[: 40 * epoch]]) + "\n")
+    done = imported("dreamt", tmp_path / "set")
+    labels = done.read("labels/S002_labeled_sleep.txt")[:, 1].tolist()
+    assert labels == [0] * 40 + [-1] * 10 + [0] * 10 + [2] * 20 + [5] * 10
+    assert "S002: lines were not in the order of time; sorted" in done.output
+
+
+def test_pipes_links_to_nothing_and_stages_before_the_night(tmp_path, imported):
+    root = tmp_path / "set"
+    for subject in ("0001", "0002", "0003"):
+        mesa(root, subject, NSRR.replace("<Start>900.0<", "<Start>-2700.0<"))
+    points, events = (root / "polysomnography" / f"annotations-{x}" for x in ("rpoints", "events-nsrr"))
+    (points / "mesa-sleep-0002-rpoint.csv").unlink()
+    os.mkfifo(points / "mesa-sleep-0002-rpoint.csv")
+    (events / "mesa-sleep-0003-nsrr.xml").unlink()
+    (events / "mesa-sleep-0003-nsrr.xml").symlink_to(tmp_path / "gone")
+    done = imported("mesa", root)
+    assert done.nights == ["0001"]
+    assert done.read("labels/0001_labeled_sleep.txt")[:, 1].tolist() == [0] * 30 + [-1] * 90
+    assert "0002-rpoint.csv: not a regular file" in done.output
+    assert "0003-nsrr.xml: a link that leads nowhere" in done.output
 
 
 @pytest.mark.parametrize("source", ["wearanize", "mesa", "dreamt", "slpdb"])

@@ -1,5 +1,6 @@
 """CSV of any app: separators, kinds of time, units of acceleration, and what is wrong with files."""
 
+import os
 from datetime import UTC, datetime
 
 import numpy as np
@@ -154,3 +155,41 @@ def test_since_tells_why_there_is_nothing(tmp_path, imported, mistake):
     assert "--since 2999-01-01: is in the future" in mistake(future.result)
     nonsense = imported("csv", path, *ZONE, "--since", "soon", ends_well=False)
     assert nonsense.result.exit_code == 2 and "soon" in nonsense.result.stderr
+
+
+def test_what_cannot_be_read_in_a_folder_is_named_and_the_rest_imported(tmp_path, imported):
+    table(tmp_path / "a.csv", [START + s for s in HOUR])
+    os.mkfifo(tmp_path / "b.csv")
+    (tmp_path / "c.csv").symlink_to(tmp_path / "gone")
+    (tmp_path / "e.csv").write_bytes(b"time,bpm\n1,60\n" + bytes(1 << 18))
+    table(tmp_path / "f.csv", [0, 1e9, 5e9])
+    done = imported("csv", tmp_path, *ZONE)
+    assert done.nights == ["2026-01-31"]
+    for text in ("as expected (3): b.csv: not a regular file", "c.csv: not a regular", "e.csv: zero bytes"):
+        assert text in done.output
+
+
+def test_a_pipe_is_not_waited_for(tmp_path, imported, mistake):
+    os.mkfifo(tmp_path / "a.csv")
+    assert "not a regular file or folder" in mistake(imported("csv", tmp_path / "a.csv", ends_well=False).result)
+
+
+@pytest.mark.parametrize(
+    "content", [b"time,bpm\n1,60\n" + bytes(1 << 18), b"time,bpm\n" + b"1,60\n" * 20000 + b"7" * (3 << 20)]
+)
+def test_zero_bytes_and_endless_lines_are_not_kept(tmp_path, imported, mistake, content):
+    (tmp_path / "a.csv").write_bytes(content)
+    assert "zero bytes, or a line of more than" in mistake(imported("csv", tmp_path / "a.csv", ends_well=False).result)
+
+
+def test_impossible_times_are_left_out(tmp_path, imported):
+    times = [*(START + s for s in HOUR), 1e15, -1e300]
+    done = imported("csv", table(tmp_path / "a.csv", times), *ZONE)
+    assert np.allclose(t_of(done), HOUR)
+    assert "values at times before 1990 or after 2099 (1): 2 of 722 of heart rate" in done.output
+
+
+def test_times_with_and_without_offset_are_not_mixed(tmp_path, imported, mistake):
+    iso = [datetime.fromtimestamp(START + s, UTC).isoformat()[: 19 if s > 99 else None] for s in HOUR]
+    line = mistake(imported("csv", table(tmp_path / "a.csv", iso), ends_well=False).result)
+    assert "some times have a UTC offset, others do not" in line

@@ -1,13 +1,14 @@
 """The folder of an import: whole or not at all, and nothing in it that the reader would refuse."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from pipeline.errors import UserMistake
 from pipeline.importers.request import ImportRequest
-from pipeline.importers.writing import DeviceStage, ImportedNight, new_data_set
+from pipeline.importers.writing import DeviceStage, ImportedNight, cleaned, new_data_set
 from pipeline.origin import Origin
 from pipeline.recordings import read_recording
 
@@ -75,3 +76,8 @@ def test_a_folder_with_something_in_it_is_refused(tmp_path):
     (tmp_path / "mine.txt").write_text("x")
     with pytest.raises(UserMistake, match="exists and is not empty"), new_data_set(tmp_path, ImportRequest(tmp_path)):
         raise AssertionError
+
+
+def test_sensors_without_values_are_absent():
+    night = ImportedNight("1", {"heart_rate": (np.arange(9.0), np.full(9, 60)), "motion": (np.empty(0), np.empty(0))})
+    assert [*cleaned(night, ImportRequest(Path()))] == ["heart_rate"]
