@@ -63,7 +63,7 @@ def _night(path: Path, request: ImportRequest) -> ImportedNight:
     middles = np.arange(EPOCH_S / 2, min(t[-1], LONGEST_NIGHT_S), EPOCH_S)
     at = np.minimum(np.searchsorted(t, middles), len(t) - 1)
     codes = np.array([CODES.get(s, -1) for s in stage[at]], int)
-    codes[np.abs(t[at] - middles) > EPOCH_S / 2] = -1  # a gap: the line tells of another epoch
+    codes[np.abs(t[at] - middles) >= EPOCH_S / 2] = -1  # a gap: the line tells of another epoch
     return ImportedNight(name, samples, epochs_of(codes))
 
 
