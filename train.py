@@ -51,7 +51,7 @@ SYNTHETIC_NIGHTS = 20
 COST = {"night": 1, "epoch": 1, "file": 5, "parity": 1}  # roughly in s, for the progress bar
 
 
-@click.command(cls=OneLine)
+@click.command(cls=OneLine, epilog="Example: python train.py --dataset_dir NIGHTS --architectures gru")
 @option(
     "dataset_dir",
     type=Folders(),
@@ -85,6 +85,7 @@ def main(context: click.Context, dataset_dir: Data | None, out: Path | None, res
         except KeyboardInterrupt:
             console.print(f"stopped; to resume: python train.py --resume --out {out}" if begun(out) else "stopped")
             sys.exit(130)
+    console.print(f"to look at nights: python -m watch_sim serve {out}")
     click.echo(str(out))
     sys.exit(0 if passed else 1)
 

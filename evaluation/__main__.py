@@ -61,26 +61,35 @@ precisions_option = models_option(
 copy_option = option("json", "copy", type=OutputFile(devices=True), default=None, help="Also write the results here.")
 
 
-@click.group(cls=Commands)
+@click.group(cls=Commands, epilog="Begin with: python -m evaluation run --dataset_dir NIGHTS --architectures gru")
 def main() -> None:
     """Evaluate models on subjects they were not trained on."""
 
 
-@main.command()
+@main.command(epilog="Example: python -m evaluation run --dataset_dir NIGHTS --architectures gru")
 @option(
     "dataset_dir",
     type=Folders(),
     required=True,
     help="Recordings in the layout of sleep-accel; several sets comma-separated.",
 )
-@option("protocol", type=click.Choice(PROTOCOLS), default="kfold", show_default=True)
+@option(
+    "protocol",
+    type=click.Choice(PROTOCOLS),
+    default="kfold",
+    show_default=True,
+    help="How subjects are held out (docs/evaluate.md).",
+)
 @option("repeats", type=click.IntRange(1), default=6, show_default=True, help="Random splits (holdout).")
 @option("folds", type=click.IntRange(2), default=10, show_default=True, help="Folds (kfold).")
 @option("seeds", type=CommaList(), default=None, help="Train with each seed, comma-separated, same splits. [--seed]")
 @precisions_option
 @option("ensemble", is_flag=True, help="Also score the mean of all architectures.")
 @option(
-    "split_by", type=click.Choice(["subject", "window"]), default="subject", help="window is a leak, to show its size."
+    "split_by",
+    type=click.Choice(["subject", "window"]),
+    default="subject",
+    help="window is a leak: it only shows how large the leak is. [subject]",
 )
 @copy_option
 @option("out", type=Path, default=None, help="The folder. [artifacts/<date>/evaluation_<n>]")
@@ -199,7 +208,7 @@ def finish(out: Path, copy: Path | None) -> None:
     click.echo(str(out / EVALUATION_PAGE))
 
 
-@main.command()
+@main.command(epilog="Example: python -m evaluation score RUN --dataset_dir OTHER_NIGHTS")
 @run_argument
 @option("dataset_dir", type=Folders(), required=True, help="Recordings with stages; several sets comma-separated.")
 @architectures_option
@@ -243,13 +252,13 @@ def score(
     finish(out, copy)
 
 
-@main.command()
+@main.command(epilog="Example: python -m evaluation saliency RUN")
 @run_argument
 @option("dataset_dir", type=Folders(), default=None, help="Recordings. [those of the run]")
 @architectures_option
 @option("out", type=Path, default=None, help="The folder. [RUN]")
 def saliency(run: Path, dataset_dir: Data | None, architectures: tuple[str, ...] | None, out: Path | None) -> None:
-    """Measure which inputs drive each stage, from how far back: saliency.json and two plots per architecture."""
+    """Measure which inputs count for each stage, and from how far back. Writes saliency.json and plots."""
     RunFolder(run)  # so that an error is found before the work starts
     if out:
         make_folder(out)
@@ -262,7 +271,7 @@ def saliency(run: Path, dataset_dir: Data | None, architectures: tuple[str, ...]
     click.echo(str((out or run) / SALIENCY))
 
 
-@main.command()
+@main.command(epilog="Example: python -m evaluation stress RUN")
 @click.argument("folder", metavar="FOLDER", type=NamedPath())
 @option("dataset_dir", type=Folders(), default=None, help="Recordings with stages. [the held-out ones of the run]")
 @models_option("architectures", "gru, or the first of the run")

@@ -10,7 +10,16 @@ from pathlib import Path
 
 import click
 
-from pipeline.command_line import Commands, NamedPath, OutputFile, make_folder, models_option, option, progress_bar
+from pipeline.command_line import (
+    Commands,
+    NamedPath,
+    OutputFile,
+    console,
+    make_folder,
+    models_option,
+    option,
+    progress_bar,
+)
 from pipeline.constants import ARCHITECTURES, PRECISIONS
 from pipeline.errors import UserMistake, one_of
 from pipeline.run_folder import BUNDLES
@@ -25,9 +34,13 @@ class RunOrCommand(Commands):
         return super().resolve_command(context, args if args[0] in self.commands else ["run", *args])
 
 
-@click.group(cls=RunOrCommand, context_settings={"ignore_unknown_options": True})
+@click.group(
+    cls=RunOrCommand,
+    context_settings={"ignore_unknown_options": True},
+    epilog="Example: python -m export bundles/gru-int8 --for android --out app",
+)
 def main() -> None:
-    """Bundles: `RUN` rebuilds those of a run folder, `RUN --for PLATFORM` writes what an app ships.
+    """Export: `RUN` rebuilds the bundles of a run, `RUN|BUNDLE --for PLATFORM` writes what an app ships.
 
     \b
     With RUN:
@@ -97,6 +110,8 @@ def for_platform(source, platform, architectures, precisions, out):
     precision, architecture = precisions and precisions[0], architectures and architectures[0]
     folder, lines = hand_over(source, platform, precision, architecture, out)
     click.echo("\n".join([*lines, str(folder)]))
+    if (folder / "README.md").is_file():
+        console.print(f"how to use it: {folder / 'README.md'}")
     return folder
 
 
@@ -111,7 +126,7 @@ def signer(key):
     return lambda folder: [sign_bundle(contract.parent, private) for contract in Path(folder).rglob(FILE)]
 
 
-@main.command("sign")
+@main.command("sign", epilog="Example: python -m export sign BUNDLE --key key.pem")
 @click.argument("bundle", type=click.Path(path_type=Path))
 @option("key", type=Path, required=True, help="Private Ed25519 key: a PEM file without a password.")
 def sign_command(bundle, key):
@@ -121,7 +136,7 @@ def sign_command(bundle, key):
     click.echo(str(sign_bundle(bundle, read_private_key(key))))
 
 
-@main.command("zip")
+@main.command("zip", epilog="Example: python -m export zip BUNDLE")
 @click.argument("bundle", type=NamedPath())
 @option("out", type=OutputFile(), default=None, help="The zip file. [BUNDLE.zip, next to the folder]")
 def zip_bundle(bundle, out):
@@ -133,7 +148,7 @@ def zip_bundle(bundle, out):
     click.echo(f"{path}\nsha256 {sha256(path)}")
 
 
-@main.command()
+@main.command(epilog="Example: python -m export verify BUNDLE --public-key pub.pem")
 @click.argument("bundle", type=NamedPath())
 @models_option("precisions", "all in the bundle")
 @option("public_key", type=Path, default=None, help="Ed25519 key (PEM) that must have signed the bundle.")

@@ -34,10 +34,10 @@ from pipeline.splits import nights_by_part
 
 @click.group(cls=Commands)
 def main() -> None:
-    """Prepare features of nights for training."""
+    """Prepare the features of many nights before training."""
 
 
-@main.command()
+@main.command(epilog="Example: python -m models prepare NIGHTS --out RUN")
 @click.argument("dataset_dir", metavar="DATASET_DIR", type=Folders())
 @options_of_run
 @option("out", type=Path, required=True, help="The run folder, new or begun by this command.")

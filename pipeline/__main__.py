@@ -34,24 +34,24 @@ from pipeline.workers import in_parallel
 folder_argument = click.argument("folder", metavar="DIR", type=NamedPath())
 
 
-@click.group(cls=Commands)
+@click.group(cls=Commands, epilog="Begin with: python -m pipeline import csv night.csv OUT")
 def main() -> None:
     """Download, check, simulate or import recordings."""
 
 
-@main.command()
+@main.command(epilog="Example: python -m pipeline download sleep-accel")
 @folder_argument
 def download(folder: Path) -> None:
     """Download sleep-accel 1.0.0 from PhysioNet into DIR and check its SHA-256 sums; resumes an earlier download."""
     downloading.download(folder)
 
 
-@main.command()
+@main.command(epilog="Example: python -m pipeline check sleep-accel")
 @folder_argument
 @option("out", type=OutputFile(devices=True), default=None, help="Also write the findings to this file.")
 @parallel
 def check(folder: Path, out: Path | None) -> None:
-    """Check every file in DIR: report what is wrong, and what training would do about it."""
+    """Check every file in DIR, and report what is wrong and how training and prediction handle it."""
     usable, repeats = 0, Repeats()
     findings: list[Finding] = []
     work = [(folder, subject, Options(), True, False) for subject in subjects_of(folder)]
@@ -67,12 +67,12 @@ def check(folder: Path, out: Path | None) -> None:
     click.echo(f"{usable} usable nights, {len(findings)} findings")
 
 
-@main.command()
+@main.command(epilog="Example: python -m pipeline synthesize NIGHTS --subjects 4 --hours 2")
 @folder_argument
-@option("subjects", type=int, default=20, show_default=True)
-@option("hours", type=float, default=8.0, show_default=True)
-@option("motion_hz", type=float, default=50, show_default=True)
-@option("seed", type=int, default=0, show_default=True)
+@option("subjects", type=int, default=20, show_default=True, help="How many subjects, with one night each.")
+@option("hours", type=float, default=8.0, show_default=True, help="Length of a night.")
+@option("motion_hz", type=float, default=50, show_default=True, help="Samples of acceleration per second.")
+@option("seed", type=int, default=0, show_default=True, help="The same seed gives the same nights.")
 @parallel_here
 def synthesize(folder: Path, subjects: int, hours: float, motion_hz: float, seed: int) -> None:
     """Write simulated nights into DIR, in the layout of sleep-accel: for trying things out, never to claim accuracy."""
@@ -84,7 +84,7 @@ def synthesize(folder: Path, subjects: int, hours: float, motion_hz: float, seed
     console.print(f"{subjects} simulated nights in {folder}")
 
 
-@main.command("import")
+@main.command("import", epilog="Example: python -m pipeline import apple-health export.zip OUT")
 @click.argument("source", metavar="SOURCE", type=click.Choice([*SOURCES]))
 @click.argument("path", metavar="PATH", type=NamedPath())
 @click.argument("out", metavar="OUT", type=NamedPath())
@@ -109,6 +109,7 @@ def import_(source: str, path: Path, out: Path, since: datetime | None, zone: st
         click.echo(line)
     several = f"{len(names)} nights, {names[0]} to {names[-1]}," if len(names) > 1 else f"night {names[0]}"
     click.echo(f"{several} in {out}")
+    console.print(f"to stage: python -m watch_sim predict bundles/gru-int8 {out}")
 
 
 if __name__ == "__main__":

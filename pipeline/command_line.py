@@ -25,16 +25,16 @@ from pipeline.workers import ALL_CORES, workers
 console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
 HELP = {
-    "negative_times": "Keep up to two hours before t=0, unscored.",
-    "data_alignment": "Seconds per row; 30 is clinical alignment.",
+    "negative_times": "Keep up to two hours before t=0; they are not scored.",
+    "data_alignment": "Seconds per row; 30 is the clinical alignment.",
     "motion_magnitude": "Add the magnitude of acceleration as a channel.",
     "window_size": "Length of a window in seconds.",
     "stride": "Seconds from one window to the next.",
     "channels": "Input channels, comma-separated. By default heart_rate and activity.",
     "architectures": "Networks to train, comma-separated.",
     "batch_size": "Nights per training step.",
-    "variants": "Varied copies of each training night (another wearer, another watch, a sensor off); 0 for none.",
-    "hidden_dim": "Units of each network.",
+    "variants": "Augmented copies of each training night (another wearer, another watch, a sensor off); 0 for none.",
+    "hidden_dim": "Size of each network's hidden layer.",
     "lr": "Highest learning rate.",
     "epochs": "Training epochs.",
     "train_split": "Share of the subjects to train on; 1 holds none out.",

@@ -30,13 +30,13 @@ from pipeline.errors import UserMistake, one_of
 run_argument = click.argument("run", metavar="RUN", type=NamedPath())
 
 
-@click.group(cls=Commands)
+@click.group(cls=Commands, epilog="Begin with: python -m watch_sim predict bundles/gru-int8 night.csv")
 def main() -> None:
-    """The watch simulator: runs the exported files on streamed sensor data."""
+    """Run exported models on recorded nights, sample by sample, as a watch would."""
     warnings.simplefilter("ignore", SimulatedWarning)  # commands print their own warning
 
 
-@main.command()
+@main.command(epilog="Example: python -m watch_sim parity RUN")
 @run_argument
 @option("dataset_dir", type=Folders(), default=None, help="Recordings to compare on. [those of the run]")
 @option("nights", type=CommaList(), default=None, help="Subjects, comma-separated. [those not used for training]")
@@ -53,7 +53,10 @@ def parity(
     precisions: tuple[str, ...] | None,
     report: Path | None,
 ) -> None:
-    """Check that the watch predicts what the full model predicts. Exit code 0 only if every gate passes."""
+    """Check that the exported files, on a simulated watch, predict what the Keras model predicts.
+
+    RUN is a folder that train.py wrote. Exit code 0 only if every gate passes (docs/parity.md).
+    """
     if architectures is not None:
         one_of("--architectures", architectures, ARCHITECTURES)
     if precisions is not None:
@@ -75,12 +78,12 @@ def parity(
     sys.exit(0 if passed else 1)
 
 
-@main.command()
+@main.command(epilog="Example: python -m watch_sim predict bundles/gru-int8 night.csv")
 @click.argument("places", metavar="MODEL NIGHTS", nargs=-1, type=NamedPath())
 @option("nights", "chosen", type=CommaList(), default=None, help="Subjects of a data set, comma-separated. [all]")
 @models_option("architectures", "gru, or the first that has a bundle")
 @models_option("precisions", "int8", ("int8",))
-@option("operating_point", default=None, help="One of the contract's, such as rem. [none]")
+@option("operating_point", default=None, help="One of those in the contract, such as rem, which finds more REM. [none]")
 @option(
     "out",
     type=OutputFile(),
@@ -100,7 +103,7 @@ def predict(
     bundle: Path | None,
     dataset_dir: Data | None,
 ) -> None:
-    """Predict the stages of nights: for each model a CSV with a row per window, plots and sleep statistics.
+    """Predict the stages of nights. Writes a CSV with a row for every 30 s, sleep statistics and hypnograms.
 
     MODEL is a run folder or a bundle (folder or zip). NIGHTS is the folder of a data set (or of an import), any file
     of one recording in it, or a CSV with the columns time, heart_rate and activity. Labels are not read.
@@ -126,7 +129,7 @@ def predict(
     click.echo("\n".join(map(str, written)))
 
 
-@main.command()
+@main.command(epilog="Example: python -m watch_sim serve bundles/gru-int8 --dataset_dir NIGHTS")
 @click.argument("run", metavar="RUN|BUNDLE", type=NamedPath())
 @option("dataset_dir", type=Folders(), default=None, help="Recordings to play. [those of the run]")
 @option("host", default="127.0.0.1", show_default=True, help="Address to listen on.")
@@ -152,9 +155,9 @@ def serve(
     origins: tuple[str, ...],
     rate: str,
 ) -> None:
-    """Serve a page that plays nights in the browser with the exported files, and an API for programs.
+    """Serve a page that stages and plays nights in the browser, and an API (described at /docs).
 
-    For running it for others see docs/service.md.
+    To run it for others, see docs/service.md.
     """
     from watch_sim.service.server import serve
     from watch_sim.service.settings import Settings, check_origin, check_rate, read_bearers

@@ -70,11 +70,12 @@ def test_python_examples_run(page, checkout):
     for text, why in blocks(page, "python"):
         if not why:
             (checkout / "bundle").exists() or shutil.copytree(checkout / "bundles" / "gru-int8", checkout / "bundle")
+            folder = checkout / "bundle" if 'SleepStager(".",' in text else checkout  # an exported app's own folder
             path = os.pathsep.join([str(checkout), str(checkout / "apps" / "python")])
             done = subprocess.run(
                 [sys.executable, "-"],
                 input=text,
-                cwd=checkout,
+                cwd=folder,
                 env={**os.environ, "PYTHONPATH": path},
                 capture_output=True,
                 text=True,
