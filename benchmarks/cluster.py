@@ -1,4 +1,4 @@
-"""Speed-up and overhead of a cluster: python -m benchmarks.cluster [--nights 24] [--hours 8] [--rounds 3].
+"""Speed-up and overhead of a cluster: python -m benchmarks.cluster [--nights 96] [--hours 3] [--rounds 3].
 
 Simulated nights of raw motion are read and aligned, one per task: by a Dask scheduler with one and with two
 single-threaded workers, all started here as processes, and by two processes of joblib. Workers have the settings of
@@ -104,7 +104,7 @@ def measure(work: list[tuple[Path, str]]) -> tuple[float, float]:
 
 @click.command()
 @option("nights", type=click.IntRange(4), default=24, show_default=True, help="Number of tasks.")
-@option("hours", type=click.IntRange(1), default=8, show_default=True, help="Length of a night.")
+@option("hours", type=click.IntRange(1), default=3, show_default=True, help="Length of a night.")
 @option("rounds", type=click.IntRange(1), default=3, show_default=True)
 def main(nights: int, hours: int, rounds: int) -> None:
     """Measure the speed-up and overhead of a cluster."""

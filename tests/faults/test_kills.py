@@ -101,11 +101,13 @@ def whole(data):
 def killed(data, whole):
     """A run that is prepared and trained, killed all the while."""
     run, draw = data.with_name("killed"), random.Random(SEED)
-    prepare = ["-m", "models", "prepare", data, *OPTIONS, "--out", run]
+    prepare = ["-m", "models", "prepare", data, *OPTIONS, "--out"]
+    writes = to_its_end(data.with_name("prepared"), *prepare, data.with_name("prepared"))
+    prepare = [*prepare, run]
     train = ["train.py", "--dataset_dir", data, *OPTIONS, "--out", run]
     resume = ["train.py", "--resume", "--out", run]
     for_prepare = max(1, KILLS // 5)
-    assert killed_and_gone_on(draw, for_prepare, for_prepare * 10, run, prepare, lambda _: prepare) > 0
+    assert killed_and_gone_on(draw, for_prepare, writes, run, prepare, lambda _: prepare) > 0
     then = lambda run: resume if (run / "hparams.json").exists() else train  # noqa: E731
     assert killed_and_gone_on(draw, KILLS - 2 * for_prepare, whole[1], run, resume, then) > 0
     return run
