@@ -110,6 +110,8 @@ def movement_by_epoch(t: np.ndarray, xyz: np.ndarray) -> np.ndarray:
 def _night(folder: Path, request: ImportRequest) -> ImportedNight:
     wearer = folder.parent.name.removeprefix("Bidslab")
     name = f"{wearer}_{folder.name}"
+    if not is_there(folder / "labels.mat"):
+        raise UserMistake(f"{folder / 'labels.mat'}: missing; expected the start of the night and its stages")
     with reading_file(folder / "labels.mat"):
         found = loadmat(folder / "labels.mat", variable_names=["recStart", "dreem_label", "expert_label"])
     try:
@@ -150,5 +152,6 @@ def nights(request: ImportRequest) -> NightFiles:
     """Find the nights of the set in a folder."""
     request.zone_text = ZONE
     request.note(f"the expert's labels are moved {LATE} epochs earlier, as they are about {LATE * EPOCH_S} s late")
-    found = sorted(path.parent for path in request.path.glob("**/labels.mat"))
+    files = ("labels.mat", "hr.csv", "motion.csv")  # without the first, a night cannot be read, but is named
+    found = sorted({path.parent for name in files for path in request.path.glob(f"**/{name}")})
     return NightFiles(found, _night, "BidslabXX/<night>/labels.mat")

@@ -5,7 +5,8 @@ Assumptions:
 1. `ACC.csv` and `HR.csv`: the first line is the start in Unix s, the second the rate in Hz, then one sample per line;
    acceleration is in 1/64 g.
 2. `IBI.csv`: the first line is the start, then `s since the start,interval in s`; used if there is no `HR.csv`.
-3. A folder with `ACC.csv` is a night. The scoring is not read, because its format could not be verified.
+3. A folder with `ACC.csv` is a night; one with only `HR.csv` cannot be read. The scoring is not read, because its
+   format could not be verified.
 """
 
 import re
@@ -60,6 +61,8 @@ def e4_intervals(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 def _night(folder: Path, request: ImportRequest) -> ImportedNight:
     name = re.sub(r"[^A-Za-z0-9]+", "-", folder.relative_to(request.path).as_posix()).strip("-") or "night-1"
+    if not is_there(folder / "ACC.csv"):
+        raise UserMistake(f"{folder / 'ACC.csv'}: missing; expected the acceleration of the night")
     t, xyz = e4_samples(folder / "ACC.csv")
     unit = unit_of_motion(xyz)
     samples: Samples = {}
@@ -81,5 +84,6 @@ def nights(request: ImportRequest) -> NightFiles:
     """Find the nights of the set in a folder."""
     request.zone_text = request.zone.key if request.zone else "not stated"
     request.note("the scoring is not read: nights have no labels")
-    found = sorted(path.parent for path in request.path.glob("**/ACC.csv"))
+    files = ("ACC.csv", "HR.csv")  # without the first, a night cannot be read, but is named
+    found = sorted({path.parent for name in files for path in request.path.glob(f"**/{name}")})
     return NightFiles(found, _night, "ACC.csv and HR.csv of an Empatica E4 per night")

@@ -71,6 +71,7 @@ def cleaned(night: ImportedNight, request: ImportRequest) -> Samples:
     for sensor, (t, values) in night.samples.items():
         t, values = np.asarray(t, float), np.asarray(values, float)
         if not len(t):
+            request.leave_out("sensors without a value in the night", f"{night.name}: {sensor.replace('_', ' ')}")
             continue
         channel = CHANNELS[CHANNEL_OF[sensor]]
         rows = values.reshape(len(t), -1)

@@ -103,9 +103,11 @@ def test_damaged_nights_are_named_and_the_others_go_on(tmp_path, imported, mista
     (night(tmp_path / "set", "02") / "labels.mat").write_bytes(b"MATLAB?")
     (night(tmp_path / "set", "03") / "hr.csv").write_text("a,b,c\n1,2\n")
     night(tmp_path / "set", "04", recStart="some day")
-    done = imported("bidsleep", tmp_path / "set")
+    (night(tmp_path / "set", "01") / "labels.mat").unlink()
+    done = imported("bidsleep", tmp_path / "set", "--jobs", "1")
     assert done.nights == ["00_1"]
-    assert "nights that cannot be read (3)" in done.output
+    assert "nights that cannot be read (4)" in done.output
+    assert "labels.mat: missing" in done.output
     (tmp_path / "empty").mkdir()
     line = mistake(imported("bidsleep", tmp_path / "empty", ends_well=False).result)
     assert "expected a folder with BidslabXX/<night>/labels.mat" in line

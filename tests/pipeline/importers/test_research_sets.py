@@ -193,3 +193,30 @@ def test_pipes_links_to_nothing_and_stages_before_the_night(tmp_path, imported):
 def test_a_folder_without_the_set_gets_one_line(tmp_path, imported, mistake, source):
     (tmp_path / "x").mkdir()
     assert "expected a folder with" in mistake(imported(source, tmp_path / "x", ends_well=False).result)
+
+
+def test_annotations_that_are_none_of_slpdb(tmp_path, imported):
+    root = tmp_path / "set"
+    for name in ("slp01a", "slp02a", "slp03", "slp04", "slp14"):
+        slpdb(root, name, ["W"] * 40 + ["1 HA"] * 40 + ["10", "1e3", "Wrong"] + ["4"] * 30)
+    stages = (root / "slp02a.st").read_bytes()
+    (root / "slp02a.st").write_bytes(stages.replace(b"## time", b"## tame"))  # with which wfdb goes round in circles
+    (root / "slp03.st").write_bytes(stages.replace(b"resolution: 250", b"resolution: 125"))
+    (root / "slp04.ecg").write_bytes(bytes(2**20 + 2))
+    (root / "slp14.st").unlink()
+    slpdb(root, "slp16", ["x"] * 80)
+    done = imported("slpdb", root, "--jobs", "1")
+    assert done.nights == ["slp01a"]
+    codes = [0] * 40 + [1] * 40 + [-1] * 3 + [4] * 30
+    assert done.read("labels/slp01a_labeled_sleep.txt")[:, 1].tolist() == codes
+    assert "nights that cannot be read (5)" in done.output  # of which three are told
+    for reason in ("slp02a.st: notes with ##", "slp03.st: stages every 60 s", "slp04.ecg: over 1 MB"):
+        assert reason in done.output
+
+
+def test_an_e4_without_acceleration_is_named(tmp_path, imported):
+    e4(tmp_path / "set" / "sub-001" / "E4", minutes=40)
+    e4(tmp_path / "set" / "sub-002" / "E4", minutes=1, **{"ACC.csv": None})
+    done = imported("wearanize", tmp_path / "set")
+    assert done.nights == ["sub-001-E4"]
+    assert "ACC.csv: missing" in done.output
