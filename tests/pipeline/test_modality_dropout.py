@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.align import Night
@@ -53,7 +53,6 @@ def test_sets_with_no_sensor_in_common_stay_as_they_are():
     assert choices(nights) == [[{"heart_rate", "steps"}], [{"activity", "steps"}]]
 
 
-@settings(deadline=None)
 @given(st.lists(SENSORS, min_size=2, max_size=4), SENSORS)
 def test_choices_are_distinct_begin_with_the_night_and_only_take_away(sets, channels):
     for shown, has in zip(choices([night(f"{i}.1", *has) for i, has in enumerate(sets)], channels), sets, strict=True):
@@ -63,7 +62,6 @@ def test_choices_are_distinct_begin_with_the_night_and_only_take_away(sets, chan
         assert [len(one) for one in shown] == sorted(map(len, shown), reverse=True)
 
 
-@settings(deadline=None)
 @given(SENSORS, SENSORS, st.sampled_from(CHANNELS))
 def test_of_two_sets_a_channel_that_one_lacks_is_in_half_of_what_the_other_shows(a, b, channel):
     """Whoever guesses the set by the channel is right in no more than 3 of 4 cases: 1/2 by chance."""
