@@ -29,6 +29,8 @@ def test_no_request_breaks_what_is_described(start, synthetic, tmp_path):
         os.environ.get("SEED", "1"),
         "--workers",
         "2",
+        "--request-timeout",
+        "60",  # s; the first statistics import what they need
         "--continue-on-failure",
     ]
     done = subprocess.run([sys.executable, *command, *bounds], cwd=tmp_path, capture_output=True, text=True)
