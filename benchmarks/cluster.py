@@ -103,7 +103,7 @@ def measure(work: list[tuple[Path, str]]) -> tuple[float, float]:
 
 
 @click.command()
-@option("nights", type=click.IntRange(4), default=24, show_default=True, help="Number of tasks.")
+@option("nights", type=click.IntRange(4), default=96, show_default=True, help="Number of tasks.")
 @option("hours", type=click.IntRange(1), default=3, show_default=True, help="Length of a night.")
 @option("rounds", type=click.IntRange(1), default=3, show_default=True)
 def main(nights: int, hours: int, rounds: int) -> None:

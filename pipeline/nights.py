@@ -46,11 +46,9 @@ def cache_path(
             if path.is_file():
                 with path.open("rb") as file:
                     digest.update(name.encode() + hashlib.file_digest(file, "blake2b").digest())
-            elif os.path.lexists(
-                path
-            ):  # a folder, a pipe or a link to nothing, which makes the night unusable as long as it exists
+            elif os.path.lexists(path):  # a folder, a pipe or a link to nothing: unusable as long as it exists
                 digest.update(name.encode())
-        except OSError as error:  # and so does an unreadable file
+        except OSError as error:  # so is an unreadable file
             digest.update(f"{name} {error.errno}".encode())
     digest.update(subject.encode())
     return CACHE / f"{subject[:SHOWN]}-{digest.hexdigest()}.npz"

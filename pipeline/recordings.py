@@ -414,9 +414,7 @@ def _parsed_by_line(path, subject, layout, findings):
 
 def _numbers(fields):
     try:
-        if any(
-            "_" in text or not text.isascii() for text in fields
-        ):  # 6_1 and digits of other scripts: no numbers here
+        if any("_" in text or not text.isascii() for text in fields):  # float takes 6_1 and other scripts' digits
             raise ValueError
         return [float(text) for text in fields]
     except ValueError:

@@ -11,14 +11,9 @@ import numpy as np
 from pipeline.checks import SKIPPED, Finding
 from pipeline.recordings import Recording
 
-SAMPLED = {
-    "heart_rate": (32, 16),
-    "activity": (16, 8),
-    "motion": (16, 4096),
-}  # values of a stretch; one in so many kept
-CHANGES = (
-    1 / 4
-)  # of a stretch's values, at least so many differ from the one before: rest is much the same in all nights
+# sensor -> (values of a stretch, one stretch in so many is kept)
+SAMPLED = {"heart_rate": (32, 16), "activity": (16, 8), "motion": (16, 4096)}
+CHANGES = 1 / 4  # least share of a stretch's values that differ from the one before: rest is alike in all nights
 LEAST_COMMON = 3  # stretches
 FACTOR = np.uint64(0x9E3779B97F4A7C15)  # odd, and without a pattern: 2**64 by the golden ratio
 
