@@ -76,17 +76,22 @@ class Watch:
         if self.simulated:
             warnings.warn(f"{bundle}: {SIMULATED}", SimulatedWarning, stacklevel=2)
         self.begin(start, counts, operating_point)
+        self.kinds = {name: (x.dtype.kind, x.ndim) for name, x in self.state().items()}
 
     def begin(self, start: float = 0.0, counts: bool = False, operating_point: str | None = None) -> None:
         """Begin another night with the loaded files; arguments and errors as in the constructor."""
+        self.weigh_for(operating_point)
+        self.runner.reset()
+        self.aligner = Aligner(self.options, self.options.channels, start, count_motion=not counts)
+        self.tracker = CoverageTracker(self.options, self.options.channels)
+
+    def weigh_for(self, operating_point: str | None) -> None:
+        """Weight the probabilities for one of the contract's operating points, or not at all. Raises UserMistake."""
         self.weights = None
         if operating_point is not None:
             points = self.runner.contract.operating_points
             one_of("operating point", [operating_point], points)
             self.weights = np.float32(points[operating_point].weights)
-        self.runner.reset()
-        self.aligner = Aligner(self.options, self.options.channels, start, count_motion=not counts)
-        self.tracker = CoverageTracker(self.options, self.options.channels)
 
     @property
     def simulated(self) -> bool:
@@ -197,9 +202,8 @@ class Watch:
         if not np.array_equal(arrays["weights"], [] if self.weights is None else self.weights):
             raise ValueError("from another operating point")
 
-        for name, x in self.state().items():
-            found = arrays.get(name, x)  # a watch that counts activity has more arrays
-            if (found.dtype.kind, found.ndim) != (x.dtype.kind, x.ndim):
+        for name, x in arrays.items():
+            if name in self.kinds and (x.dtype.kind, x.ndim) != self.kinds[name]:
                 raise ValueError(f"{name} has another type")
         if any(states[name].shape != x.shape for name, x in self.runner.states.items()):
             raise ValueError("states have another shape")

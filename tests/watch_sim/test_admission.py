@@ -180,6 +180,26 @@ class TestLimits:
                 thread.join()
         assert answers == [503, 200, 200]
 
+    def test_only_brief_steps_run_on_the_event_loop(self, bundle, monkeypatch):
+        client = TestClient(create_app(Settings(bundle)))
+        names, step = [], desk.LiveNights.step
+
+        def named(*arguments):
+            names.append(threading.current_thread().name.partition("_")[0])
+            return step(*arguments)
+
+        monkeypatch.setattr(desk.LiveNights, "step", named)
+        pulse = [{"sensor": "heart_rate", "t": i / 100, "value": 60} for i in range(3000)]
+        long = ({**LIVE, "now": 6000}, {**LIVE, "samples": pulse[:1000]}, {**LIVE, "samples": pulse})
+        for body in (LIVE, *long, LIVE):  # the first loads the model
+            assert client.post("/live", json=body).status_code == 200
+        assert names[:4] == ["steps", "steps", "steps", "predictions"]
+        assert names[4] not in ("steps", "predictions")
+
+    def test_live_steps_have_a_limit(self, bundle, refused):
+        client = TestClient(create_app(Settings(bundle, steps=(1, 0, 10.0))))
+        assert refused(client.post("/live", json=LIVE), 503) == ["service"]
+
     def test_what_takes_too_long_is_given_up(self, bundle):
         client = TestClient(create_app(Settings(bundle, predictions=(1, 2, 0.0))))
         answer = client.post("/predict", json={"model_type": "gru", "heart_rate": [60] * 86400})

@@ -12,8 +12,8 @@ from typing import Any
 
 from fastapi.responses import JSONResponse
 from limits import parse
-from limits.storage import MemoryStorage
-from limits.strategies import FixedWindowRateLimiter
+from limits.aio.storage import MemoryStorage
+from limits.aio.strategies import FixedWindowRateLimiter
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
@@ -105,7 +105,7 @@ class Admission:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer with a refusal."""
         if scope["type"] != "lifespan":
-            refused = self.refusal(scope)
+            refused = await self.refusal(scope)
             if refused:
                 if scope["type"] == "websocket":
                     await WebSocket(scope, receive, send).send_denial_response(refused)
@@ -115,11 +115,11 @@ class Admission:
             scope.setdefault("state", {})["allow"] = lambda: self.allow(scope)
         await self.app(scope, receive, send)
 
-    def allow(self, scope: Scope) -> bool:
+    async def allow(self, scope: Scope) -> bool:
         """Count a request from an address; returns whether it is within the rate limit."""
-        return self.limiter.hit(self.rate, (scope.get("client") or ("",))[0])
+        return await self.limiter.hit(self.rate, (scope.get("client") or ("",))[0])
 
-    def refusal(self, scope: Scope) -> JSONResponse | None:
+    async def refusal(self, scope: Scope) -> JSONResponse | None:
         """The refusal of a request, or None."""
         headers = Headers(scope=scope)
         if not serves(headers.get("host", ""), self.settings.hosts):
@@ -128,7 +128,7 @@ class Admission:
             return None
         if self.life.stopping:
             return answer(503, "service", "stopping; try again", {"Retry-After": "1", "Connection": "close"})
-        if not self.allow(scope):
+        if not await self.allow(scope):
             return answer(429, "service", f"more than {self.rate} from one address", {"Retry-After": "1"})
         if self.settings.bearers and not authorized(headers.get("authorization", ""), self.settings.bearers):
             refused = answer(401, "Authorization", "expected Bearer and a token of this service")

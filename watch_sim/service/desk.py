@@ -1,7 +1,9 @@
 """From a request to its answer: reads a bounded body, checks it, works on it in a bounded pool, answers in JSON."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 from fastapi import HTTPException, Request, Response
@@ -12,9 +14,12 @@ from watch_sim.service.metrics import Metrics
 from watch_sim.service.requests import MOST_LIVE_SAMPLES, LiveStep
 from watch_sim.service.run import ServedRun
 from watch_sim.service.settings import Settings
+from watch_sim.service.tokens import NightUnderWay
 from watch_sim.service.work import Bodies, Deadline, Life, Pool, Shape
 
 MOST_ERRORS = 20  # errors listed in an answer
+BRIEF_STEP = 2**14  # bytes: a token and about 200 samples
+BRIEF_WINDOWS = 10
 SMALL_STEP = 2**17  # bytes: a token and about 2,000 samples
 PLAIN = Shape()
 LIVE = Shape(most=2**22, names=4 * MOST_LIVE_SAMPLES)  # a step with its token; a sample has three names
@@ -67,23 +72,48 @@ class Desk:
     async def step(self, request: Request) -> Response:
         """The answer to a live step."""
         async with self.bodies.read(request, LIVE) as body:
-            return self.json(await self.pool_of(body).run(self.take, body))
+            return self.json(await self.stage(body, partial(checked, LiveStep)))
 
-    def pool_of(self, body: bytes) -> Pool:
-        """The pool for a live step; a step with many samples must not delay small ones."""
-        return self.steps if len(body) <= SMALL_STEP else self.predictions
+    async def stage(self, body: bytes, read: Callable[[bytes], LiveStep]) -> dict:
+        """Run a live step.
 
-    def take(self, body: bytes | LiveStep) -> dict:
-        """Run a live step and count it in the metrics."""
-        step = checked(LiveStep, body) if isinstance(body, bytes) else body
+        A brief one runs at once on the event loop: handing it to a thread costs as much as the step itself, as both
+        threads then compete for the interpreter. One with many samples must not delay small ones.
+
+        Args:
+            body: The step's text.
+            read: Checks it.
+        """
+        if len(body) > BRIEF_STEP:
+            pool = self.steps if len(body) <= SMALL_STEP else self.predictions
+            return await pool.run(lambda: self.take(*self.begin(read(body))))
+        async with self.steps.turn():
+            step, night = self.begin(read(body))
+            if self.live.windows(step, night) <= BRIEF_WINDOWS:
+                return self.take(step, night)
+        return await self.steps.run(self.take, step, night)
+
+    def begin(self, step: LiveStep) -> tuple[LiveStep, NightUnderWay | None]:
+        """A live step with the night of its token."""
+        with self.tokens_counted():
+            return step, self.live.night(step)
+
+    def take(self, step: LiveStep, night: NightUnderWay | None) -> dict:
+        """Run a live step and count its epochs in the metrics."""
+        with self.tokens_counted():
+            answer = self.live.step(step, night)
+        self.metrics.epochs.inc(len(answer["epochs"]))
+        return answer
+
+    @contextmanager
+    def tokens_counted(self) -> Iterator[None]:
+        """Context manager that counts a refused token in the metrics."""
         try:
-            answer = self.live.step(step)
+            yield
         except HTTPException as refused:
             if refused.detail[0]["field"] == "token":
                 self.metrics.refused.labels(str(refused.status_code)).inc()
             raise
-        self.metrics.epochs.inc(len(answer["epochs"]))
-        return answer
 
     @staticmethod
     def json(value: Any) -> Response:

@@ -1,7 +1,7 @@
 """Live staging without sessions: each request sends the night's token and gets the next one back."""
 
 from itertools import groupby
-from math import ceil
+from math import ceil, inf
 
 from pipeline.constants import GRACE_S, LEAD_S, LONGEST_NIGHT_S
 from watch_sim.service.refusals import refusal, unprocessable
@@ -31,8 +31,34 @@ class LiveNights:
         self.served = served
         self.tokens = Tokens(key, served.digests)
 
-    def step(self, request: LiveStep) -> dict:
+    def night(self, request: LiveStep) -> NightUnderWay | None:
+        """The night of a step's token; None if the step opens one.
+
+        Raises:
+            HTTPException: 409, 410 or 422: the token cannot be continued from.
+        """
+        try:
+            return None if request.token is None else self.tokens.read(request.token)
+        except TokenRefused as refused:
+            raise refusal(refused.status, "token", refused.message) from None
+
+    def windows(self, request: LiveStep, night: NightUnderWay | None) -> float:
+        """About how many windows a step closes; inf if a model must be loaded first."""
+        model = night or request.open
+        if not self.served.idle[model.architecture, model.precision]:
+            return inf
+        start = request.open.start if night is None else night.arrays["aligner.start"]
+        closed = 0 if night is None else night.arrays["aligner.closed"]
+        last = max((sample.t for sample in request.samples), default=start)
+        last = last if request.now is None else max(last, request.now)
+        return (last - start) / self.served.options.stride - closed
+
+    def step(self, request: LiveStep, night: NightUnderWay | None) -> dict:
         """Feed samples to a night and then advance its clock.
+
+        Args:
+            request: The step.
+            night: Its night from `night`.
 
         Returns:
             A LiveStaged, for JSON.
@@ -42,9 +68,8 @@ class LiveNights:
                 lost, as the previous token is still valid.
         """
         try:
-            if request.token is None:
+            if night is None:
                 return self._step(request, request.open, None)
-            night = self.tokens.read(request.token)
             model = Model.model_construct(
                 architecture=night.architecture, precision=night.precision, operating_point=night.operating_point
             )
@@ -57,7 +82,7 @@ class LiveNights:
             if night is None:
                 watch.begin(model.start, model.counts, model.operating_point)
             else:
-                watch.begin(operating_point=model.operating_point)
+                watch.weigh_for(model.operating_point)
                 try:
                     watch.resume(night.arrays)
                 except Exception:  # signed by us, so it comes from another version

@@ -53,12 +53,12 @@ async def converse(socket: WebSocket, desk: Desk) -> None:
 
 async def answer_message(socket: WebSocket, desk: Desk, text: str, token: str | None) -> dict:
     """The answer to one message, which continues from `token` unless the message has a token or opens a night."""
-    if not socket.state.allow():
+    if not await socket.state.allow():
         raise refusal(429, "service", "too many messages from one address")
     body = text.encode(errors="surrogatepass")
     LIVE.check(body)
 
-    def take() -> dict:
+    def read(body: bytes) -> LiveStep:
         message = checked(LiveMessage, body)
         begun = message.token if message.token is not None or message.open is not None else token
         if begun is None and message.open is None:
@@ -66,6 +66,6 @@ async def answer_message(socket: WebSocket, desk: Desk, text: str, token: str | 
         if message.token is not None and message.open is not None:
             raise unprocessable("body", "give either open or a token")
         fed = {"samples": message.samples, "now": message.now}
-        return desk.take(LiveStep.model_construct(token=begun, open=message.open, **fed))
+        return LiveStep.model_construct(token=begun, open=message.open, **fed)
 
-    return await desk.pool_of(body).run(take)
+    return await desk.stage(body, read)

@@ -13,6 +13,7 @@ import struct
 import time
 import zlib
 from collections.abc import Mapping
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
@@ -132,7 +133,6 @@ def unpack(packed: bytes) -> NightUnderWay:
     architecture, precision, operating_point, entries = json.loads(line)
     arrays, offset = {}, 0
     for name, dtype, shape in entries:
-        count = int(np.prod(shape))
-        arrays[name] = np.frombuffer(content, np.dtype(dtype), count, offset).reshape(shape)
+        arrays[name] = np.frombuffer(content, dtype, prod(shape), offset).reshape(shape)
         offset += arrays[name].nbytes
     return NightUnderWay(architecture, precision, operating_point, arrays)

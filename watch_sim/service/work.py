@@ -79,6 +79,7 @@ class Pool:
         self.executor = ThreadPoolExecutor(threads, name)
         self.pending, self.most, self.seconds = 0, most, seconds
         self.closed = False
+        self.free = asyncio.Lock()
 
     def close(self) -> None:
         """Shut down: waiting calls are cancelled, and running ones end at their next check of the deadline."""
@@ -91,8 +92,7 @@ class Pool:
         Raises:
             HTTPException: 503 if too many calls are pending, or the call took too long.
         """
-        if self.pending >= self.most:
-            raise busy("too many requests in progress; try again")
+        self._check_room()
         self.pending += 1
         future = asyncio.get_running_loop().run_in_executor(self.executor, function, *arguments)
         future.add_done_callback(self._done)
@@ -100,6 +100,26 @@ class Pool:
             return await asyncio.wait_for(asyncio.shield(future), self.seconds)
         except (TimeoutError, TooLong):
             raise busy(f"it took longer than {self.seconds:g} s; send less at a time") from None
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Context manager for brief work on the event loop, one call at a time; other requests go first.
+
+        Raises:
+            HTTPException: 503 if too many calls are pending.
+        """
+        self._check_room()
+        self.pending += 1
+        try:
+            async with self.free:
+                await asyncio.sleep(0)
+                yield
+        finally:
+            self.pending -= 1
+
+    def _check_room(self):
+        if self.pending >= self.most:
+            raise busy("too many requests in progress; try again")
 
     def _done(self, future):
         self.pending -= 1
