@@ -9,6 +9,7 @@ import json
 import random
 import resource
 import shutil
+import signal
 import sys
 import time
 import traceback
@@ -28,7 +29,8 @@ from pipeline.synthetic import synthesize
 from tests.fuzz.damage import damaged_bytes, damaged_json, damaged_lines
 from watch_sim import Watch
 
-HANG_S, MEMORY = 10, 1 << 30  # s of one case; bytes of the process
+HANG_S, WAIT_S = 10, 120  # of one case, s: of the processor, and in all, as others may use the machine as well
+MEMORY = 1 << 30  # bytes of the process
 BUNDLES = Path(__file__).parents[1] / "vectors" / "bundles"
 REFERENCE = Path(__file__).parents[2] / "bundles" / "gru-int8"
 OPTIONS = (Options(), Options(negative_times=True, motion_magnitude=True), Options(data_alignment=30, window_size=60))
@@ -167,12 +169,14 @@ def main(target, folder, seed, seconds, cases):
     """Run a target until the time or the cases are over."""
     case = {"recordings": recordings, "bundles": bundles, "states": states}[target](Path(folder))
     resource.setrlimit(resource.RLIMIT_DATA, (2 * MEMORY, 2 * MEMORY))
+    faulthandler.register(signal.SIGXCPU, chain=True)  # tells where, and ends the process
     found, refused, slowest, n = [], 0, 0.0, 0
     end = time.monotonic() + float(seconds)
     while n < int(cases) and time.monotonic() < end:
         print(f"case {seed}.{n}", file=sys.stderr)
-        faulthandler.dump_traceback_later(HANG_S, exit=True)
         began = time.process_time()
+        resource.setrlimit(resource.RLIMIT_CPU, (int(began) + 1 + HANG_S, resource.RLIM_INFINITY))
+        faulthandler.dump_traceback_later(WAIT_S, exit=True)
         try:
             refused += case(random.Random(f"{seed}.{n}"))
         except Exception:
