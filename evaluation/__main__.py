@@ -23,8 +23,8 @@ from pipeline.command_line import (
     Commands,
     Folders,
     NamedPath,
-    OutputFile,
     console,
+    json_option,
     make_folder,
     models_option,
     must_be_new,
@@ -58,7 +58,6 @@ architectures_option = models_option("architectures", "all of the run")
 precisions_option = models_option(
     "precisions", "float32", ("float32",), "; float32: the Keras model; others: the exported file, on a simulated watch"
 )
-copy_option = option("json", "copy", type=OutputFile(devices=True), default=None, help="Also write the results here.")
 
 
 @click.group(cls=Commands, epilog="Begin with: python -m evaluation run --dataset_dir NIGHTS --architectures gru")
@@ -91,7 +90,7 @@ def main() -> None:
     default="subject",
     help="window is a leak: it only shows how large the leak is. [subject]",
 )
-@copy_option
+@json_option
 @option("out", type=Path, default=None, help="The folder. [artifacts/<date>/evaluation_<n>]")
 @option("resume", is_flag=True, help="Resume the stopped evaluation in --out.")
 @options_of_run
@@ -163,7 +162,7 @@ def origin_entry(dataset_dir: Data) -> dict[str, Any]:
 
 def parse_seed(text: str) -> int:
     """Parse a seed of the command line; UserMistake if it is not a whole number in range."""
-    if not text.isdecimal():
+    if not (text.isascii() and text.isdecimal()):
         raise UserMistake(f"--seeds {text}: must be whole numbers, comma-separated")
     return Options(seed=int(text)).seed
 
@@ -213,7 +212,7 @@ def finish(out: Path, copy: Path | None) -> None:
 @option("dataset_dir", type=Folders(), required=True, help="Recordings with stages; several sets comma-separated.")
 @architectures_option
 @precisions_option
-@copy_option
+@json_option
 @option("out", type=Path, default=None, help="The folder. [RUN/scores/<name of dataset_dir>.<precisions joined by +>]")
 def score(
     run: Path,
@@ -278,7 +277,7 @@ def saliency(run: Path, dataset_dir: Data | None, architectures: tuple[str, ...]
 @precisions_option
 @option("stresses", default=None, help="Names of stresses, comma-separated; the report lists all. [all]")
 @option("seed", type=click.IntRange(0), default=0, show_default=True, help="Seed of the random degradations.")
-@option("json", "copy", type=OutputFile(devices=True), default=None, help="Also write stress.json here.")
+@json_option
 @option("out", type=Path, default=None, help="The folder. [FOLDER, or FOLDER/stress/<name of dataset_dir>]")
 @parallel
 def stress(

@@ -15,6 +15,7 @@ from pipeline.command_line import (
     NamedPath,
     OutputFile,
     console,
+    json_option,
     make_folder,
     models_option,
     option,
@@ -22,6 +23,7 @@ from pipeline.command_line import (
 )
 from pipeline.constants import ARCHITECTURES, PRECISIONS
 from pipeline.errors import UserMistake, one_of
+from pipeline.files import write_json
 from pipeline.run_folder import BUNDLES
 from pipeline.scratch import sole_use_of_output
 
@@ -37,7 +39,7 @@ class RunOrCommand(Commands):
 @click.group(
     cls=RunOrCommand,
     context_settings={"ignore_unknown_options": True},
-    epilog="Example: python -m export bundles/gru-int8 --for android --out app",
+    epilog="Examples: python -m export RUN; python -m export bundles/gru-int8 --for android --out app",
 )
 def main() -> None:
     """Export: `RUN` rebuilds the bundles of a run, `RUN|BUNDLE --for PLATFORM` writes what an app ships.
@@ -52,7 +54,7 @@ def main() -> None:
     """  # noqa: D301 (click reads the control character)
 
 
-@main.command(hidden=True)
+@main.command(hidden=True, epilog="Example: python -m export RUN --architectures gru --precisions int8 --out OUT")
 @click.argument("run", metavar="RUN", type=NamedPath())
 @models_option("architectures", "all of the run")
 @models_option("precisions", "all")
@@ -152,7 +154,8 @@ def zip_bundle(bundle, out):
 @click.argument("bundle", type=NamedPath())
 @models_option("precisions", "all in the bundle")
 @option("public_key", type=Path, default=None, help="Ed25519 key (PEM) that must have signed the bundle.")
-def verify(bundle: Path, precisions: tuple[str, ...] | None, public_key: Path | None) -> None:
+@json_option
+def verify(bundle: Path, precisions: tuple[str, ...] | None, public_key: Path | None, copy: Path | None) -> None:
     """Check a bundle (folder or zip): digests, contract, activity call, and the golden night against its gates.
 
     With --public-key, also who signed it. Exit code 1 if it is not signed by that key, or a file fails its gate.
@@ -175,7 +178,11 @@ def verify(bundle: Path, precisions: tuple[str, ...] | None, public_key: Path | 
     for precision, row in rows.items():
         figures = f"p99 |Δp| {row['p99_abs_dp']:.1e}, same stage {row['same_stage']:.2%}"
         click.echo(f"{precision:8} {figures}: {'pass' if row['passed'] else 'FAIL'}")
-    sys.exit(0 if all(row["passed"] for row in rows.values()) else 1)
+    passed = all(row["passed"] for row in rows.values())
+    if copy:
+        signed_by = public_key and str(public_key)
+        write_json(copy, {"bundle": str(bundle), "passed": passed, "signed_by": signed_by, "precisions": rows})
+    sys.exit(0 if passed else 1)
 
 
 if __name__ == "__main__":

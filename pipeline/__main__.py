@@ -17,12 +17,14 @@ from pipeline.command_line import (
     NamedPath,
     OutputFile,
     console,
+    json_option,
     option,
     parallel,
     parallel_here,
     progress_bar,
 )
 from pipeline.errors import UserMistake
+from pipeline.files import write_json
 from pipeline.importers.request import ImportRequest, zone_named
 from pipeline.importers.run import SOURCES, import_nights
 from pipeline.nights import WORTH_A_CHILD, load_night
@@ -49,8 +51,9 @@ def download(folder: Path) -> None:
 @main.command(epilog="Example: python -m pipeline check sleep-accel")
 @folder_argument
 @option("out", type=OutputFile(devices=True), default=None, help="Also write the findings to this file.")
+@json_option
 @parallel
-def check(folder: Path, out: Path | None) -> None:
+def check(folder: Path, out: Path | None, copy: Path | None) -> None:
     """Check every file in DIR, and report what is wrong and how training and prediction handle it."""
     usable, repeats = 0, Repeats()
     findings: list[Finding] = []
@@ -64,6 +67,8 @@ def check(folder: Path, out: Path | None) -> None:
             click.echo(str(finding))
     if out:
         write_findings(out, findings)
+    if copy:
+        write_json(copy, {"nights": len(work), "usable": usable, "findings": [vars(finding) for finding in findings]})
     click.echo(f"{usable} usable nights, {len(findings)} findings")
 
 
@@ -90,8 +95,9 @@ def synthesize(folder: Path, subjects: int, hours: float, motion_hz: float, seed
 @click.argument("out", metavar="OUT", type=NamedPath())
 @option("since", type=click.DateTime(["%Y-%m-%d"]), default=None, help="Date of the first night's evening.")
 @option("zone", default=None, help="The wearer's time zone, such as Europe/Berlin.")
+@json_option
 @parallel
-def import_(source: str, path: Path, out: Path, since: datetime | None, zone: str | None) -> None:
+def import_(source: str, path: Path, out: Path, since: datetime | None, zone: str | None, copy: Path | None) -> None:
     """Convert the nights in PATH into OUT, a new folder in the layout of sleep-accel (docs/import.md).
 
     SOURCE is an export (apple-health, fitbit, garmin, csv) or a research set (bidsleep, wearanize, mesa, dreamt,
@@ -105,6 +111,8 @@ def import_(source: str, path: Path, out: Path, since: datetime | None, zone: st
             path, since.date() if since else None, zone_named(zone), lambda x: bar.update(task, completed=x)
         )
         names = import_nights(source, request, out)
+    if copy:
+        write_json(copy, {"folder": str(out), "nights": names} | request.as_dict())
     for line in request.summary():
         click.echo(line)
     several = f"{len(names)} nights, {names[0]} to {names[-1]}," if len(names) > 1 else f"night {names[0]}"

@@ -145,6 +145,7 @@ def must_be_writable(spelt: str, path: Path) -> None:
         UserMistake: Nothing can be written there.
     """
     try:
+        path.exists()  # a name may be too long
         there = next(folder for folder in path.absolute().parents if folder.exists())
         with tempfile.TemporaryFile(dir=there):  # whoever may do all is refused only here
             pass
@@ -168,6 +169,21 @@ class Folders(NamedPath):
         return data_of(value) if isinstance(value, str) else path
 
 
+class PlainOption(click.Option):
+    """An option whose numbers have the digits 0 to 9 alone, and whose text is not empty."""
+
+    def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
+        """The value in the option's type; UserMistake for an empty text, and for `1_0` or the digits of other scripts,
+        which Python reads as numbers, too.
+        """
+        if value == "" and isinstance(self.type, click.types.StringParamType):
+            raise UserMistake(f"{_spelt(self)}: empty; for the default, leave the option out")
+        number = isinstance(self.type, click.types.IntParamType | click.types.FloatParamType)
+        if number and isinstance(value, str) and ("_" in value or not value.isascii()):
+            raise UserMistake(f"{_spelt(self)} {value}: expected a number in the digits 0 to 9")
+        return super().type_cast_value(ctx, value)
+
+
 def option(name: str, into: str | None = None, **settings: Any) -> Callable:
     """A click option that may also be spelt with dashes and, for lists of models, in the singular.
 
@@ -179,7 +195,12 @@ def option(name: str, into: str | None = None, **settings: Any) -> Callable:
     if settings.get("type") is Path:
         settings["type"] = NamedPath()
     spellings = dict.fromkeys([f"--{name}", f"--{name.replace('_', '-')}", SINGULAR.get(name, f"--{name}")])
-    return click.option(*spellings, into or name, **settings)
+    return click.option(*spellings, into or name, cls=PlainOption, **settings)
+
+
+json_option = option(
+    "json", "copy", type=OutputFile(devices=True), default=None, help="Also write the results here, as JSON."
+)
 
 
 def models_option(name: str, shown: str, default: tuple[str, ...] | None = None, about: str = "") -> Callable:

@@ -6,7 +6,7 @@ from click.testing import CliRunner
 from evaluation.__main__ import run, saliency, score, stress
 from export.__main__ import run as rebuild
 from export.__main__ import verify, zip_bundle
-from pipeline.__main__ import check
+from pipeline.__main__ import check, import_, synthesize
 from pipeline.command_line import CommaList, OutputFile
 from pipeline.scratch import sole_use
 from train import main as train
@@ -44,12 +44,30 @@ def test_names_with_underscores_may_have_dashes(command, chosen):
 
 @pytest.mark.parametrize(
     ("command", "name"),
-    [(run, "copy"), (score, "copy"), (stress, "copy"), (parity, "report"), (predict, "out"), (check, "out"),
-     (zip_bundle, "out")],
+    [(run, "copy"), (score, "copy"), (stress, "copy"), (predict, "copy"), (check, "copy"), (import_, "copy"),
+     (verify, "copy"), (parity, "report"), (predict, "out"), (check, "out"), (zip_bundle, "out")],
 )  # fmt: skip
 def test_files_that_commands_write_are_checked_before_the_work(command, name):
     (option,) = (option for option in command.params if option.name == name)
     assert isinstance(option.type, OutputFile)
+
+
+@pytest.mark.parametrize(
+    ("command", "option", "value", "message"),
+    [
+        (train, "--epochs", "1_0", "--epochs 1_0: expected a number in the digits 0 to 9"),
+        (train, "--lr", "0.0_1", "--lr 0.0_1: expected a number in the digits 0 to 9"),
+        (synthesize, "--hours", "٣", "--hours ٣: expected a number in the digits 0 to 9"),
+        (stress, "--seed", "１", "--seed １: expected a number in the digits 0 to 9"),
+        (check, "--jobs", "0_1", "--jobs 0_1: expected a number"),
+        (check, "--scheduler", "", "--scheduler: empty; for the default, leave the option out"),
+        (import_, "--zone", "", "--zone: empty"),
+        (rebuild, "--for", "", "--for: empty"),
+    ],
+)
+def test_odd_numbers_and_empty_words_are_mistakes(command, option, value, message, mistake):
+    places = {train: [], import_: ["csv", "x", "y"]}.get(command, ["x"])
+    assert mistake(CliRunner().invoke(command, [*places, option, value])).startswith(f"Error: {message}")
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from pipeline.command_line import (
     Folders,
     NamedPath,
     OutputFile,
+    json_option,
     models_option,
     option,
     parallel,
@@ -92,6 +93,7 @@ def parity(
 )
 @option("bundle", type=Path, default=None, help="Same as MODEL.")
 @option("dataset_dir", type=Folders(), default=None, help="Same as NIGHTS, or several data sets, comma-separated.")
+@json_option
 @parallel
 def predict(
     places: tuple[Path, ...],
@@ -102,6 +104,7 @@ def predict(
     out: Path | None,
     bundle: Path | None,
     dataset_dir: Data | None,
+    copy: Path | None,
 ) -> None:
     """Predict the stages of nights. Writes a CSV with a row for every 30 s, sleep statistics and hypnograms.
 
@@ -125,6 +128,7 @@ def predict(
             out,
             chosen,
             lambda subject, done, total: bar.update(task, description=f"night {subject}", completed=done, total=total),
+            copy,
         )
     click.echo("\n".join(map(str, written)))
 

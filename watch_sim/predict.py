@@ -1,10 +1,11 @@
 """Predicts nights by streaming them through the watch: tables, plots and sleep statistics. Without TensorFlow."""
 
+import json
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
 import numpy as np
@@ -20,7 +21,7 @@ from pipeline.constants import STAGES, UNKNOWN
 from pipeline.data_sets import Data, DataSets
 from pipeline.device_stages import read_device_stages
 from pipeline.errors import UserMistake, one_of
-from pipeline.files import write_whole
+from pipeline.files import write_json, write_whole
 from pipeline.options import Options
 from pipeline.recordings import Recording
 from pipeline.scratch import sole_use_of_output
@@ -34,6 +35,7 @@ from watch_sim.nights import NightPlace, find_nights
 from watch_sim.stream import stream
 from watch_sim.watch import Epoch, Watch
 
+STATISTICS, AGREEMENT = "_statistics.csv", "_device_agreement.csv"  # endings of files next to the CSV
 PRINTED = ("TST", "SE", "SOL", "WASO", "N1", "N2", "N3", "REM", "REM latency")  # sleep statistics to print
 
 
@@ -171,6 +173,7 @@ def predict(
     out: Path | None = None,
     chosen: Sequence[str] | None = None,
     progress: Callable[[str, int, int], object] = lambda subject, done, total: None,
+    copy: Path | None = None,
 ) -> list[Path]:
     """Stage nights with one or more models.
 
@@ -188,9 +191,10 @@ def predict(
             `predictions`, or for a bundle <nights>_stages.csv next to the nights.
         chosen: Subjects of the data set; None for all.
         progress: Called with (the finished night, number of finished nights, number of nights).
+        copy: A JSON file of the results, or None.
 
     Returns:
-        The paths written.
+        The paths written, without `copy`.
 
     Raises:
         UserMistake: The model is incomplete, or no night can be used; nothing was written.
@@ -210,16 +214,21 @@ def predict(
             parts = [names if len(models) > 1 else () for names in models]
             files = [file.with_name(".".join([file.stem, *names]) + file.suffix) for names in parts]
         for file in files:
-            if file.resolve() in [read.resolve() for place in places for read in place.files()]:
-                raise UserMistake(f"--out {file}: would overwrite the input; name another file")
-            must_be_writable("--out", file)
+            for written in (file, beside_it(file, AGREEMENT), *(plot_path(file, place.name) for place in places)):
+                must_be_writable("--out", written)
+        read = {file.resolve() for place in places for file in place.files()}
+        for spelt, file in [*(("--out", file) for file in files), *([("--json", copy)] if copy else [])]:
+            if file.resolve() in read:
+                raise UserMistake(f"{spelt} {file}: would overwrite the input; name another file")
         if any(watch.simulated for watch in watches):
             click.echo(f"{model}: {SIMULATED}")
         tables: list[dict[str, pd.DataFrame]] = [{} for _ in models]
+        notes: dict[str, list[str]] = {}
         work = [(place, [(bundles[a], p) for a, p in models], options, operating_point) for place in places]
         for i, night in enumerate(in_parallel(stage_night, work), 1):
             if night.notes:
                 console.print(*night.notes, sep="\n")
+                notes[night.subject] = night.notes
             for of_model, table in zip(tables, night.tables, strict=False):
                 of_model[night.subject] = table
             progress(night.subject, i, len(places))
@@ -230,6 +239,13 @@ def predict(
             if len(models) > 1:
                 click.echo(" ".join(names))
             written += write_nights(file, of_model, options.stride)
+        if copy:
+            results = [
+                {"architecture": a, "precision": p, "file": str(file), "nights": results_of(of_model, options.stride)}
+                for (a, p), file, of_model in zip(models, files, tables, strict=True)
+            ]
+            document = {"model": str(model), "simulated": any(watch.simulated for watch in watches)}
+            write_json(copy, document | {"operating_point": operating_point, "models": results, "notes": notes})
         return written
 
 
@@ -244,26 +260,50 @@ def default_output(nights: Data, places: Sequence[NightPlace]) -> Path:
     return resolved.with_name(f"{resolved.stem}_stages.csv")
 
 
-def write_nights(path: Path, nights: dict[str, pd.DataFrame], stride: int) -> list[Path]:
-    """Write one model's predictions {subject: table} with plots and sleep statistics; returns the paths."""
-    plots = {subject: path.with_name(f"{path.stem}_{subject}.png") for subject in nights}
-    for _ in in_parallel(
-        plot_night, ((f"night {s}", t, stride, plots[s], None, t.get(COLUMN)) for s, t in nights.items())
-    ):
-        pass
+def plot_path(path: Path, subject: str) -> Path:
+    """Where a night's hypnogram is written, next to the CSV of all nights."""
+    return beside_it(path, f"_{subject}.png")
+
+
+def beside_it(path: Path, ending: str) -> Path:
+    """The path of a file next to the CSV of all nights: its name with another ending."""
+    return path.with_name(f"{path.stem}{ending}")
+
+
+def statistics_of(nights: dict[str, pd.DataFrame], stride: int) -> pd.DataFrame:
+    """Sleep statistics of one model's predictions {subject: table}, a row per night."""
     sleep = {
         subject: hypnogram([STAGES.index(s) if s in STAGES else -1 for s in table.predicted_stage], stride)
         for subject, table in nights.items()
     }
+    return sleep_statistics(sleep).round(2).rename_axis("subject")
+
+
+def results_of(nights: dict[str, pd.DataFrame], stride: int) -> dict[str, Any]:
+    """One model's predictions for JSON: {subject: times in s, stages and sleep statistics}; null where undefined."""
+    statistics = json.loads(statistics_of(nights, stride).to_json(orient="index"))
+    return {
+        subject: {"t": table.t.tolist(), "stages": table.predicted_stage.tolist(), "statistics": statistics[subject]}
+        for subject, table in nights.items()
+    }
+
+
+def write_nights(path: Path, nights: dict[str, pd.DataFrame], stride: int) -> list[Path]:
+    """Write one model's predictions {subject: table} with plots and sleep statistics; returns the paths."""
+    plots = {subject: plot_path(path, subject) for subject in nights}
+    for _ in in_parallel(
+        plot_night, ((f"night {s}", t, stride, plots[s], None, t.get(COLUMN)) for s, t in nights.items())
+    ):
+        pass
     write_whole(path, pd.concat(nights.values()).to_csv(index=False, float_format="%.9g"))
-    statistics_path = path.with_name(f"{path.stem}_statistics.csv")
-    sleep_table = sleep_statistics(sleep).round(2).rename_axis("subject")
+    statistics_path = beside_it(path, STATISTICS)
+    sleep_table = statistics_of(nights, stride)
     write_whole(statistics_path, sleep_table.to_csv())
     click.echo(sleep_table[[name for name in PRINTED if name in sleep_table]].to_string())
     written = [path, statistics_path]
     if beside := {s: (table.predicted_stage, table[COLUMN]) for s, table in nights.items() if COLUMN in table}:
         table = device_agreement(beside).round(3)
-        written.append(path.with_name(f"{path.stem}_device_agreement.csv"))
+        written.append(beside_it(path, AGREEMENT))
         write_whole(written[-1], table.to_csv())
         click.echo(f"\n{TITLE}\n{table.to_string()}\n")
     return [*written, *plots.values()]

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import date
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pipeline.errors import UserMistake
@@ -71,6 +72,11 @@ class ImportRequest:
             shown = "; ".join(what) + ("; …" if self.counts[reason] > SHOWN else "")
             lines.append(f"left out: {reason} ({self.counts[reason]}): {shown}")
         return lines
+
+    def as_dict(self) -> dict[str, Any]:
+        """The `summary` for JSON."""
+        left_out = {reason: {"count": self.counts[reason], "first": what} for reason, what in self.left_out.items()}
+        return {"notes": self.notes, "left_out": left_out}
 
     def first_reason(self) -> str:
         """The first thing left out, and why; "" if nothing was left out."""

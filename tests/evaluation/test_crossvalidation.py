@@ -275,6 +275,7 @@ def test_a_precision_that_is_none_is_a_mistake(whole, synthetic, mistake):
         (["--json", "/tmp"], "--json /tmp: is a folder"),
         (["--precision", "int4"], "--precisions: int4; choose from float32"),
         (["--seeds", "1,x"], "--seeds x: must be whole numbers"),
+        (["--seeds", "٣"], "--seeds ٣: must be whole numbers"),
         (["--protocol", "loso", "--split_by", "window"], "--split_by window: only with --protocol kfold"),
         (["--resume"], "--resume: name the stopped evaluation with --out"),
         (["--variants", -1], "--variants -1: must be at least 0"),
@@ -283,6 +284,13 @@ def test_a_precision_that_is_none_is_a_mistake(whole, synthetic, mistake):
 def test_mistakes_are_one_clear_line(synthetic, mistake, tmp_path, arguments, message):
     out = [] if {"--resume", "--out"} & {*arguments} else ["--out", tmp_path / "out"]
     assert message in mistake(command("run", "--dataset_dir", synthetic, *QUICK, *arguments, *out))
+
+
+@pytest.mark.parametrize(("option", "tried"), [("--out", "/proc/x/protocol.json"), ("--json", "/proc/x")])
+def test_outputs_are_tried_before_the_nights_are_read(monkeypatch, synthetic, mistake, option, tried):
+    monkeypatch.setattr("evaluation.__main__.load_nights", None)
+    message = mistake(command("run", "--dataset_dir", synthetic, *QUICK, option, "/proc/x"))
+    assert f"{option} {tried}: cannot be written there" in message
 
 
 def test_going_on_with_something_else_is_a_mistake(whole, synthetic, mistake):

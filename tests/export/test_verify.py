@@ -32,8 +32,11 @@ def change(path, alter):
 
 
 def test_a_bundle_as_it_was_made(bundle):
-    done = verified(bundle, "--precisions", "float32")
+    results = bundle.with_name("results.json")
+    done = verified(bundle, "--precisions", "float32", "--json", str(results))
     assert done.exit_code == 0, done.output
+    written = json.loads(results.read_text())
+    assert written["passed"] and written["signed_by"] is None and written["precisions"]["float32"]["same_stage"] == 1
     assert done.stdout.startswith("float32 ")
     assert done.stdout.endswith("same stage 100.00%: pass\n")
 
@@ -56,7 +59,9 @@ def test_a_golden_night_that_it_does_not_say(bundle):
     change(bundle / "golden.json", other_answers)
     assert "golden.json: altered" in verified(bundle).stderr
     record_files(bundle)
-    done = verified(bundle, "--precisions", "float32")
+    results = bundle.with_name("results.json")
+    done = verified(bundle, "--precisions", "float32", "--json", str(results))
+    assert not json.loads(results.read_text())["passed"]
     assert done.exit_code == 1
     assert done.stdout.endswith(": FAIL\n")
 

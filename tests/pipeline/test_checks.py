@@ -1,11 +1,14 @@
 """Repair of rows and the report of findings; files are tested in test_recordings.py."""
 
+import json
 import pickle
 
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
+from pipeline.__main__ import check
 from pipeline.checks import Finding, UnusableNight, lines_text, repair, write_findings
 
 
@@ -102,3 +105,12 @@ def test_write_findings(tmp_path):
     )
     assert path.read_text() == header + "a: line 9: x; y\na: l: z; y\nb: line 2: x; y\n"
     assert [p.name for p in tmp_path.iterdir()] == [path.name]
+
+
+def test_findings_for_machines(synthetic, tmp_path):
+    """The same that are printed."""
+    done = CliRunner().invoke(check, [str(synthetic), "--jobs", "1", "--json", str(tmp_path / "x.json")])
+    results = json.loads((tmp_path / "x.json").read_text())
+    *printed, last = done.stdout.splitlines()
+    assert [str(Finding(**finding)) for finding in results["findings"]] == printed
+    assert last == f"{results['usable']} usable nights, {len(printed)} findings" and results["nights"] == 6

@@ -1,7 +1,9 @@
 """python -m watch_sim predict BUNDLE NIGHTS: no run needed."""
 
+import json
 import shutil
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -61,6 +63,39 @@ def test_a_zip_another_precision_and_an_operating_point(night, tmp_path):
     assert done.exit_code == 0, done.output
     weighed = expected(night, precision="float32", operating_point="rem")
     np.testing.assert_allclose(pd.read_csv(tmp_path / "out" / "x.csv")[P], weighed, rtol=1e-5)
+
+
+def test_results_for_machines(night, tmp_path):
+    done = command(BUNDLES / "counts", night, "--precisions", "int8,float32", "--json", tmp_path / "new" / "x.json")
+    assert done.exit_code == 0, done.output
+    results = json.loads((tmp_path / "new" / "x.json").read_text())
+    assert results["simulated"] and results["operating_point"] is None and results["notes"] == {}
+    for of_model in results["models"]:
+        table = pd.read_csv(of_model["file"])
+        assert of_model["file"].endswith(f"stages.gru.{of_model['precision']}.csv")
+        of_night = of_model["nights"]["night"]
+        assert (of_night["t"], of_night["stages"]) == (table.t.tolist(), table.predicted_stage.tolist())
+        statistics = pd.read_csv(of_model["file"].replace(".csv", "_statistics.csv"), index_col=0).loc["night"]
+        assert of_night["statistics"]["TST"] == statistics.TST
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--out", "/proc/x/y.csv"], "--out /proc/x/y.csv: cannot be written there"),
+        (["--json", "/proc/x/y.json"], "--json /proc/x/y.json: cannot be written there"),
+        (["--out", f"{'n' * 240}.csv"], "_device_agreement.csv: cannot be written there (File name too long)"),
+        (["--json", "night.csv"], "--json night.csv: would overwrite the input; name another file"),
+        ([], "--out /proc/x/night.csv: cannot be written there"),
+    ],
+)
+def test_outputs_are_tried_before_the_work(night, monkeypatch, mistake, options, message):
+    monkeypatch.chdir(night.parent)
+    monkeypatch.setattr("watch_sim.predict.stage_night", None)
+    if not options:
+        monkeypatch.setattr("watch_sim.predict.default_output", lambda *_: Path("/proc/x/night.csv"))
+    assert message in mistake(command(BUNDLES / "counts", "night.csv", *options))
+    assert [*night.parent.iterdir()] == [night]
 
 
 @pytest.fixture

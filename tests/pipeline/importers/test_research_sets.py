@@ -1,5 +1,6 @@
 """Wearanize+, MESA, DREAMT and slpdb on files made in the documented forms; the sets themselves were not at hand."""
 
+import json
 import os
 from pathlib import Path
 
@@ -217,6 +218,9 @@ def test_annotations_that_are_none_of_slpdb(tmp_path, imported):
 def test_an_e4_without_acceleration_is_named(tmp_path, imported):
     e4(tmp_path / "set" / "sub-001" / "E4", minutes=40)
     e4(tmp_path / "set" / "sub-002" / "E4", minutes=1, **{"ACC.csv": None})
-    done = imported("wearanize", tmp_path / "set")
+    done = imported("wearanize", tmp_path / "set", "--json", str(tmp_path / "results.json"))
     assert done.nights == ["sub-001-E4"]
     assert "ACC.csv: missing" in done.output
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert (results["nights"], results["folder"]) == (done.nights, str(done.out))
+    assert results["left_out"]["nights that cannot be read"]["count"] == 1
