@@ -51,7 +51,7 @@ def convert_in_child(
         status = child.wait()
         stderr.seek(0)
         if status == UserMistake.exit_code:
-            raise UserMistake(stderr.read().strip().splitlines()[-1])
+            raise UserMistake(lines[-1].strip())
         if status:
             raise RuntimeError(f"export of {architecture} ended with status {status}\n{''.join(lines)}{stderr.read()}")
 

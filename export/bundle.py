@@ -10,7 +10,7 @@ from export.readme import write_readme
 from export.tflite import embedded_contract, rewrite, sha256
 from pipeline.constants import STAGES
 from pipeline.errors import UserMistake, one_of
-from pipeline.files import reading, write_whole
+from pipeline.files import copy_folder, reading, write_whole
 from pipeline.run_folder import RunFolder
 
 LABELS = "labels.txt"
@@ -41,10 +41,17 @@ def install_bundle(built: Path, folder: Path) -> None:
     Args:
         built: Folder of the new bundle, anywhere; it is copied.
         folder: Where to install it.
+
+    Raises:
+        UserMistake: A file cannot be copied there; the old bundle stays.
     """
     recover_bundle(folder)
     new, old = _new_and_old(folder)
-    shutil.copytree(built, new)
+    try:
+        copy_folder(built, new)
+    except BaseException:
+        shutil.rmtree(new, ignore_errors=True)
+        raise
     new.chmod(0o755)  # a temporary folder is private to its owner
     if folder.exists():
         folder.rename(old)

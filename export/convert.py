@@ -25,6 +25,7 @@ from models.forms import step_form
 from models.network import Network
 from models.sensing import Sensing
 from models.trained_run import TrainedRun
+from models.writing import tensorflow_writing
 from pipeline.errors import UserMistake
 from pipeline.files import write_whole
 from pipeline.workers import end_with_parent
@@ -37,7 +38,8 @@ def function_model(name: str, function: Callable, specs: Sequence[tf.TensorSpec]
     """The float32 .tflite of a function from tensors to a dict of tensors, with the signature `name`."""
     with tempfile.TemporaryDirectory() as folder:
         traced = tf.function(function, input_signature=specs, autograph=False)
-        tf.saved_model.save(tf.Module(), folder, signatures={name: traced})
+        with tensorflow_writing(folder):
+            tf.saved_model.save(tf.Module(), folder, signatures={name: traced})
         return tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=[name]).convert()
 
 
@@ -63,7 +65,8 @@ def save_step(network: Network, folder: str) -> None:
     archive = keras.export.ExportArchive()
     archive.track(model)
     archive.add_endpoint("step", lambda *x: model(dict(zip(shapes, x, strict=True)), training=False), specs)
-    archive.write_out(folder, verbose=False)
+    with tensorflow_writing(folder):
+        archive.write_out(folder, verbose=False)
 
 
 def stager_model(folder: str, precision: str, calibration: dict[str, np.ndarray]) -> bytes:
@@ -134,6 +137,7 @@ if __name__ == "__main__":
     end_with_parent()
     try:
         convert(*sys.argv[1:])
-    except UserMistake as mistake:
-        print(mistake.message, file=sys.stderr)
-        sys.exit(mistake.exit_code)
+    except (UserMistake, OSError) as mistake:
+        message = mistake.message if isinstance(mistake, UserMistake) else f"{mistake.filename}: {mistake.strerror}"
+        print(message, flush=True)  # read by the parent; to a pipe, which is never full as a disk may be
+        sys.exit(UserMistake.exit_code)

@@ -20,7 +20,7 @@ from export.readme import RECOMMENDED, write_readme
 from export.tflite import rewrite, strip_contract
 from pipeline.constants import STAGES
 from pipeline.errors import UserMistake, one_of
-from pipeline.files import SHOWN, read_json, write_whole
+from pipeline.files import SHOWN, copy_folder, read_json, write_whole
 from pipeline.run_folder import RunFolder
 from pipeline.scratch import scratch_folder, sole_use, sole_writer, sweep
 from scoring.tables import kilobytes, number
@@ -111,7 +111,7 @@ def write_platform(folder: Path, platform: Platform, bundle: Path, contract: Con
         library = LIBRARIES / platform.library
         if not library.is_dir():
             raise UserMistake(f"{library}: missing from this checkout")
-        shutil.copytree(library, folder, ignore=shutil.ignore_patterns(*LEFT_OUT), dirs_exist_ok=True)
+        copy_folder(library, folder, ignore=shutil.ignore_patterns(*LEFT_OUT), dirs_exist_ok=True)
     if platform.arrays:
         micro_writer()(folder, contract, precision, bundle)
         return

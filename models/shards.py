@@ -21,6 +21,7 @@ import tensorflow as tf
 from models.forms import NIGHTS_AT_ONCE
 from models.moments import Moments
 from models.sensing import Sensing, standardised
+from models.writing import tensorflow_writing
 from pipeline.align import Night
 from pipeline.augment import night_variants
 from pipeline.errors import UserMistake
@@ -182,7 +183,7 @@ def write_shard(
     records = [HEAD_BYTES + len(content) + TAIL_BYTES for content in contents]
     path.parent.mkdir(parents=True, exist_ok=True)
     with scratch_folder(path.parent, f".{path.stem}.") as scratch:
-        with tf.io.TFRecordWriter(str(Path(scratch, path.name))) as writer:
+        with tensorflow_writing(path), tf.io.TFRecordWriter(str(Path(scratch, path.name))) as writer:
             for content in contents:
                 writer.write(content)
         os.replace(Path(scratch, path.name), path)

@@ -4,6 +4,7 @@ import fcntl
 import io
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -56,6 +57,22 @@ def write_whole(path: Path | str, content: bytes | str | Callable[[BinaryIO], ob
         if isinstance(error, OSError):
             raise UserMistake(f"{path}: cannot be written ({error.strerror or error})") from None
         raise
+
+
+def copy_folder(source: Path, folder: Path, **settings: Any) -> None:
+    """Copy a folder as shutil.copytree does with these settings, but end at the first file that cannot be copied.
+
+    Raises:
+        UserMistake: A file cannot be read, or not be written at its new place.
+    """
+    shutil.copytree(source, folder, copy_function=_copy, **settings)
+
+
+def _copy(source: str, target: str) -> None:
+    try:
+        shutil.copy2(source, target)
+    except OSError as error:
+        raise UserMistake(f"{source}: cannot be copied to {target} ({error.strerror or error})") from None
 
 
 def remove_abandoned(temporary: Path) -> None:

@@ -6,11 +6,13 @@ while the tests that do without them come first; a test that needs one waits for
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -193,6 +195,22 @@ def clinical_run(train_once):
 @pytest.fixture(scope="session")
 def overlapping_run(train_once):
     return train_once("overlapping_run")
+
+
+@pytest.fixture
+def full_disk():
+    """A context manager in which no file can be longer than 1000 bytes, as on a full disk."""
+
+    @contextmanager
+    def limited():
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))  # Python ignores the signal
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return limited
 
 
 @pytest.fixture(scope="session")

@@ -312,3 +312,11 @@ def test_the_first_bundle_of_a_place(installed, tmp_path):
     recover_bundle(tmp_path / "empty" / "gru")
     install_bundle(new, tmp_path / "empty" / "gru")
     assert left_in(tmp_path / "empty" / "gru") == {"gru": "new"}
+
+
+def test_a_full_disk_keeps_the_old_bundle(installed, full_disk):
+    new, bundle = installed
+    (new / "long").write_bytes(bytes(2000))
+    with full_disk(), pytest.raises(UserMistake, match=r"long: cannot be copied to .*\(File too large\)"):
+        install_bundle(new, bundle)
+    assert left_in(bundle) == {"gru": "old"}

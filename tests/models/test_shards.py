@@ -133,3 +133,11 @@ def test_training_from_shards_and_from_memory_gives_the_same_weights(small, new_
         train_network("gru", {"train": nights}, run.options, [], None, lambda row: None, [last])
         weights.append([x.tobytes() for x in last.model.get_weights()])
     assert weights[0] == weights[1]
+
+
+def test_a_full_disk_is_one_line_and_the_shards_are_written_later(some, tmp_path, full_disk):
+    nights, options = some
+    with full_disk(), pytest.raises(UserMistake, match=r"features-000000\.tfrecord: cannot be written \(.+\)$"):
+        write(tmp_path, nights, options)
+    assert not [*tmp_path.iterdir()]
+    assert [*write(tmp_path, nights, options)[0]] == ROWS

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from pipeline.errors import UserMistake
-from pipeline.files import read_json, reading, write_json, write_whole
+from pipeline.files import copy_folder, read_json, reading, write_json, write_whole
 from tests.conftest import ROOT
 
 
@@ -146,3 +146,14 @@ def test_names_as_long_as_a_file_system_takes_can_be_written(tmp_path):
     for name in ("n" * 255, "é" * 127, "😀" * 63):
         write_whole(tmp_path / name, name)
         assert (tmp_path / name).read_text() == name
+
+
+def test_a_folder_that_cannot_be_copied_is_one_line(tmp_path, full_disk):
+    write_whole(tmp_path / "a" / "b" / "long", b"x" * 2000)
+    with (
+        full_disk(),
+        pytest.raises(UserMistake, match=r"/a/b/long: cannot be copied to .*/c/b/long \(File too large\)"),
+    ):
+        copy_folder(tmp_path / "a", tmp_path / "c")
+    copy_folder(tmp_path / "a", tmp_path / "c", dirs_exist_ok=True)
+    assert (tmp_path / "c" / "b" / "long").read_bytes() == b"x" * 2000
