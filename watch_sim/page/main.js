@@ -14,7 +14,7 @@ import { epochsOf, load, loaded, slots, weigh } from "./slots.js";
 import * as surveys from "./survey.js";
 
 const $ = (id) => document.getElementById(id);
-const FRAME_MS = 12, CATCH_UP_MS = 20; // for the models per frame, while playing and while not
+const FRAME_MS = 12; // for the models per frame
 const DRAW_MS = 200; // between two drawings while the models catch up
 const LONGEST_FRAME_S = 0.25; // so that a page in the background does not jump ahead
 
@@ -171,11 +171,10 @@ async function frame() {
   lastFrame = now;
   const { position: from, night: played } = view, advances = view.playing && !loading;
   const target = advances ? Math.min(from + ahead(passed), played.windows) : from;
-  const most = advances ? FRAME_MS : CATCH_UP_MS;
   for (const slot of loaded()) {
     const track = slot.track;
     try {
-      await track.upTo(Math.floor(target), performance.now() + most / loaded().length);
+      await track.upTo(Math.floor(target), performance.now() + FRAME_MS / loaded().length);
     } catch (error) {
       track.close();
       if (slot.track === track) slot.track = null;
