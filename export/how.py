@@ -5,66 +5,69 @@ from pipeline.constants import GRACE_S
 PARAGRAPHS = {
     "windows": """
         Time 0 is the start of the recording. Window k (from 0) ends at t = (k + 1) * seconds.stride and holds
-        the values of the last seconds.window, oldest first; those before time 0 are missing. Values of a
-        channel cover seconds_per_value each. A channel whose sensor is absent is all missing.
+        the values of the last seconds.window, oldest first; values before time 0 are missing. Each value of a
+        channel covers seconds_per_value. If a channel's sensor is absent, all its values are missing.
     """,
     "mean": """
-        Mean of the samples sensed in [t, t + seconds_per_value); missing if there is none.
+        The mean of the samples in [t, t + seconds_per_value); missing if there are none.
     """,
     "sum": f"""
-        Sum of the bins that end in (t, t + seconds_per_value], a bin's end being taken {GRACE_S} s early;
-        missing if there is none.
+        The sum of the bins that end in (t, t + seconds_per_value], where the end of a bin is taken to be {GRACE_S} s
+        earlier than it is; missing if there are none.
     """,
     "activity": """
-        One bin per 15 s: activity count of te Lindert & Van Someren (Sleep 2013) of the z axis.
+        One bin per 15 s: activity counts as te Lindert & Van Someren (Sleep 2013) define them, from the z axis.
     """,
     "preprocessing": """
-        Makes the channel of its name out of raw motion, for phones without activity counts: stride / call_seconds
-        times per window, in the order of time, before the calls of the window; states go on from call to call.
-        Point i of the call_seconds that begin at s stands for s + i / hz. Its value
-        lies on the line between the sample before it and the one at or after it. If that one comes later than
-        grace_seconds past the end of the point's 15 s (from time 0), or has not come when the window closes,
-        the sample before is held. Where more than gap_seconds lie between the sample before and the earlier of
-        those two times, or there is none before, x, y and z are missing. The outputs 'to' the
-        channel are its newest values, in the order of the calls.
+        Computes the channel of its name from raw motion, for phones without activity counts. It is called
+        stride / call_seconds times per window, in order of time, before the window's own calls; its states carry
+        over from call to call. Point i of the call_seconds that begin at s stands for time s + i / hz. The deadline
+        of a point is grace_seconds after the end of its 15 s bin (bins count from time 0). The value of a point is
+        interpolated linearly between the sample before it and the sample at or after it. If the later sample's time
+        is past the deadline, or it has not arrived when the window closes, the earlier sample's value is held. If
+        the later sample's time or the deadline, whichever is earlier, is more than gap_seconds after the earlier
+        sample, or if there is no earlier sample, then x, y and z are missing. Each output with a 'to' gives the
+        channel's newest values, in the order of the calls.
     """,
     "operating_points": """
-        To favour a stage: multiply the probabilities by the weights of an operating point, divide by their sum,
-        then take the likeliest, or sum into coarser views.
+        To favour a stage, multiply the probabilities by the weights of an operating point and divide by their sum.
+        Then take the most likely stage, or add up stages for coarser views.
     """,
     "order": f"""
-        Samples may come in any order, of several sensors mixed, one by one or in batches. An event at t closes
-        the windows that end before t - {GRACE_S}; a clock may close those that end by now. Dropped, and counted
-        by reason: what is not a number; what is out of range; what comes late, for a window that is closed or
-        before the start; what repeats sensor and time of a sample that was taken (the first counts); motion in
-        another unit. For activity counts motion earlier than the newest is left out. Once activity counts are
-        fed, motion no longer counts, in the windows that are open either. A clock set back: samples are late
-        until it has caught up, so use one that is never set. A gap, of hours too: its windows are all missing.
-        Daylight saving changes nothing, as times are instants.
+        Samples may arrive in any order, of several sensors mixed, one at a time or in batches. An event at t closes the
+        windows that end before t - {GRACE_S}; a clock may close those that have ended by now. These samples are
+        dropped, and counted by reason: values that are not numbers; values out of range; samples that come late,
+        which are those of a closed window or from before the start; samples with the sensor and time of one already
+        taken (the first one counts); and motion in another unit. For activity counts, motion that is older than the
+        newest is skipped. As soon as activity counts are fed, motion is no longer counted, not even in windows that
+        are still open. If a clock is set back, samples are late until it has caught up, so use a clock that is never
+        set. In a gap, even one of hours, all windows are missing. Daylight saving changes nothing, as times are
+        instants.
     """,
     "coverage": """
-        Of each sensor after each window: the share of the strides of the last coverage_seconds (of the night so
-        far, if it is shorter) whose newest values hold one, and the seconds from its newest value to the end of
+        For each sensor after each window: the share of the strides in the last coverage_seconds (or in the night so
+        far, if that is shorter) whose newest values include one, and the seconds from its newest value to the end of
         the window.
     """,
     "unknown": """
-        No stage is given where heart rate has been absent for absent_seconds or more and either raw motion and
-        activity have been absent as long, or nothing has moved for off_wrist_seconds or more
-        (off_wrist_blind_seconds where there has never been heart rate). Never sensed is absent for ever. A
-        stride moved if a count of activity or steps in it is above 0; for a model with motion but no activity,
-        if motion was sensed. Where nothing has moved yet: since the start if there has been heart rate, else
-        for ever. The calls are made all the same, so that states go on.
+        No stage is given if heart rate has been absent for at least absent_seconds, and either raw motion and
+        activity have been absent as long, or nothing has moved for at least off_wrist_seconds
+        (off_wrist_blind_seconds if there has never been heart rate). A sensor without any value so far counts as
+        absent for ever. There was movement in a stride if a count of activity or steps in it is above 0 or, for a
+        model with motion but no activity, if motion was sensed. If nothing has moved yet, the time without movement
+        runs from the start if there has been heart rate, and is unlimited otherwise. The calls are made all the
+        same, so that the states carry on.
     """,
     "input_guard": """
-        On the samples of a sensor's first first_seconds, of motion until least_samples are in range, or as many
-        out of it: where more than half lie out of range, that is a finding; where least_samples of motion and
-        more are in range and their median magnitude lies outside gravity_g, all motion after them is dropped,
-        and that is a finding.
+        Checks a sensor's samples of its first first_seconds; for motion, until least_samples are in range or as many
+        are out of it. If more than half are out of range, that is a finding. If at least least_samples of motion are
+        in range and their median magnitude lies outside gravity_g, that is a finding, and all motion from then on is
+        dropped.
     """,
     "calls": """
-        For every window, make the calls in order. An input comes 'from' a channel of this window, an 'output'
-        of an earlier call in this window, or a 'state'. After the last call each output with a 'to' becomes
-        that state. States start the night at their 'initial' value (0 means all zeros).
+        For every window, make the calls in order. An input is taken 'from' a channel of this window, an 'output' of
+        an earlier call in this window, or a 'state'. After the last call, each output with a 'to' becomes that state.
+        At the start of the night, states have their 'initial' value (0 means all zeros).
     """,
 }
 HOW = {subject: " ".join(text.split()) for subject, text in PARAGRAPHS.items()}
