@@ -190,5 +190,8 @@ def new_model(architecture: str, features: int, options: Options, planned: Budge
         warmup_steps=warm_up,
     )
     optimizer = keras.optimizers.AdamW(rate, weight_decay=WEIGHT_DECAY, clipnorm=CLIP_NORM)
-    model.compile(optimizer, "sparse_categorical_crossentropy", weighted_metrics=["accuracy"])
+    # with its variables made now, the training step is traced once rather than twice
+    optimizer.build(model.trainable_variables)
+    accuracy = keras.metrics.SparseCategoricalAccuracy("accuracy")
+    model.compile(optimizer, "sparse_categorical_crossentropy", weighted_metrics=[accuracy])
     return model
