@@ -26,7 +26,8 @@ from pipeline.files import UNFINISHED
 from pipeline.options import Options
 from scoring.predictions import read_predictions
 
-QUICK = "--architectures", "rnn", "--epochs", 2, "--hidden_dim", 8, "--variants", 1, "--folds", 2, "--jobs", 1
+QUICK = "--architectures", "rnn", "--epochs", 2, "--hidden_dim", 8, "--variants", 1, "--inner_folds", 2
+QUICK = *QUICK, "--folds", 2, "--jobs", 1
 TINY = *QUICK, "--epochs", 1, "--inner_folds", 0, "--variants", 0
 P = [f"p_{stage.lower()}" for stage in STAGES]
 
