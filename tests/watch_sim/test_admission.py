@@ -3,6 +3,7 @@
 import base64
 import json
 import logging
+import os
 import shutil
 import threading
 import time
@@ -16,7 +17,7 @@ from pipeline.errors import UserMistake
 from watch_sim.service import admission, desk
 from watch_sim.service.app import create_app
 from watch_sim.service.logs import LOGGER, JsonFormatter
-from watch_sim.service.settings import Settings, read_bearers
+from watch_sim.service.settings import KEY_VARIABLE, Settings, check_origin, check_rate, key_from, read_bearers
 
 TOKEN = "correct-horse-battery"
 LIVE = {"open": {"architecture": "gru"}, "now": 60}
@@ -300,6 +301,44 @@ class TestLogs:
         assert "1001" not in text
 
 
-def test_a_device_without_an_end_holds_no_tokens():
-    with pytest.raises(UserMistake, match=r"^--token_file /dev/zero: cannot be read \(a device\)"):
-        read_bearers(Path("/dev/zero"))
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_only_a_regular_file_holds_tokens(tmp_path, kind):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    path = {"pipe": pipe, "device": Path("/dev/zero"), "folder": tmp_path}[kind]
+    with pytest.raises(UserMistake, match=r"^--token_file \S+: cannot be read \(not a regular file\)"):
+        read_bearers(path)
+
+
+@pytest.mark.parametrize("lines", [b"x" * 1001, b"x" * 2**20 + b"\n", b"a-token-with-\0-in-it", b"a-token-with-\ttabs"])
+def test_what_cannot_be_a_token_is_refused(tmp_path, lines):
+    (tmp_path / "tokens").write_bytes(lines)
+    with pytest.raises(UserMistake, match=r"^--token_file \S+"):
+        read_bearers(tmp_path / "tokens")
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://a.example", "http://localhost:3000", "https://[::1]:8443", "http://[::80]"]
+)
+def test_an_origin_that_browsers_send(origin):
+    assert check_origin(origin) == origin
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["*", "null", "https://", "https://A.example", "https://a.example/", "https://a.example:443", "http://a.example:80",
+     "https://a.example?x", "https://a:b@a.example", "https://a.example ", "https://a\nb", "https://*.example", "https://."],
+)  # fmt: skip
+def test_an_origin_that_no_browser_sends_is_refused(origin):
+    with pytest.raises(UserMistake, match="expected a site as browsers name it"):
+        check_origin(origin)
+
+
+@pytest.mark.parametrize("rate", ["0/second", "-1/second", "1/second;2/minute", "1/century", ""])
+def test_a_rate_that_is_none(rate):
+    with pytest.raises(UserMistake, match="expected a number per time"):
+        check_rate(rate)
+
+
+def test_a_key_of_any_bytes():
+    assert key_from({KEY_VARIABLE: "\udcff" * 32}) == b"\xff" * 32

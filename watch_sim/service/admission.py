@@ -7,13 +7,12 @@ import hmac
 import re
 import secrets
 import time
+from collections import Counter
 from collections.abc import Iterable, MutableMapping
 from typing import Any
 
 from fastapi.responses import JSONResponse
 from limits import parse
-from limits.aio.storage import MemoryStorage
-from limits.aio.strategies import FixedWindowRateLimiter
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
@@ -99,13 +98,14 @@ class Admission:
 
     def __init__(self, app: ASGIApp, settings: Settings, life: Life):
         self.app, self.settings, self.life = app, settings, life
-        self.limiter = FixedWindowRateLimiter(MemoryStorage())
         self.rate = parse(settings.rate)
+        self.hits: Counter[str] = Counter()  # of each address in this period, which begins with its first request
+        self.until = 0.0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer with a refusal."""
         if scope["type"] != "lifespan":
-            refused = await self.refusal(scope)
+            refused = self.refusal(scope)
             if refused:
                 if scope["type"] == "websocket":
                     await WebSocket(scope, receive, send).send_denial_response(refused)
@@ -115,11 +115,15 @@ class Admission:
             scope.setdefault("state", {})["allow"] = lambda: self.allow(scope)
         await self.app(scope, receive, send)
 
-    async def allow(self, scope: Scope) -> bool:
+    def allow(self, scope: Scope) -> bool:
         """Count a request from an address; returns whether it is within the rate limit."""
-        return await self.limiter.hit(self.rate, (scope.get("client") or ("",))[0])
+        now, address = time.monotonic(), (scope.get("client") or ("",))[0]
+        if now >= self.until:  # all begin anew at once: no request has to look for expired ones among many addresses
+            self.hits, self.until = Counter(), now + self.rate.get_expiry()
+        self.hits[address] += 1
+        return self.hits[address] <= self.rate.amount
 
-    async def refusal(self, scope: Scope) -> JSONResponse | None:
+    def refusal(self, scope: Scope) -> JSONResponse | None:
         """The refusal of a request, or None."""
         headers = Headers(scope=scope)
         if not serves(headers.get("host", ""), self.settings.hosts):
@@ -128,7 +132,7 @@ class Admission:
             return None
         if self.life.stopping:
             return answer(503, "service", "stopping; try again", {"Retry-After": "1", "Connection": "close"})
-        if not await self.allow(scope):
+        if not self.allow(scope):
             return answer(429, "service", f"more than {self.rate} from one address", {"Retry-After": "1"})
         if self.settings.bearers and not authorized(headers.get("authorization", ""), self.settings.bearers):
             refused = answer(401, "Authorization", "expected Bearer and a token of this service")

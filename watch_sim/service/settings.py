@@ -2,12 +2,14 @@
 
 import errno
 import hashlib
+import re
 import secrets
+import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from limits import parse
+from limits import parse, parse_many
 
 from pipeline.data_sets import Data
 from pipeline.errors import UserMistake
@@ -15,7 +17,12 @@ from watch_sim.service.tokens import LEAST_KEY
 
 KEY_VARIABLE = "WRISTSLEEP_TOKEN_KEY"
 LEAST_BEARER = 16  # characters
+MOST_BEARER = 1000  # a header has room for it
+MOST_BEARERS = 2**20  # bytes of a file
 RATE = "200/second"
+ORIGIN = re.compile(
+    r"(?!http:.*:80$|https:.*:443$)https?://([a-z0-9_-]+(\.[a-z0-9_-]+)*|\[[0-9a-f:]+\])(:[1-9][0-9]{0,4})?", re.ASCII
+)
 
 
 @dataclass(frozen=True)
@@ -49,11 +56,13 @@ def read_bearers(path: Path) -> tuple[bytes, ...]:
     """SHA-256 of the tokens in a file: one per line; empty lines and lines that begin with # are skipped.
 
     Raises:
-        UserMistake: The file cannot be read, has no token, or one that is too short.
+        UserMistake: The file cannot be read, has no token, or one that cannot be one.
     """
     try:
-        if path.is_char_device():  # some have no end
-            raise OSError(errno.ENOTSUP, "a device")
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe may wait for ever, some devices have no end
+            raise OSError(errno.EINVAL, "not a regular file")
+        if path.stat().st_size > MOST_BEARERS:
+            raise OSError(errno.EFBIG, f"larger than {MOST_BEARERS} bytes")
         lines = [line.strip() for line in path.read_text("ascii").splitlines()]
     except OSError as error:
         raise UserMistake(f"--token_file {path}: cannot be read ({error.strerror})") from None
@@ -63,9 +72,9 @@ def read_bearers(path: Path) -> tuple[bytes, ...]:
     if not bearers:
         raise UserMistake(f"--token_file {path}: no token; expected one per line, at least {LEAST_BEARER} characters")
     for n, bearer in bearers:
-        if len(bearer) < LEAST_BEARER or len(bearer.split()) > 1:
+        if not LEAST_BEARER <= len(bearer) <= MOST_BEARER or " " in bearer or not bearer.isprintable():
             raise UserMistake(
-                f"--token_file {path}, line {n}: a token must have at least {LEAST_BEARER} characters and no blanks"
+                f"--token_file {path}, line {n}: a token has {LEAST_BEARER} to {MOST_BEARER} characters, no blanks"
             )
     return tuple(hashlib.sha256(bearer.encode()).digest() for _, bearer in bearers)
 
@@ -79,21 +88,25 @@ def key_from(environment: Mapping[str, str]) -> bytes | None:
     key = environment.get(KEY_VARIABLE, "")
     if key and len(key) < LEAST_KEY:
         raise UserMistake(f"{KEY_VARIABLE}: {len(key)} characters; expected at least {LEAST_KEY}")
-    return key.encode() or None
+    return key.encode(errors="surrogateescape") or None
 
 
 def check_rate(rate: str) -> str:
     """The rate, if it is valid; otherwise raises UserMistake."""
     try:
-        parse(rate)
+        valid = len(parse_many(rate)) == 1 and parse(rate).amount > 0
     except ValueError:
-        raise UserMistake(f"--rate {rate!r}: expected a number per time, such as 200/second or 1000/minute") from None
+        valid = False
+    if not valid:
+        raise UserMistake(f"--rate {rate!r}: expected a number per time, such as 200/second or 1000/minute")
     return rate
 
 
 def check_origin(origin: str) -> str:
-    """The origin of another site, if it is valid; otherwise raises UserMistake."""
-    scheme, _, name = origin.partition("://")
-    if scheme not in ("http", "https") or not name or "/" in name or "*" in name:
-        raise UserMistake(f"--allow_origin {origin!r}: expected a site such as https://example.org")
+    """The origin of another site, if browsers may send it; otherwise raises UserMistake."""
+    if not ORIGIN.fullmatch(origin):
+        raise UserMistake(
+            f"--allow_origin {origin!r}: expected a site as browsers name it, such as https://example.org: lower case, "
+            "with a port only if it is not the usual one, and nothing after it"
+        )
     return origin

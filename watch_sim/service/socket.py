@@ -53,7 +53,7 @@ async def converse(socket: WebSocket, desk: Desk) -> None:
 
 async def answer_message(socket: WebSocket, desk: Desk, text: str, token: str | None) -> dict:
     """The answer to one message, which continues from `token` unless the message has a token or opens a night."""
-    if not await socket.state.allow():
+    if not socket.state.allow():
         raise refusal(429, "service", "too many messages from one address")
     body = text.encode(errors="surrogatepass")
     LIVE.check(body)
