@@ -217,6 +217,12 @@ class TestFaults:
         assert refused(answer, 409) == ["subject"]
         assert "Permission denied" in answer.text and "secret" not in answer.text
 
+    def test_a_night_that_cannot_be_looked_at_has_no_sensors(self, reference, monkeypatch):
+        unseen = {"heart_rate": Path("x" * 300)}  # as in a folder that is closed to the service, which root is not
+        monkeypatch.setattr("watch_sim.service.run.paths", lambda *_: unseen)
+        night = reference.get("/api/nights").json()["nights"][0]
+        assert (night["sensors"], night["labels"]) == ([], False)
+
     def test_a_bundle_that_vanished(self, quick_run, tmp_path, refused):
         for name in ("hparams.json", "splits.json"):
             shutil.copy(quick_run.folder / name, tmp_path)

@@ -5,6 +5,7 @@ in watch_sim.service.responses; an invalid request gets a 4xx status and {"detai
 /openapi.json describes the service, /docs and /redoc show it.
 """
 
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -141,7 +142,7 @@ def health_router(desk: Desk, life: Life) -> APIRouter:
         """Whether the service is ready for requests: it is not stopping, and its bundles exist."""
         if life.stopping:
             return JSONResponse({"status": "stopping"}, 503)
-        if not all((folder / "contract.json").is_file() for folder in desk.served.folders.values()):
+        if not all(os.path.isfile(folder / "contract.json") for folder in desk.served.folders.values()):
             return JSONResponse({"status": "no bundle"}, 503)
         return {"status": "ok"}
 

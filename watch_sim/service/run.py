@@ -1,6 +1,7 @@
 """What the service offers from a run folder or a bundle: bundles, nights of a data set, and predictions."""
 
 import hashlib
+import os
 import threading
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Sequence
@@ -128,7 +129,9 @@ class ServedRun:
 
     def files(self, subject: str) -> dict:
         """A night's sensors, and whether it has labels."""
-        names = [name for name, path in paths(self.dataset_dir, subject).items() if path.is_file()]
+        names = [
+            name for name, path in paths(self.dataset_dir, subject).items() if os.path.isfile(path)
+        ]  # False also where the folder is closed to us
         return {"sensors": [name for name in names if name != "labels"], "labels": "labels" in names}
 
     def night(self, subject: str) -> dict:
