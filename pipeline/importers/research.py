@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -15,6 +16,8 @@ from pipeline.importers.request import ImportRequest
 from pipeline.importers.writing import DeviceStage, ImportedNight, NewDataSet, WrittenNight, write_night
 from pipeline.workers import in_parallel
 
+MOST_BYTES = 1 << 27  # ten times the motion of a night at 32 Hz
+LONGEST_LINE = 10_000  # characters
 WORTH_A_CHILD = 4  # nights; for more, another process is worth the seconds it takes to start
 
 
@@ -40,6 +43,23 @@ def reading_file(path: Path) -> Iterator[None]:
         raise UserMistake(f"{path}: not a regular file")
     with reading(path):
         yield
+
+
+def text_file(path: Path) -> BytesIO:
+    """The content of a text file of one night, for pandas.
+
+    Raises:
+        UserMistake: It is no regular file, or larger, or with a longer line, than that of any night: parsing could take
+            gigabytes and minutes.
+    """
+    with reading_file(path):
+        if path.stat().st_size > MOST_BYTES:
+            raise UserMistake(f"{path}: over {MOST_BYTES >> 20} MB; expected the file of a night")
+        content = path.read_bytes()
+        long = next((n for n, line in enumerate(content.splitlines(), 1) if len(line) > LONGEST_LINE), None)
+        if long:
+            raise UserMistake(f"{path}: line {long}: over {LONGEST_LINE} characters; expected a row of a night")
+        return BytesIO(content)
 
 
 def is_there(path: Path) -> bool:

@@ -19,7 +19,7 @@ from pipeline.errors import UserMistake
 from pipeline.importers.beats import heart_rate_of_intervals
 from pipeline.importers.motion import unit_of_motion, why_not
 from pipeline.importers.request import ImportRequest
-from pipeline.importers.research import NightFiles, is_there, reading_file
+from pipeline.importers.research import NightFiles, is_there, reading_file, text_file
 from pipeline.importers.writing import ImportedNight, Samples
 from pipeline.origin import Origin
 
@@ -30,18 +30,34 @@ ORIGIN = Origin(
     "Sikder N, Verkaar L, Paltarzhytskaya A, et al. Wearanize+: a multimodal dataset for evaluating wearable "
     "technologies in sleep research.",
 )
-LEAST_UNIX = 1e9  # s, in 2001, before the E4 existed
+LEAST_UNIX, MOST_UNIX = 1e9, 1e10  # s: in 2001, before the E4 existed, and in 2286; not ms
+SLOWEST, FASTEST = 0.1, 100  # Hz; an E4 has 1 and 32
 
 
-def e4_samples(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Read ACC.csv or HR.csv: (Unix s [n], values [n, columns]).
+def rows_of(path: Path, columns: int) -> np.ndarray:
+    """Read rows of numbers without a header, [n, columns]; NaN for an empty field.
+
+    Raises:
+        UserMistake: The file is damaged, or has another number of columns.
+    """
+    with reading_file(path):
+        table = pd.read_csv(text_file(path), header=None, dtype=str, skip_blank_lines=False)
+    if table.shape[1] != columns:
+        raise UserMistake(f"{path}: {table.shape[1]} columns; expected {columns}")
+    rows = table.apply(pd.to_numeric, errors="coerce")  # unlike float it takes neither 1_0 nor other scripts' digits
+    if (wrong := (rows.isna() & table.notna()).any(axis=1)).any():
+        raise UserMistake(f"{path}: line {wrong.idxmax() + 1}: expected numbers, separated by commas")
+    return rows.to_numpy(float)
+
+
+def e4_samples(path: Path, columns: int) -> tuple[np.ndarray, np.ndarray]:
+    """Read ACC.csv or HR.csv, with 3 columns or 1: (Unix s [n], values [n, columns]).
 
     Raises:
         UserMistake: The file is damaged or has another format.
     """
-    with reading_file(path):
-        rows = pd.read_csv(path, header=None).to_numpy(float)
-    if len(rows) < 3 or not rows[0, 0] > LEAST_UNIX or not 0 < rows[1, 0] <= 1000:
+    rows = rows_of(path, columns)
+    if len(rows) < 3 or not LEAST_UNIX < rows[0, 0] < MOST_UNIX or not SLOWEST <= rows[1, 0] <= FASTEST:
         raise UserMistake(f"{path}: line 1: expected the start in Unix s, then the rate in Hz, then samples")
     return rows[0, 0] + np.arange(len(rows) - 2) / rows[1, 0], rows[2:]
 
@@ -53,9 +69,14 @@ def e4_intervals(path: Path) -> tuple[np.ndarray, np.ndarray]:
         UserMistake: The file is damaged or has another format.
     """
     with reading_file(path):
-        lines = path.read_text().splitlines()
-        start = float(lines[0].split(",")[0])
-        rows = np.array([line.split(",") for line in lines[1:] if line], float).reshape(-1, 2)
+        lines = text_file(path).getvalue().decode().splitlines()
+        numbers = [line.split(",") for line in lines if line]
+        if any("_" in text or not text.isascii() for row in numbers for text in row):
+            raise ValueError("odd digits")
+        start = float(numbers[0][0])
+        rows = np.array(numbers[1:], float).reshape(-1, 2)
+    if not LEAST_UNIX < start < MOST_UNIX:
+        raise UserMistake(f"{path}: line 1: expected the start in Unix s")
     return start + rows[:, 0], rows[:, 1]
 
 
@@ -63,7 +84,7 @@ def _night(folder: Path, request: ImportRequest) -> ImportedNight:
     name = re.sub(r"[^A-Za-z0-9]+", "-", folder.relative_to(request.path).as_posix()).strip("-") or "night-1"
     if not is_there(folder / "ACC.csv"):
         raise UserMistake(f"{folder / 'ACC.csv'}: missing; expected the acceleration of the night")
-    t, xyz = e4_samples(folder / "ACC.csv")
+    t, xyz = e4_samples(folder / "ACC.csv", 3)
     unit = unit_of_motion(xyz)
     samples: Samples = {}
     if unit is None:
@@ -71,7 +92,7 @@ def _night(folder: Path, request: ImportRequest) -> ImportedNight:
     else:
         samples["motion"] = t - t[0], xyz / unit[1]
     if is_there(folder / "HR.csv"):
-        at, bpm = e4_samples(folder / "HR.csv")
+        at, bpm = e4_samples(folder / "HR.csv", 1)
         samples["heart_rate"] = at - t[0], bpm[:, 0]
     elif is_there(folder / "IBI.csv"):
         at, bpm = heart_rate_of_intervals(*e4_intervals(folder / "IBI.csv"))

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -224,3 +225,50 @@ def test_an_e4_without_acceleration_is_named(tmp_path, imported):
     results = json.loads((tmp_path / "results.json").read_text())
     assert (results["nights"], results["folder"]) == (done.nights, str(done.out))
     assert results["left_out"]["nights that cannot be read"]["count"] == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("ACC.csv", lambda b: re.sub(rb",[^,\n]*\n", b"\n", b), "ACC.csv: 2 columns; expected 3"),
+        ("ACC.csv", lambda b: b.replace(b"0,38,51\n", b"0,3_8,51\n", 1), "ACC.csv: line 3: expected numbers"),
+        ("ACC.csv", lambda b: b.replace(b"32.0", b"1000.0"), "ACC.csv: line 1: expected the start in Unix s, then"),
+        ("ACC.csv", lambda b: b.replace(b".0, ", b"000.0, "), "ACC.csv: line 1: expected the start in Unix s, then"),
+        ("HR.csv", lambda b: b + "٣".encode(), "HR.csv: line 2403: expected numbers"),
+        ("HR.csv", lambda b: b + b"9" * 20_000, "HR.csv: line 2403: over 10000 characters; expected a row"),
+        ("IBI.csv", lambda b: b.replace(b",0.75\n", b",0.7_5\n", 1), "IBI.csv: damaged, or not what its name says"),
+        ("IBI.csv", lambda b: b[3:], "IBI.csv: line 1: expected the start in Unix s"),
+    ],
+)
+def test_damaged_files_of_an_e4_are_named(tmp_path, imported, mistake, name, content, message):
+    e4(tmp_path / "set", minutes=40, **({"HR.csv": None} if name == "IBI.csv" else {}))
+    path = tmp_path / "set" / name
+    path.write_bytes(content(path.read_bytes()))
+    assert message in mistake(imported("wearanize", tmp_path / "set", "--jobs", "1", ends_well=False).result)
+
+
+@pytest.mark.parametrize(
+    ("name", "old", "new", "message"),
+    [
+        ("nsrr.xml", "|4<", "|6<", "stages of a code that is none: unscored (1): mesa-sleep-0001-nsrr.xml: 6"),
+        ("nsrr.xml", "|4<", "|٣<", "stages of a code that is none: unscored (1): mesa-sleep-0001-nsrr.xml: ٣"),
+        (
+            "nsrr.xml",
+            ">900.0</Start",
+            ">60.0</Start",
+            "in which they overlap or leave gaps: in part unscored (1): mesa",
+        ),
+        ("nsrr.xml", ">900.0</Start", ">9_0.0</Start", "nsrr.xml: stages without a start or an end, or beyond 24 h"),
+        ("nsrr.xml", ">1800.0</D", ">1800000.0</D", "nsrr.xml: stages without a start or an end, or beyond 24 h"),
+        ("nsrr.xml", "Stages|", "stages|", "labels of nights without annotations (1): 0001"),
+        ("rpoint.csv", ",1.5,", ",x,", "beats without a time (1): mesa-sleep-0001-rpoint.csv: line 4"),
+        ("0001.csv", "activity,", "activity_,", "mesa-sleep-0001.csv: damaged, or not what its name says"),
+    ],
+)
+def test_damaged_files_of_mesa_are_named(tmp_path, imported, name, old, new, message):
+    for subject in ("0001", "0002"):
+        mesa(tmp_path / "set", subject)
+    (path,) = (tmp_path / "set").rglob(f"*0001*{name}" if name != "0001.csv" else "mesa-sleep-0001.csv")
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
+    assert message in imported("mesa", tmp_path / "set", "--jobs", "1").output
