@@ -2,6 +2,7 @@
 
 import errno
 import functools
+import os
 import signal
 import tempfile
 from collections.abc import Callable
@@ -88,14 +89,15 @@ class CommaList(click.ParamType):
 
 
 class NamedPath(click.Path):
-    """A path given by the user, which must not be empty."""
+    """A path given by the user, which must not be empty, and can be read if it exists."""
 
-    def __init__(self) -> None:
-        """Return pathlib paths."""
-        super().__init__(path_type=Path)
+    def __init__(self, readable: bool = True) -> None:
+        """Return pathlib paths; readable: whether to check that they can be read."""
+        super().__init__(path_type=Path, readable=False)
+        self.checked = readable
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The path; UserMistake if the text is empty, or its links form a circle."""
+        """The path; UserMistake if the text is empty, its links form a circle, or it cannot be read."""
         if value == "":
             raise UserMistake(f"{_spelt(param)}: empty; name a file or folder")
         path = Path(value)
@@ -103,6 +105,8 @@ class NamedPath(click.Path):
             path.resolve()
         except RuntimeError:  # in later Pythons an OSError
             raise UserMistake(f"{_spelt(param)} {path}: cannot be followed: its links lead in a circle") from None
+        if self.checked and os.access(path, os.F_OK) and not os.access(path, os.R_OK):
+            raise UserMistake(f"{_spelt(param)} {path}: cannot be read ({os.strerror(errno.EACCES)})")
         return super().convert(value, param, ctx)
 
 
@@ -115,7 +119,7 @@ class OutputFile(NamedPath):
         Args:
             devices: Whether to accept devices and pipes, too: only if no file is written next to it or read back.
         """
-        super().__init__()
+        super().__init__(readable=False)
         self.devices = devices
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:

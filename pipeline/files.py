@@ -133,12 +133,14 @@ def read_json(path: Path | str, hint: str = "") -> Any:
         hint: Added to the message if the file is missing.
 
     Raises:
-        UserMistake: The file is missing or is not JSON.
+        UserMistake: The file is missing, cannot be read, or is not JSON.
     """
     try:
         return json.loads(Path(path).read_text())
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError):
         raise UserMistake(f"{path}: missing{hint}") from None
+    except OSError as error:
+        raise UserMistake(f"{path}: cannot be read ({error.strerror})") from None
     except ValueError as error:
         raise UserMistake(f"{path}: not readable as JSON ({error})") from None
 

@@ -1,12 +1,14 @@
 """Parallel work: on the cores of this machine, or on the workers of a Dask scheduler."""
 
 import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from functools import cache
+from multiprocessing import resource_tracker
 from typing import Any
 
 import psutil
@@ -68,7 +70,23 @@ def in_parallel(
         return on_cluster(client, function, arguments, ordered)
     how = "generator" if ordered else "generator_unordered"
     calls = (delayed(_call)(os.getpid(), function, values) for values in arguments)
-    return Parallel(None if worth_a_child and len(arguments) > 1 else 1, return_as=how, batch_size=1)(calls)
+    if not worth_a_child or len(arguments) < 2:
+        return Parallel(1, return_as=how, batch_size=1)(calls)
+    with _children_without_interrupts():
+        return Parallel(return_as=how, batch_size=1)(calls)
+
+
+@contextmanager
+def _children_without_interrupts() -> Iterator[None]:
+    """Children that are started in the block take no Ctrl-C, which comes to all processes of a terminal: this one ends
+    them, and shows no traceback of what they were importing. Here, Ctrl-C waits until the block ends.
+    """
+    resource_tracker.ensure_running()  # its start, with the first child, would let interrupts through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @cache

@@ -787,7 +787,8 @@ def wrong_meaning(contract: dict) -> str:
     wrong = differs(contract, CONSTANTS) or wrong_channels(contract)
     for name, point in contract.get("operating_points", {}).items():
         weights = point["weights"]
-        if len(weights) != len(STAGES) or min(weights) <= 0 or abs(sum(weights) - 1) > WEIGHTS_ROUNDING:
+        possible = len(weights) == len(STAGES) and min(weights) > 0 and max(weights) < 1  # and so none beyond a float
+        if not possible or abs(sum(weights) - 1) > WEIGHTS_ROUNDING:
             wrong = wrong or f"operating_points.{name}.weights: expected {len(STAGES)} above 0 that sum to 1"
     channels = {f"channel:{c['name']}": c["values_per_window"] for c in contract["channels"]}
     seconds_of = {c["name"]: c["seconds_per_value"] for c in contract["channels"]}
@@ -875,9 +876,12 @@ def checked_file(folder: Path, call: dict, runtime: str) -> bytes:
     if status.startswith("refused"):
         raise StagerError("refused_runtime", f"{call['file']}: not for {runtime}: {status}")
     path = folder / call["file"]
-    if not path.is_file():
+    try:
+        content = path.read_bytes() if path.is_file() else None
+    except OSError:  # a name that is too long, or no permission
+        content = None
+    if content is None:
         raise StagerError("missing_file", f"{path}: missing, though contract.json names it")
-    content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != call["sha256"]:
         raise StagerError("altered_file", f"{path}: not the file that contract.json describes, by its SHA-256")
     return content

@@ -90,14 +90,21 @@ def _actiwatch(root: Path, subject: str, request: ImportRequest) -> str | None:
     first = pd.Series(dtype=int)
     if is_there(overlap):
         with reading_file(overlap):
-            table = pd.read_csv(text_file(overlap), usecols=["mesaid", "line"]).dropna().astype(int)
+            table = (
+                pd.read_csv(text_file(overlap), usecols=["mesaid", "line"]).apply(pd.to_numeric).dropna().astype(int)
+            )
         first = table.line[table.mesaid == int(subject)]
     if first.empty:
         request.leave_out("wrist counts that no overlap file aligns", subject)
         return None
     with reading_file(path):
         table = pd.read_csv(text_file(path), usecols=["line", "activity", "offwrist"])
-    table = table.apply(pd.to_numeric, errors="coerce").sort_values("line", kind="stable").drop_duplicates("line")
+    table = table.apply(pd.to_numeric, errors="coerce")
+    if len(none := np.flatnonzero(~np.isfinite(table.line))):
+        request.leave_out("wrist counts without a number of their line", f"{path.name}: {lines_text(none + 2)}")
+    table = (
+        table.iloc[np.flatnonzero(np.isfinite(table.line))].sort_values("line", kind="stable").drop_duplicates("line")
+    )
     t = (table.line - first.iloc[-1]) * EPOCH_S
     counted = (table.activity >= 0) & np.isfinite(table.activity)
     worn = (table.offwrist != 1) & counted & (t >= 0) & (t < LONGEST * EPOCH_S)

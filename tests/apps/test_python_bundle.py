@@ -116,3 +116,24 @@ def test_the_golden_night_replays_in_every_precision_of_every_network(quick_run)
             stager = SleepStager(folder, precision)
             apart = np.abs([stager.step(window) for window in windows] - expected)
             assert np.percentile(apart, 99) <= plan["tolerance"]["p99_abs_dp"], (folder.name, precision)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "code"),
+    [
+        (("operating_points", "rem", "weights", 0), 10**400, "unsupported_contract"),
+        (("precisions", "int8", "calls", -1, "file"), "9" * 400, "missing_file"),
+    ],
+)
+def test_numbers_and_names_without_measure(tmp_path, place, value, code):
+    bundle = shutil.copytree(BUNDLES / "counts", tmp_path / "b")
+    contract = json.loads((bundle / "contract.json").read_text())
+    *path, last = place
+    part = contract
+    for name in path:
+        part = part[name]
+    part[last] = value
+    (bundle / "contract.json").write_text(json.dumps(contract))
+    with pytest.raises(StagerError) as error:
+        SleepStager(bundle, "int8")
+    assert error.value.code == code

@@ -112,6 +112,16 @@ def test_a_file_that_can_be_written_is_not_made_yet(tmp_path, mistake):
     assert "--from_dir: empty" in mistake(CliRunner().invoke(writing, ["--from_dir", ""]))
 
 
+def test_a_path_that_cannot_be_read_is_found_before_the_work(tmp_path, monkeypatch, mistake):
+    denied = os.access
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.R_OK and denied(path, mode))  # tests run as root
+    line = mistake(CliRunner().invoke(writing, ["--from-dir", str(tmp_path)]))
+    assert line == f"Error: --from_dir {tmp_path}: cannot be read (Permission denied)"
+    assert (
+        CliRunner().invoke(writing, ["--from-dir", str(tmp_path / "new"), "--out", str(tmp_path / "x")]).exit_code == 0
+    )
+
+
 def test_a_folder_is_created_or_the_mistake_named(tmp_path):
     assert make_folder(tmp_path / "a" / "b") == tmp_path / "a" / "b"
     assert make_folder(tmp_path / "a" / "b").is_dir()

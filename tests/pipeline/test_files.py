@@ -60,6 +60,11 @@ def test_json_goes_through_a_file(tmp_path, value):
     assert (tmp_path / "file.json").read_text() == json.dumps(value, indent=1) + "\n"
 
 
+def test_json_that_cannot_be_read_is_not_called_missing(tmp_path):
+    with pytest.raises(UserMistake, match=r"cannot be read \(Is a directory\)$"):
+        read_json(tmp_path)
+
+
 def test_json_that_is_missing_or_damaged_is_named(tmp_path):
     path = tmp_path / "file.json"
     with pytest.raises(UserMistake, match=f"^{path}: missing: make it first$"):

@@ -1,6 +1,7 @@
 """Work in parallel: results, their order, and in how many processes it is done."""
 
 import os
+import signal
 import threading
 from contextlib import nullcontext
 
@@ -21,6 +22,10 @@ def nested(i):
     return [where(i), *in_parallel(where, [(j,) for j in range(3)])]
 
 
+def interrupts_blocked(i):
+    return signal.SIGINT in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+
+
 def fail(i):
     raise ValueError(f"piece {i}")
 
@@ -34,6 +39,12 @@ def test_results_come_in_order_and_from_children():
     assert [i for i, *_ in done] == [*range(8)]
     assert os.getpid() not in {pid for _, pid, *_ in done}
     assert all(threads == ["1", "1"] for *_, threads in done)
+
+
+def test_children_leave_interrupts_to_their_parent():
+    with workers(2):
+        assert list(in_parallel(interrupts_blocked, [(i,) for i in range(4)])) == [True] * 4
+    assert not interrupts_blocked(0)
 
 
 def test_unordered_results_are_all_there():

@@ -262,13 +262,19 @@ def test_damaged_files_of_an_e4_are_named(tmp_path, imported, mistake, name, con
         ("nsrr.xml", ">1800.0</D", ">1800000.0</D", "nsrr.xml: stages without a start or an end, or beyond 24 h"),
         ("nsrr.xml", "Stages|", "stages|", "labels of nights without annotations (1): 0001"),
         ("rpoint.csv", ",1.5,", ",x,", "beats without a time (1): mesa-sleep-0001-rpoint.csv: line 4"),
+        (
+            "0001.csv",
+            "1,150,",
+            "1,x,",
+            "wrist counts without a number of their line (1): mesa-sleep-0001.csv: line 151",
+        ),
         ("0001.csv", "activity,", "activity_,", "mesa-sleep-0001.csv: damaged, or not what its name says"),
     ],
 )
 def test_damaged_files_of_mesa_are_named(tmp_path, imported, name, old, new, message):
     for subject in ("0001", "0002"):
         mesa(tmp_path / "set", subject)
-    (path,) = (tmp_path / "set").rglob(f"*0001*{name}" if name != "0001.csv" else "mesa-sleep-0001.csv")
+    (path,) = (tmp_path / "set").rglob("mesa-sleep-0001.csv" if name == "0001.csv" else f"*0001*{name}")
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new))
     assert message in imported("mesa", tmp_path / "set", "--jobs", "1").output
