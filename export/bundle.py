@@ -1,5 +1,6 @@
 """A bundle: the folder handed to an app developer for one model. Completes bundles, and reads them with checks."""
 
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -139,9 +140,13 @@ def read_bundle(folder: Path, precisions: Sequence[str] | None = None) -> Contra
     requested = one_of(f"{folder}: precision", precisions or list(contract.precisions), contract.precisions)
     for call in contract.calls(requested):
         file = Path(folder) / call.file
-        if not file.is_file():
+        if not os.path.isfile(file):
             raise UserMistake(f"{file}: missing, though contract.json names it")
-        if sha256(file) != call.sha256:
+        try:
+            digest = sha256(file)
+        except OSError as error:
+            raise UserMistake(f"{file}: cannot be read ({error.strerror})") from None
+        if digest != call.sha256:
             raise UserMistake(
                 f"{file}: its SHA-256 is not the one in contract.json; the file was altered or is incomplete"
             )

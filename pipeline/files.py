@@ -135,6 +135,8 @@ def read_json(path: Path | str, hint: str = "") -> Any:
     Raises:
         UserMistake: The file is missing, cannot be read, or is not JSON.
     """
+    if os.path.exists(path) and not os.path.isfile(path):  # a pipe may wait for ever, some devices have no end
+        raise UserMistake(f"{path}: not a regular file")
     try:
         return json.loads(Path(path).read_text())
     except (FileNotFoundError, NotADirectoryError):

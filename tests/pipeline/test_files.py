@@ -162,3 +162,10 @@ def test_a_folder_that_cannot_be_copied_is_one_line(tmp_path, full_disk):
         copy_folder(tmp_path / "a", tmp_path / "c")
     copy_folder(tmp_path / "a", tmp_path / "c", dirs_exist_ok=True)
     assert (tmp_path / "c" / "b" / "long").read_bytes() == b"x" * 2000
+
+
+def test_json_is_read_from_regular_files_only(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", tmp_path, "/dev/zero"):
+        with pytest.raises(UserMistake, match=f"^{path}: not a regular file$"):
+            read_json(path)

@@ -223,6 +223,20 @@ class TestFaults:
         night = reference.get("/api/nights").json()["nights"][0]
         assert (night["sensors"], night["labels"]) == ([], False)
 
+    def test_a_bundle_that_changed(self, bundle, tmp_path, refused, monkeypatch):
+        folder = shutil.copytree(bundle, tmp_path / "gru")
+        client = TestClient(create_app(Settings(folder)))
+        (folder / "README.md").unlink()
+        (folder / "README.md").symlink_to("README.md")
+        assert client.get("/bundles/gru/README.md").status_code == 404
+
+        def unreadable(path):
+            raise PermissionError(13, "Permission denied", str(path))
+
+        monkeypatch.setattr("export.bundle.sha256", unreadable)
+        answer = client.post("/live", json=LIVE)
+        assert refused(answer, 409) == ["service"] and "cannot be read (Permission denied)" in answer.text
+
     def test_a_bundle_that_vanished(self, quick_run, tmp_path, refused):
         for name in ("hparams.json", "splits.json"):
             shutil.copy(quick_run.folder / name, tmp_path)

@@ -89,7 +89,14 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 class Files(StaticFiles):
-    """Files of a folder; if the folder vanishes while the service runs, there are none."""
+    """Files of a folder; there are none if the folder vanishes while the service runs, or a link leads in a circle."""
+
+    def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
+        """The path and the properties of a file; ("", None) if there is none."""
+        try:
+            return super().lookup_path(path)
+        except OSError:
+            return "", None
 
     async def check_config(self) -> None:
         """Skip the check, which would make a missing folder an internal error."""

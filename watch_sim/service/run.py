@@ -58,7 +58,7 @@ class ServedRun:
             UserMistake: The run has no bundles, a bundle is incomplete or altered, or the data set has no recordings.
         """
         self.name = Path(run).resolve().name
-        if (Path(run) / "contract.json").is_file():
+        if os.path.isfile(Path(run) / "contract.json"):
             contract = read_bundle(run)
             self.folders, self.contracts = {contract.architecture: Path(run)}, {contract.architecture: contract}
             self.options, self.parts, own_nights = contract.options(), {}, None
