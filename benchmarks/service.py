@@ -110,7 +110,8 @@ def without_http(bundle: Path, architecture: str, precision: str) -> dict[str, f
         nonlocal token
         begun = {"open": {"architecture": architecture, "precision": precision, "counts": True}}
         body = {**({"token": token} if token else begun), "samples": samples_of(window), "now": WINDOW_S * (window + 1)}
-        answer = nights.step(LiveStep.model_validate_json(json.dumps(body)))
+        step = LiveStep.model_validate_json(json.dumps(body))
+        answer = nights.step(step, nights.night(step))
         token = json.loads(json.dumps(answer))["token"]
 
     def by_watch(window: int) -> None:
