@@ -1,6 +1,7 @@
 """Bundles as reproducible zip files, and bundles opened from a folder or a zip."""
 
 import stat
+import struct
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -17,6 +18,9 @@ from pipeline.scratch import sole_writer
 EARLIEST = (1980, 1, 1, 0, 0, 0)  # earliest time that a zip can store; given to every file in it
 MOST_BYTES = 2**27  # total size of a zip's files, unpacked
 MOST_FILES = 200
+LOCAL_HEADER = "<4s5H3L2H"  # before each file in a zip: its flags are field 2, CRC and sizes 6 to 8
+FOLLOW = 0x08  # flag: CRC and sizes stand behind the content
+FAR = 0xFFFFFFFF  # a size that stands elsewhere
 
 
 def write_zip(bundle: Path, path: Path | None = None) -> Path:
@@ -50,6 +54,16 @@ def write_zip(bundle: Path, path: Path | None = None) -> Path:
     with sole_writer(path):
         write_whole(path, write)
     return path
+
+
+def _before(archive, entry):
+    """(CRC, compressed size, size) before a file's content; the directory at the zip's end should have the same."""
+    assert archive.fp is not None
+    archive.fp.seek(entry.header_offset)
+    fields = struct.unpack(LOCAL_HEADER, archive.fp.read(struct.calcsize(LOCAL_HEADER)))
+    if fields[2] & FOLLOW or FAR in fields[7:9]:
+        return entry.CRC, entry.compress_size, entry.file_size
+    return fields[6:9]
 
 
 @contextmanager
@@ -96,6 +110,11 @@ def opened_bundle(path: Path) -> Iterator[Path]:
                 if name.is_absolute() or ".." in name.parts or "\\" in entry.filename:
                     raise UserMistake(f"{path}: {entry.filename!r} would be unpacked outside its folder")
             archive.extractall(scratch)
+            for entry in entries:
+                if _before(archive, entry) != (entry.CRC, entry.compress_size, entry.file_size):
+                    raise UserMistake(
+                        f"{path}: {entry.filename!r}: the zip's directory has another size or CRC; altered"
+                    )
         places = sorted(Path(scratch).rglob(FILE), key=lambda file: len(file.parts))
         if not places:
             raise UserMistake(f"{path}: not a bundle: it has no {FILE}")

@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from apps.python.sleep_stager import is_altered
 from export.contract import FILE, Contract
 from export.contract_parts import TrainingData
 from export.readme import write_readme
@@ -134,7 +135,7 @@ def read_bundle(folder: Path, precisions: Sequence[str] | None = None) -> Contra
         precisions: Precisions whose files are checked; by default all.
 
     Raises:
-        UserMistake: The contract is invalid, or a file of these precisions is missing or altered.
+        UserMistake: The contract is invalid or altered, or a file of these precisions is missing or altered.
     """
     contract = Contract.read(folder)
     requested = one_of(f"{folder}: precision", precisions or list(contract.precisions), contract.precisions)
@@ -154,4 +155,6 @@ def read_bundle(folder: Path, precisions: Sequence[str] | None = None) -> Contra
             inside = embedded_contract(file)
         if inside is not None and inside != contract.document(digests=False):
             raise UserMistake(f"{file}: the contract embedded in it differs from contract.json")
+    if is_altered((Path(folder) / FILE).read_bytes()):
+        raise UserMistake(f"{Path(folder) / FILE}: altered; its SHA-256 is not the one at its end")
     return contract

@@ -4,6 +4,7 @@
 both check its types and whether its parts fit together.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -40,11 +41,12 @@ from pipeline.constants import (
     STAGES,
 )
 from pipeline.errors import UserMistake
-from pipeline.files import read_json, write_json
+from pipeline.files import as_json, read_json, write_whole
 from pipeline.options import Options
 
 FILE = "contract.json"
 FORMAT: Literal["wristsleep-contract/1"] = "wristsleep-contract/1"
+DIGEST = "digest"
 SENSING, ACTIVITY = "sensing.tflite", "activity.tflite"
 LONGEST_S = LONGEST_NIGHT_S + LEAD_S  # a time later than this after the start is a mistake
 GRID: dict[str, int | float] = {  # the grid of motion that preprocessing takes
@@ -172,7 +174,12 @@ class Contract(Part):
         """
         path = Path(folder) / FILE
         try:
-            contract = cls.model_validate(read_json(path, "; not a bundle"))
+            document = read_json(path, "; not a bundle")
+            if isinstance(document, dict):
+                document.pop(DIGEST, None)  # `text` computes it
+            contract = cls.model_validate(document)
+            if "preprocessing" not in document:  # without it motion would not be counted
+                raise UserMistake(f"{path}: preprocessing: missing")
             for place, call in contract.calls_by_place():
                 if call.sha256 is None:
                     raise UserMistake(f"{path}: {place}.sha256: missing")
@@ -290,9 +297,15 @@ class Contract(Part):
             call.sha256 = sha256(Path(folder) / call.file)
         return copy
 
+    def text(self) -> str:
+        """contract.json. Its last field is the SHA-256 of the text that has 64 zeros in its place."""
+        zeros = "0" * 64
+        before, _, after = as_json(self.document() | {DIGEST: zeros}).rpartition(zeros)
+        return before + hashlib.sha256(f"{before}{zeros}{after}".encode()).hexdigest() + after
+
     def write(self, folder: Path) -> None:
         """Write contract.json into a folder."""
-        write_json(Path(folder) / FILE, self.document())
+        write_whole(Path(folder) / FILE, self.text())
 
 
 def stager_path(folder: Path, architecture: str, precision: str) -> Path:

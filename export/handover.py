@@ -17,6 +17,7 @@ from export.cadence import Cadence
 from export.contract import Contract
 from export.latency import ROOT
 from export.readme import RECOMMENDED, write_readme
+from export.sums import write_sums
 from export.tflite import rewrite, strip_contract
 from pipeline.constants import STAGES
 from pipeline.errors import UserMistake, one_of
@@ -114,6 +115,7 @@ def write_platform(folder: Path, platform: Platform, bundle: Path, contract: Con
         copy_folder(library, folder, ignore=shutil.ignore_patterns(*LEFT_OUT), dirs_exist_ok=True)
     if platform.arrays:
         micro_writer()(folder, contract, precision, bundle)
+        write_sums(folder)
         return
     models = folder / platform.models
     models.mkdir(parents=True, exist_ok=True)
@@ -126,7 +128,9 @@ def write_platform(folder: Path, platform: Platform, bundle: Path, contract: Con
         write_whole(models / name, content)
     only = only.with_digests(models)
     only.write(models)
-    if not bare:
+    if bare:
+        write_sums(folder)
+    else:
         write_whole(models / LABELS, "\n".join(STAGES) + "\n")
         write_readme(models, only, lean=True)
         if (bundle / CARD).is_file():

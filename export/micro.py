@@ -15,9 +15,9 @@ from export.micro_layout import MicroLayout, PlacedPlan
 from export.micro_operations import methods
 from export.rendering import render
 from export.runtimes import REFUSALS, refusal
-from export.tflite import strip_contract, tensor_positions
+from export.tflite import read_signature, strip_contract, tensor_positions
 from pipeline.errors import UserMistake, one_of
-from pipeline.files import write_whole
+from pipeline.files import reading, write_whole
 
 FILES = "model_data.h", "model_data.cc", "contract.h", "op_resolver.h"
 RUNTIME = "tflite-micro"
@@ -101,14 +101,28 @@ def _refusal(contract, precision):
 
 
 def _content(bundle, call):
-    """A call's file without its embedded contract, after checking its digest."""
+    """A call's file without its embedded contract, after checking its digest and its tensors."""
     path = bundle / call.file
     if not path.is_file():
         raise UserMistake(f"{path}: missing, though contract.json names it")
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != call.sha256:
         raise UserMistake(f"{path}: its SHA-256 is not the one in contract.json; the file was altered or is incomplete")
-    return strip_contract(content)
+    with reading(path):
+        found, content = read_signature(path), strip_contract(content)
+    promised = call.model_dump(include={"signature", "inputs", "outputs"})
+    for side in ("inputs", "outputs"):
+        texts = (
+            sorted(f"{t['name']} {t['dtype']} {t['shape']}" for t in tensors[side]) for tensors in (found, promised)
+        )
+        _compare(path, f"{side} are", *texts)
+    _compare(path, "signature is", found["signature"], promised["signature"])
+    return content
+
+
+def _compare(path, what, found, promised):
+    if found != promised:
+        raise UserMistake(f"{path}: its {what} {found}, but contract.json promises {promised}")
 
 
 def _methods(content, path):

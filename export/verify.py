@@ -15,10 +15,12 @@ from export.handover import REPORT
 from export.readme import write_readme
 from export.runner import MotionRunner, Runner, open_call
 from export.runtimes import OURS, refusal
+from export.sums import FILE as SUMS
+from export.sums import check_sums
 from export.tflite import embedded_contract, sha256
 from pipeline.constants import MINUTE_S, STAGES
 from pipeline.errors import UserMistake
-from pipeline.files import as_json, reading
+from pipeline.files import reading
 
 SHAKING_HZ = 5
 SHAKING_COUNT = 100  # least activity counts in 15 s of shaking
@@ -33,12 +35,15 @@ def verify_bundle(folder: Path, precisions: Sequence[str] | None = None) -> dict
 
     Returns:
         {precision: figures of `export.gates.compare`} for the golden night; {} for a bundle without report and golden
-        night, as written by `export.handover`.
+        night, and for what an app ships on a platform, as written by `export.handover`.
 
     Raises:
         UserMistake: The first problem found. A failed gate is not raised but shown in the figures.
     """
     folder = Path(folder)
+    if (folder / SUMS).is_file():
+        verify_platform(folder)
+        return {}
     contract = read_bundle(folder)
     check_other_files(folder, contract)
     for call in contract.calls():
@@ -48,8 +53,7 @@ def verify_bundle(folder: Path, precisions: Sequence[str] | None = None) -> dict
             raise UserMistake(f"{folder / call.file}: no contract is embedded in it")
     check_contract(folder, contract)
     check_stride(folder, contract)
-    if (folder / FILE).read_bytes() != as_json(contract.document()).encode():
-        raise UserMistake(f"{folder / FILE}: not as Wristsleep writes it: other white space, or a duplicate field")
+    check_text(folder, contract)
     with reading(folder / LABELS):
         if (folder / LABELS).read_text().split() != list(STAGES):
             raise UserMistake(f"{folder / LABELS}: expected {', '.join(STAGES)}, one per line")
@@ -57,6 +61,29 @@ def verify_bundle(folder: Path, precisions: Sequence[str] | None = None) -> dict
     if "activity" in contract.preprocessing:
         check_activity(folder, contract)
     return {} if is_lean(folder) else replay_golden(folder, precisions)
+
+
+def verify_platform(folder: Path) -> None:
+    """Check what an app ships on a platform, as written by `export.handover`: all digests, contract and tensors.
+
+    Raises:
+        UserMistake: The first problem found.
+    """
+    check_sums(folder)
+    for place in sorted(path.parent for path in folder.rglob(FILE)):  # none on microcontrollers
+        contract = read_bundle(place)
+        for call in contract.calls():
+            if not refusal(call.runtimes, OURS):
+                open_call(place, call)
+        check_text(place, contract)
+
+
+def check_text(folder: Path, contract: Contract) -> None:
+    """Check contract.json byte for byte. Raises UserMistake if it differs from what this program writes."""
+    if (folder / FILE).read_bytes() != contract.text().encode():
+        raise UserMistake(
+            f"{folder / FILE}: not as Wristsleep writes it: other white space, a duplicate field or another digest"
+        )
 
 
 def is_lean(folder: Path) -> bool:
@@ -72,7 +99,9 @@ def check_other_files(folder: Path, contract: Contract) -> None:
     """
     digests = contract.other_files
     if not digests:
-        raise UserMistake(f"{folder / FILE}: other_files: missing; written by another version of Wristsleep")
+        raise UserMistake(
+            f"{folder / FILE}: other_files: missing; of an app's folder (verify that), or another version"
+        )
     for name in sorted({*digests, *other_files(folder, contract)}):
         file = folder / name
         if not file.is_file():

@@ -1,6 +1,7 @@
 // The part of a bundle's contract.json that this library uses, checked on reading.
 
 import { StagerError } from "./errors.js";
+import { plainSha256 } from "./sha256.js";
 
 export const FORMAT = "wristsleep-contract/1";
 export const RUNTIME = "litert.js"; // name in contracts of the runtime that this library uses
@@ -54,12 +55,12 @@ const FORM = {
   channels: [{
     name: "string", values_per_window: "number", seconds_per_value: "number", missing: "number", value: "string",
   }],
-  preprocessing: optional({
+  preprocessing: {
     activity: optional({
       ...plan, hz: "number", missing: "number", grace_seconds: "number", gap_seconds: "number", bin_seconds: "number",
       call_seconds: optional("number"),
     }),
-  }),
+  },
   operating_points: optional(fields({ weights: ["number"] })),
   unknown: {
     absent_seconds: "number", off_wrist_seconds: "number", off_wrist_blind_seconds: "number",
@@ -81,6 +82,9 @@ const refuse = (text) => {
  * operatingPoints}. A StagerError where it is not one that this library understands.
  */
 export function readContract(text) {
+  if (isAltered(text)) {
+    throw new StagerError("altered_contract", "contract.json: altered; its SHA-256 is not the one at its end");
+  }
   let document;
   try {
     document = JSON.parse(text);
@@ -116,12 +120,12 @@ export function readContract(text) {
     if (n !== expected) refuse(`${place}.values_per_window: ${n}, expected ${expected}`);
     if (!Number.isInteger(stride / every)) refuse(`${place}.seconds_per_value: ${every} does not divide ${stride}`);
   });
-  for (const [name, entry] of Object.entries(preprocessing ?? {})) {
+  for (const [name, entry] of Object.entries(preprocessing)) {
     if (name !== "activity" || !entry) refuse(`preprocessing.${name}: expected activity only, an object`);
     checkConstants(entry, GRID, "preprocessing.activity");
   }
-  const activity = preprocessing?.activity ?? { calls: [], states: {} };
-  if (preprocessing?.activity) {
+  const activity = preprocessing.activity ?? { calls: [], states: {} };
+  if (preprocessing.activity) {
     const { hz, call_seconds: seconds = stride } = activity, points = 3 * hz * seconds;
     if (!Number.isInteger(stride / seconds)) {
       refuse(`preprocessing.activity.call_seconds: ${seconds}, expected a part of the stride, ${stride}`);
@@ -141,6 +145,18 @@ export function readContract(text) {
     }
   }
   return { document, stride, channelsOf, activity, operatingPoints };
+}
+
+/**
+ * Whether the text differs from its digest, the last value in it: the SHA-256 of the text with 64 zeros in its place.
+ * Earlier contracts have none.
+ */
+function isAltered(text) {
+  const end = /"([^"]*)"\s*\}\s*$/.exec(text);
+  if (!end) return false;
+  const at = end.index + 1, [, digest] = end;
+  const zeroed = text.slice(0, at) + "0".repeat(64) + text.slice(at + digest.length);
+  return plainSha256(new TextEncoder().encode(zeroed)) !== digest;
 }
 
 function check(value, form, path) {

@@ -272,7 +272,7 @@ class SleepStager:
             warnings.warn(SIMULATED, SimulatedWarning, stacklevel=2)
         self.stride: int = self.contract["seconds"]["stride"]
         self.plan = one_of("unknown_precision", "precision", precision, self.contract["precisions"])
-        self.motion_plan = self.contract.get("preprocessing", {}).get("activity")
+        self.motion_plan = self.contract["preprocessing"].get("activity")
         self.weights = None
         if operating_point is not None:
             points = self.contract.get("operating_points", {})
@@ -706,12 +706,10 @@ REQUIRED = {
     "sensors": dict.fromkeys(("heart_rate", "motion", "steps", "activity"), SENSOR),
     "unknown": dict.fromkeys(RULES["unknown"], NUMBER),
     "input_guard": {**dict.fromkeys(RULES["input_guard"], NUMBER), "gravity_g": [NUMBER]},
+    "preprocessing": {"*": {**PLAN, **GRID}},
     "precisions": {"*": {**PLAN, "probabilities": str}},
 }
-OPTIONAL = {
-    "operating_points": {"*": {"weights": [NUMBER]}},
-    "preprocessing": {"*": {**PLAN, **GRID}},
-}
+OPTIONAL = {"operating_points": {"*": {"weights": [NUMBER]}}}
 
 
 def read_contract(folder: Path, expected_sha256: str | None = None) -> tuple[dict, str]:
@@ -734,6 +732,8 @@ def read_contract(folder: Path, expected_sha256: str | None = None) -> tuple[dic
     digest = hashlib.sha256(content).hexdigest()
     if expected_sha256 is not None and digest != expected_sha256.lower():
         raise StagerError("altered_contract", f"{path}: its SHA-256 is {digest}, expected {expected_sha256}")
+    if is_altered(content):
+        raise StagerError("altered_contract", f"{path}: altered; its SHA-256 is not the one at its end")
     try:
         contract = json.loads(content)
     except ValueError as error:
@@ -744,6 +744,17 @@ def read_contract(folder: Path, expected_sha256: str | None = None) -> tuple[dic
     if wrong:
         raise StagerError("unsupported_contract", f"{path}: {wrong}")
     return contract, digest
+
+
+def is_altered(content: bytes) -> bool:
+    """Whether contract.json differs from its digest, the last value in it: the SHA-256 of the file with 64 zeros in its
+    place. Earlier contracts have none.
+    """
+    end = re.search(rb'"([^"]*)"\s*\}\s*$', content)
+    if not end:
+        return False
+    zeroed = content[: end.start(1)] + b"0" * 64 + content[end.end(1) :]
+    return hashlib.sha256(zeroed).hexdigest().encode() != end[1]
 
 
 def check(value: Any, form: Any, place: str, optional: bool = False) -> str:
@@ -776,7 +787,10 @@ def wrong_meaning(contract: dict) -> str:
     stages = list(zip(STAGES, CODES["healthkit"], CODES["health_connect"]))
     if [(stage["name"], stage["healthkit"], stage["health_connect"]) for stage in contract["stages"]] != stages:
         return f"stages: expected {', '.join(STAGES)} with HealthKit and Health Connect codes, in this order"
-    stride, preprocessing = contract["seconds"]["stride"], contract.get("preprocessing", {})
+    stride, preprocessing = contract["seconds"]["stride"], contract["preprocessing"]
+    for name in ("row", "window"):
+        if contract["seconds"][name] < 1:
+            return f"seconds.{name}: {contract['seconds'][name]}, expected 1 or more"
     for place, seconds in [
         ("seconds.stride", stride),
         *((f"channels.{i}.seconds_per_value", c["seconds_per_value"]) for i, c in enumerate(contract["channels"])),
@@ -896,8 +910,10 @@ def signature_runner(content: bytes, call: dict, interpreter_class: Any, num_thr
         message = f"{call['file']}: no TFLite file with a signature {call['signature']!r} ({error})"
         raise StagerError("unsupported_contract", message) from None
     for side, details in (("inputs", runner.get_input_details()), ("outputs", runner.get_output_details())):
-        found = {name: [int(n) for n in entry["shape"]] for name, entry in details.items()}
-        promised = {tensor["name"]: tensor["shape"] for tensor in call[side]}
+        found = {
+            name: ([int(n) for n in entry["shape"]], np.dtype(entry["dtype"]).name) for name, entry in details.items()
+        }
+        promised = {tensor["name"]: (tensor["shape"], "float32") for tensor in call[side]}
         if found != promised:
             message = f"{call['file']}: its {side} are {found}, contract.json promises {promised}"
             raise StagerError("unsupported_contract", message)

@@ -19,8 +19,8 @@ from ai_edge_litert.interpreter import Interpreter
 class Recorder:
     """Stands for an Interpreter; it writes down what it is given.
 
-    model_content: JSON {"log": file name, "outputs": {name: shape}}. Each call adds its inputs to the log, a line of
-    JSON; value i (from 0) of an output of call n (from 1) is n + i/10.
+    model_content: JSON {"log": file name, "outputs": {name: shape}, "signatures": what `signatures` answers}. Each call
+    adds its inputs to the log, a line of JSON; value i (from 0) of an output of call n (from 1) is n + i/10.
     """
 
     folder = Path()
@@ -46,7 +46,9 @@ def interpreter(model_content, num_threads=1):
 
 
 def signatures(model):
-    """What `signatures` answers of an Interpreter."""
+    """What `signatures` answers of an Interpreter or a Recorder."""
+    if isinstance(model, Recorder):
+        return model.plan["signatures"]
 
     def tensors(details):
         entries = details.items()

@@ -6,6 +6,7 @@ import shutil
 
 import numpy as np
 import pytest
+from ai_edge_litert.interpreter import Interpreter
 
 from apps.python.sleep_stager import SleepStager, StagerError
 from export.contract import Contract
@@ -93,6 +94,20 @@ def test_a_contract_that_its_files_contradict(tmp_path, place, value, message):
     (folder / "contract.json").write_text(json.dumps(document))
     with pytest.raises(StagerError, match=message) as caught:
         SleepStager(folder)
+    assert caught.value.code == "unsupported_contract"
+
+
+def test_a_file_of_another_type_than_the_contract(monkeypatch):
+    class Integers(Interpreter):
+        def get_signature_runner(self, signature):
+            runner = super().get_signature_runner(signature)
+            details = {name: {**entry, "dtype": np.int32} for name, entry in runner.get_input_details().items()}
+            monkeypatch.setattr(runner, "get_input_details", lambda: details)
+            return runner
+
+    monkeypatch.setattr("apps.python.sleep_stager.load_runtime", lambda: ("ai-edge-litert", Integers))
+    with pytest.raises(StagerError, match=r"its inputs are \{.*int32.*contract\.json promises .*float32") as caught:
+        SleepStager(BUNDLES / "counts")
     assert caught.value.code == "unsupported_contract"
 
 

@@ -67,6 +67,29 @@ def test_nothing_is_written_outside(tmp_path, name):
         pass
 
 
+@pytest.mark.parametrize("field", ["file_size", "compress_size", "CRC"])
+def test_a_directory_that_says_something_else_than_the_files(tmp_path, field):
+    """A zip has sizes twice, and not all programs read the same ones."""
+    path = write_zip(BUNDLE, tmp_path / "b.zip")
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("gru/more.txt", "more")
+        entry = archive.infolist()[0]
+        setattr(entry, field, getattr(entry, field) + 1)
+    with pytest.raises(UserMistake, match=r"b\.zip: "):
+        opened_bundle(path).__enter__()
+
+
+def test_zips_of_other_programs_will_do(tmp_path):
+    """Compressed, and with sizes behind the content, as is written to a pipe."""
+    with (tmp_path / "b.zip").open("wb") as file:
+        file.seekable = lambda: False
+        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
+            for path in BUNDLE.iterdir():
+                archive.write(path, f"gru/{path.name}")
+    with opened_bundle(tmp_path / "b.zip") as folder:
+        assert read_bundle(folder).architecture == "gru"
+
+
 def test_what_is_no_bundle(tmp_path):
     (tmp_path / "text.zip").write_text("no zip")
     with pytest.raises(UserMistake, match=r"text\.zip: damaged, or not what its name says"):

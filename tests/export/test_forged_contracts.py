@@ -10,10 +10,12 @@ import shutil
 
 import pytest
 
-from export.contract import FILE
+from apps.python.sleep_stager import StagerError, read_contract
+from export.contract import DIGEST, FILE
 from export.runtimes import RUNTIMES
 from export.verify import verify_bundle
 from pipeline.errors import UserMistake
+from pipeline.files import as_json
 from tests.conftest import ROOT
 from tests.export.forger import Forger, edited, edits, refused_as_read
 from watch_sim import Watch
@@ -29,7 +31,10 @@ FREE = {  # what no file of a bundle tells: only the signature holds it
 
 @pytest.fixture(scope="module")
 def document():
-    return json.loads((BUNDLE / FILE).read_text())
+    """The contract without its own digest, which makes it one of an earlier version."""
+    document = json.loads((BUNDLE / FILE).read_text())
+    del document[DIGEST]
+    return document
 
 
 @pytest.fixture(scope="module")
@@ -131,10 +136,26 @@ def test_one_bit_of_any_file(name, tmp_path):
             verify_bundle(tmp_path / "b")
 
 
-def test_a_contract_with_other_white_space_and_a_file_too_many(tmp_path):
+def test_every_byte_of_a_contract_counts_for_whatever_reads_it(tmp_path):
+    """Also those of text that only describes; `verify` needs no embedded contract for that, nor does a library."""
+    whole, rng = (BUNDLE / FILE).read_bytes(), random.Random(1)
+    for bit in rng.sample(range(8 * len(whole)), 100):
+        content = bytearray(whole)
+        content[bit // 8] ^= 1 << bit % 8
+        (tmp_path / FILE).write_bytes(content)
+        with pytest.raises(StagerError) as caught:
+            read_contract(tmp_path)
+        assert caught.value.code in ("altered_contract", "unsupported_contract")
     shutil.copytree(BUNDLE, tmp_path / "b")
-    text = (tmp_path / "b" / FILE).read_text()
-    for other in (text + "\n", text.replace('"row": 1,', '"row": 2, "row": 1,')):
+    (tmp_path / "b" / FILE).write_bytes(whole.replace(b'"labels.txt": "68', b'"labels.txt": "69'))
+    with pytest.raises(UserMistake, match=r"contract\.json: altered; its SHA-256 is not the one at its end"):
+        Watch(tmp_path / "b")
+
+
+def test_a_contract_with_other_white_space_and_a_file_too_many(document, tmp_path):
+    shutil.copytree(BUNDLE, tmp_path / "b")
+    text, plain = (tmp_path / "b" / FILE).read_text(), as_json(document)
+    for other in (plain, plain + "\n", plain.replace('"row": 1,', '"row": 2, "row": 1,')):
         (tmp_path / "b" / FILE).write_text(other)
         with pytest.raises(UserMistake, match=r"contract\.json: not as Wristsleep writes it"):
             verify_bundle(tmp_path / "b")

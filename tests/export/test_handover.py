@@ -53,7 +53,7 @@ def bundle(tmp_path):
 def test_python_ships_three_files_the_contract_and_the_library(bundle, tmp_path, run_python):
     done = command(bundle, "--for", "python", "--out", tmp_path / "app")
     assert done.exit_code == 0, done.output
-    assert names(tmp_path / "app") == FILES | {"sleep_stager.py", "pyproject.toml", "README.md"}
+    assert names(tmp_path / "app") == FILES | {"sleep_stager.py", "pyproject.toml", "README.md", "SHA256SUMS"}
     lines = done.stdout.splitlines()
     assert lines[0] == "precision int8 (recommended)"
     assert lines[1] == "accuracy 0.679, κ 0.543 (five stages, streamed by the simulator, 2 held-out nights)"
@@ -85,7 +85,9 @@ def test_a_library_goes_beside_the_models(bundle, tmp_path, platform, monkeypatc
         (library / name).write_text(name)
     monkeypatch.setattr(handover, "LIBRARIES", tmp_path / "apps")
     folder, _ = hand_over(bundle, platform, out=tmp_path / "app")
-    assert names(folder) == {f"{entry.models}/{name}".lstrip("/") for name in FILES} | {"src/code.txt", "README.md"}
+    assert names(folder) == {f"{entry.models}/{name}".lstrip("/") for name in FILES} | {
+        "src/code.txt", "README.md", "SHA256SUMS"
+    }  # fmt: skip
 
 
 def test_a_library_that_is_not_there(bundle, tmp_path, monkeypatch, mistake):
@@ -107,7 +109,7 @@ def test_micro_ships_arrays(bundle, tmp_path, monkeypatch):
     monkeypatch.setattr(handover, "LIBRARIES", tmp_path / "apps")
     monkeypatch.setattr(handover, "micro_writer", lambda: write_micro)
     folder, lines = hand_over(bundle, "micro", out=tmp_path / "app")
-    assert names(folder) == {"model_data.cc", "sleep_stager.hpp"}
+    assert names(folder) == {"model_data.cc", "sleep_stager.hpp", "SHA256SUMS"}
     assert calls == [("gru", "int8", bundle)] and len(lines) == 2
 
 
@@ -130,6 +132,25 @@ def test_the_small_bundle_passes_verify(tmp_path):
     folder, _ = hand_over(ROOT / "bundles" / "gru-int8", "any", out=tmp_path / "app")
     done = command("verify", folder)
     assert (done.exit_code, done.stdout) == (0, "complete and unaltered; it has no golden night to replay\n")
+
+
+@pytest.mark.parametrize("platform", ["android", "micro"])
+def test_what_an_app_ships_passes_verify_whole_and_not_otherwise(bundle, tmp_path, platform, mistake):
+    folder, _ = hand_over(bundle, platform, out=tmp_path / "app")
+    assert command("verify", folder).exit_code == 0
+    for name in sorted(names(folder)):
+        whole = (folder / name).read_bytes()
+        (folder / name).write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+        assert name in mistake(command("verify", folder)) or name == "SHA256SUMS"
+        (folder / name).unlink()
+        assert name in mistake(command("verify", folder)) or name == "SHA256SUMS"
+        (folder / name).write_bytes(whole)
+    (folder / "more.txt").write_text("")
+    assert "more.txt: not listed in SHA256SUMS" in mistake(command("verify", folder))
+    (folder / "more.txt").unlink()
+    lines = (folder / "SHA256SUMS").read_text().splitlines(keepends=True)
+    (folder / "SHA256SUMS").write_text("".join(lines[::-1]))
+    assert "SHA256SUMS: not as Wristsleep writes it" in mistake(command("verify", folder))
 
 
 def test_a_zip_will_do(bundle, tmp_path):

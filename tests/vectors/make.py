@@ -48,6 +48,9 @@ FORGED = (  # name, what is another, its place, its value: of the right form, bu
     ("source", "an input from elsewhere", "precisions.int8.calls.1.inputs.0.from", "state:nothing"),
     ("renewed", "an output becomes another state", "precisions.int8.calls.1.outputs.0.to", "state:context"),
     ("answer", "probabilities of another output", "precisions.int8.probabilities", "hidden_out"),
+    ("name", "a tensor that its file lacks", "preprocessing.activity.calls.0.inputs.0.name", "other"),
+    ("transposed", "a tensor of another shape than its file's", "precisions.int8.calls.0.inputs.0.shape", [4, 1]),
+    ("signature", "a signature that its file lacks", "precisions.int8.calls.1.signature", "other"),
     ("gap", "when motion is missing", "preprocessing.activity.gap_seconds", 60),
     ("hz", "the grid of motion", "preprocessing.activity.hz", 25),
 )
@@ -192,6 +195,12 @@ def opened_in_vain():
             "a byte of a file is altered", "altered_file", "motion", alter={"file": "activity.tflite", "flip_byte": 100}
         ),
         "open_altered_contract": opening("another contract than the app's", "altered_contract", contract_sha256=OTHER),
+        "open_altered_text": opening(
+            "a byte of what the contract says of its origin is altered",
+            "altered_contract",
+            "gru-int8",
+            alter={"file": "contract.json", "flip_byte": 100},
+        ),
         "open_refused_runtime": opening(
             "the contract refuses a runtime",
             "refused_runtime",
@@ -208,6 +217,8 @@ def opened_in_vain():
                 ("type", "a text for a number", contract_field("seconds.stride", "30")),
                 ("field", "a field is missing", {"file": "contract.json", "remove": "seconds.stride"}),
                 ("sensor", "a sensor is missing", {"file": "contract.json", "remove": "sensors.steps"}),
+                ("row", "rows of no length", contract_field("seconds.row", 0)),
+                ("preprocessing", "nothing of motion", {"file": "contract.json", "remove": "preprocessing"}),
                 ("rule", "a rule is missing", {"file": "contract.json", "remove": "input_guard.standard_gravity"}),
                 ("file", "a path out of the bundle", contract_field("precisions.int8.calls.0.file", "../x.tflite")),
             )

@@ -22,6 +22,18 @@ private final class LiteRTModel: StagerModel {
         interpreter = try Interpreter(modelPath: file.path, options: options)
     }
 
+    func tensors(_ signature: String) throws -> (inputs: [StagerTensor], outputs: [StagerTensor]) {
+        let runner = try signatureRunner(signature)
+        let inputs = try runner.inputs.map { try tensor($0, runner.input(named: $0)) }
+        let outputs = try runner.outputs.map { try tensor($0, runner.output(named: $0)) }
+        return (inputs, outputs)
+    }
+
+    /// name: in the signature; the tensor has another.
+    private func tensor(_ name: String, _ tensor: TensorFlowLite.Tensor) -> StagerTensor {
+        StagerTensor(name: name, type: "\(tensor.dataType)", shape: tensor.shape.dimensions)
+    }
+
     func run(_ signature: String, inputs: [String: [Float]], outputs: [String]) throws -> [String: [Float]] {
         let runner = try signatureRunner(signature)
         var data: [String: Data] = [:]

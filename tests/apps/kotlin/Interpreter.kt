@@ -5,10 +5,19 @@
  */
 package org.tensorflow.lite
 
+import dev.wristsleep.Json
 import java.nio.ByteBuffer
 import java.nio.ByteOrder
 import java.nio.FloatBuffer
 import java.util.Base64
+
+enum class DataType { FLOAT32, INT8, INT16, INT32 }
+
+class Tensor(private val entry: Map<String, Any>) {
+    fun dataType() = DataType.valueOf("${entry["dtype"]}".toUpperCase())
+
+    fun shape(): IntArray = (entry.getValue("shape") as List<*>).map { (it as Double).toInt() }.toIntArray()
+}
 
 class Interpreter(model: ByteBuffer, options: Options) : AutoCloseable {
     class Options {
@@ -21,13 +30,37 @@ class Interpreter(model: ByteBuffer, options: Options) : AutoCloseable {
     }
 
     private val number: String
+    private val signatures: Map<String, Map<String, List<Map<String, Any>>>>
     private var closed = false
 
     init {
         require(model.isDirect && model.order() == ByteOrder.nativeOrder()) { "no direct buffer in native order" }
         require(options.threads == 1) { "more threads than one" }
         number = ask("load ${base64(ByteArray(model.capacity()).also { model.duplicate().get(it) })}")
+        @Suppress("UNCHECKED_CAST")
+        signatures = Json.read(ask("signatures $number")) as Map<String, Map<String, List<Map<String, Any>>>>
         open++
+    }
+
+    val signatureKeys: Array<String> get() = signatures.keys.toTypedArray()
+
+    fun getSignatureInputs(signature: String): Array<String> = names(signature, "inputs")
+
+    fun getSignatureOutputs(signature: String): Array<String> = names(signature, "outputs")
+
+    fun getInputTensorFromSignature(name: String, signature: String) = tensor(name, signature, "inputs")
+
+    fun getOutputTensorFromSignature(name: String, signature: String) = tensor(name, signature, "outputs")
+
+    private fun names(signature: String, side: String) =
+        tensors(signature, side).map { it.getValue("name") as String }.toTypedArray()
+
+    private fun tensor(name: String, signature: String, side: String) =
+        Tensor(tensors(signature, side).single { it["name"] == name })
+
+    private fun tensors(signature: String, side: String): List<Map<String, Any>> {
+        check(!closed) { "closed" }
+        return signatures.getValue(signature).getValue(side)
     }
 
     fun runSignature(inputs: Map<String, Any>, outputs: Map<String, Any>, signature: String) {

@@ -132,8 +132,13 @@ private fun motionIsCountedInParts() {
     val counting = Contract.read(text.toByteArray(), null).counting!!
     expect("calls of ${counting.callSeconds} s", counting.callSeconds == 15)
     val call = counting.plan.calls.single()
-    val shapes = call.outputs.joinToString { "\"${it.name}\": [${it.size}]" }
-    val model = "{\"log\": \"parts.log\", \"outputs\": {$shapes}}".toByteArray()
+    val shapes = call.outputs.joinToString { "\"${it.name}\": ${it.shape}" }
+    fun side(tensors: List<Tensor>) = tensors.joinToString(",", "[", "]") {
+        "{\"name\": \"${it.name}\", \"dtype\": \"float32\", \"shape\": ${it.shape}}"
+    }
+    val sides = "{\"inputs\": ${side(call.inputs)}, \"outputs\": ${side(call.outputs)}}"
+    val model = ("{\"log\": \"parts.log\", \"outputs\": {$shapes}, " +
+        "\"signatures\": {\"${call.signature}\": $sides}}").toByteArray()
     val contract = text.replace(call.sha256, sha256(model))
     SleepStager({ name ->
         when (name) {
@@ -188,6 +193,31 @@ private fun contractErrorsNameTheField() {
     wrong("contract.json: stages: expected Wake (2, 1)", "\"N1\"", "\"N9\"")
     wrong("contract.json: not JSON: expected", ",", ",,")
     wrong("inputs.0.dtype: 'int8': expected float32", "\"float32\"(?=[^}]*\"from\")", "\"int8\"")
+}
+
+/** Names, shapes and types, of files whose digests are right. */
+private fun tensorsOfFilesAreThoseOfTheContract() {
+    fun wrong(expected: String, from: String, to: String) =
+        says(ErrorCode.UNSUPPORTED_CONTRACT, expected) {
+            stager { text -> text.replaceFirst(Regex(from), to).also { expect("nothing to change", it != text) } }.close()
+        }
+    val before = Interpreter.open
+    wrong("its signatures are [activity], contract.json promises [other]", "(\"signature\": *)\"activity\"", "$1\"other\"")
+    wrong("activity.tflite: its inputs are", "(\"inputs\": *\\[\\s*\\{\\s*\"name\": *)\"\\w+\"", "$1\"other\"")
+    wrong("activity.tflite: its inputs are", "(\"shape\": *\\[\\s*)1,(\\s*)750,(\\s*)3", "$1750,$21,$33")
+    val text = File(BUNDLE, CONTRACT_FILE).readText()
+    val call = Contract.read(text.toByteArray(), null).counting!!.plan.calls.single()
+    fun side(tensors: List<Tensor>) = tensors.joinToString(",", "[", "]") {
+        "{\"name\": \"${it.name}\", \"dtype\": \"int32\", \"shape\": ${it.shape}}"
+    }
+    val sides = "{\"inputs\": ${side(call.inputs)}, \"outputs\": ${side(call.outputs)}}"
+    val model = "{\"signatures\": {\"${call.signature}\": $sides}}".toByteArray()
+    says(ErrorCode.UNSUPPORTED_CONTRACT, "${call.inputs[0].name} INT32 ${call.inputs[0].shape}") {
+        SleepStager({
+            if (it == CONTRACT_FILE) text.replace(call.sha256, sha256(model)).toByteArray() else model
+        })
+    }
+    expect("${Interpreter.open - before} interpreters are open", Interpreter.open == before)
 }
 
 private fun refusedRuntime() {
@@ -270,6 +300,7 @@ val TESTS = mapOf<String, () -> Unit>(
     "motion is counted in parts of a stride" to ::motionIsCountedInParts,
     "simulated is said once" to ::simulatedIsSaidOnce,
     "contract errors name the field" to ::contractErrorsNameTheField,
+    "tensors of files are those of the contract" to ::tensorsOfFilesAreThoseOfTheContract,
     "a refused runtime is refused" to ::refusedRuntime,
     "JSON is read" to ::jsonIsRead,
     "numbers are rounded as in Python" to ::numbersAreRounded,

@@ -147,11 +147,9 @@ struct Contract {
             }
         }
         var counting: MotionCounting?
-        if let preprocessing = try field.find("preprocessing") {
-            for (name, plan) in try preprocessing.entries() {
-                guard name == "activity" else { throw plan.wrong("expected activity only") }
-                counting = try MotionCounting(plan, stride: stride, channels: channels)
-            }
+        for (name, plan) in try field.get("preprocessing").entries() {
+            guard name == "activity" else { throw plan.wrong("expected activity only") }
+            counting = try MotionCounting(plan, stride: stride, channels: channels)
         }
         var precisions: [String: Precision] = [:]
         for (name, precision) in try field.get("precisions").entries() {
@@ -179,6 +177,9 @@ struct Contract {
         let digest = sha256(content)
         if let expected = expected, expected.lowercased() != digest {
             throw StagerError(.alteredContract, "\(contractFile): SHA-256 is \(digest), expected \(expected)")
+        }
+        if isAltered(content) {
+            throw StagerError(.alteredContract, "\(contractFile): altered; its SHA-256 is not the one at its end")
         }
         guard let document = try? JSONDecoder().decode(JSONValue.self, from: content) else {
             throw StagerError(.unsupportedContract, "\(contractFile): not JSON")
@@ -209,6 +210,19 @@ struct Contract {
         guard found == expected else {
             throw field.wrong("expected \(expected.joined(separator: ", ")), in this order")
         }
+    }
+
+    /// Whether contract.json differs from its digest, the last value in it: the SHA-256 of the text with 64 zeros in
+    /// its place. Earlier contracts have none.
+    private static func isAltered(_ content: Data) -> Bool {
+        let text = String(decoding: content, as: UTF8.self)
+        let lastValue = "\"[^\"]*\"\\s*\\}\\s*$"
+        guard let end = text.range(of: lastValue, options: .regularExpression),
+            let quote = text[end].lastIndex(of: "\"")
+        else { return false }
+        let first = text.index(after: end.lowerBound)
+        let zeroed = String(text[..<first]) + String(repeating: "0", count: 64) + String(text[quote...])
+        return sha256(Data(zeroed.utf8)) != String(text[first..<quote])
     }
 
     private static func weights(_ field: Field) throws -> [Float] {

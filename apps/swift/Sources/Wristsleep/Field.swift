@@ -106,7 +106,7 @@ struct Field {
         var size = 1
         for length in try list() {
             let (product, overflow) = size.multipliedReportingOverflow(by: try length.size())
-            if overflow || product > 1_000_000_000 { throw wrong("too many values") }
+            if overflow || product > 10_000_000 { throw wrong("too many values") }
             size = product
         }
         return size

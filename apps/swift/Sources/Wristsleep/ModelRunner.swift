@@ -9,8 +9,25 @@ public protocol StagerRuntime {
     func load(_ file: URL) throws -> any StagerModel
 }
 
+/// A tensor of a file.
+public struct StagerTensor {
+    public let name: String
+    /// As contract.json names it, such as float32.
+    public let type: String
+    public let shape: [Int]
+
+    public init(name: String, type: String, shape: [Int]) {
+        self.name = name
+        self.type = type
+        self.shape = shape
+    }
+}
+
 /// A file that is loaded. One thread at a time uses it.
 public protocol StagerModel: AnyObject {
+    /// Inputs and outputs of a signature, as the file has them; it throws where there is no such signature.
+    func tensors(_ signature: String) throws -> (inputs: [StagerTensor], outputs: [StagerTensor])
+
     /// Run a signature. Tensors are values in row-major order, by their names in the signature.
     ///
     /// - Parameter outputs: names of those to give.
@@ -23,7 +40,7 @@ final class ModelRunner {
 
     /// Load the files of calls.
     ///
-    /// - Throws: `StagerError` of code `refusedRuntime`, `missingFile` or `alteredFile`.
+    /// - Throws: `StagerError` of code `refusedRuntime`, `missingFile`, `alteredFile` or `unsupportedContract`.
     init(calls: [Call], folder: URL, runtime: any StagerRuntime) throws {
         var models: [String: any StagerModel] = [:]
         for call in calls {
@@ -35,14 +52,40 @@ final class ModelRunner {
             guard digest == call.sha256 else {  // a damaged file can crash the runtime
                 throw StagerError(.alteredFile, "\(call.file): SHA-256 is \(digest), expected \(call.sha256)")
             }
-            if models[call.file] != nil { continue }
+            if let model = models[call.file] {
+                try ModelRunner.check(call, model)
+                continue
+            }
+            let model: any StagerModel
             do {
-                models[call.file] = try runtime.load(folder.appendingPathComponent(call.file))
+                model = try runtime.load(folder.appendingPathComponent(call.file))
             } catch {
                 throw StagerError(.refusedRuntime, "\(call.file): \(runtime.name) cannot load it: \(error)")
             }
+            try ModelRunner.check(call, model)
+            models[call.file] = model
         }
         self.models = models
+    }
+
+    /// Check the tensors of a loaded file against the contract.
+    private static func check(_ call: Call, _ model: any StagerModel) throws {
+        let found: (inputs: [StagerTensor], outputs: [StagerTensor])
+        do {
+            found = try model.tensors(call.signature)
+        } catch {
+            throw StagerError(.unsupportedContract, "\(call.file): no signature \(call.signature): \(error)")
+        }
+        try compare("\(call.file): its inputs are", found.inputs, call.inputs)
+        try compare("\(call.file): its outputs are", found.outputs, call.outputs)
+    }
+
+    private static func compare(_ what: String, _ found: [StagerTensor], _ promised: [Tensor]) throws {
+        let there = found.map { "\($0.name) \($0.type) \($0.shape)" }.sorted()
+        let expected = promised.map { "\($0.name) float32 \($0.shape)" }.sorted()
+        guard there == expected else {
+            throw StagerError(.unsupportedContract, "\(what) \(there), \(contractFile) promises \(expected)")
+        }
     }
 
     /// Make the calls of a plan in order, and renew its states; they stay as they are where a call fails. Gives sources

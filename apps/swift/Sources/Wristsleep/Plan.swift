@@ -1,13 +1,15 @@
-/// `link`: where an input comes from, or what an output becomes; "" for nothing. `size`: values.
+/// A float32 tensor. `link`: where an input comes from, or what an output becomes; "" for nothing. `size`: values.
 struct Tensor {
     let name: String
     let link: String
+    let shape: [Int]
     let size: Int
 
     /// linkName: `from` of an input, `to` of an output.
     init(_ field: Field, linkName: String) throws {
         name = try field.get("name").text()
         link = try field.find(linkName)?.text() ?? ""
+        shape = try field.get("shape").list().map { try $0.size() }
         size = try field.get("shape").tensorSize()
         if let type = try field.find("dtype") {
             let text = try type.text()

@@ -85,6 +85,10 @@ private final class FailingModel: StagerModel {
         self.runtime = runtime
     }
 
+    func tensors(_ signature: String) throws -> (inputs: [StagerTensor], outputs: [StagerTensor]) {
+        try model.tensors(signature)
+    }
+
     func run(_ signature: String, inputs: [String: [Float]], outputs: [String]) throws -> [String: [Float]] {
         if runtime.fails { throw CocoaError(.featureUnsupported) }
         return try model.run(signature, inputs: inputs, outputs: outputs)

@@ -69,6 +69,21 @@ private final class StandInModel: StagerModel {
         self.runtime = runtime
     }
 
+    func tensors(_ signature: String) throws -> (inputs: [StagerTensor], outputs: [StagerTensor]) {
+        struct Found: Decodable {
+            let name: String
+            let dtype: String
+            let shape: [Int]
+            var tensor: StagerTensor { StagerTensor(name: name, type: dtype, shape: shape) }
+        }
+        let answer = try runtime.answer("signatures \(number)")
+        let all = try JSONDecoder().decode([String: [String: [Found]]].self, from: Data(answer.utf8))
+        guard let sides = all[signature], let inputs = sides["inputs"], let outputs = sides["outputs"] else {
+            throw CocoaError(.keyValueValidation)
+        }
+        return (inputs.map { $0.tensor }, outputs.map { $0.tensor })
+    }
+
     func run(_ signature: String, inputs: [String: [Float]], outputs: [String]) throws -> [String: [Float]] {
         var line = "run \(number) \(signature)"
         for (name, values) in inputs {

@@ -13,6 +13,8 @@ private const val BIN = 15
 /** Tolerance of the sum of an operating point's weights, which is 1. */
 private const val WEIGHTS_ROUNDING = 3e-4
 
+private val LAST_VALUE = Regex("\"([^\"]*)\"\\s*\\}\\s*$")
+
 internal fun sha256(content: ByteArray): String =
     MessageDigest.getInstance("SHA-256").digest(content).joinToString("") { "%02x".format(it) }
 
@@ -56,11 +58,12 @@ private fun isSum(field: Field, sensor: Sensor): Boolean {
     return sensor.isSum
 }
 
-/** [link]: where an input comes from, or what an output becomes; "" for nothing. [size]: values. */
+/** A float32 tensor. [link]: where an input comes from, or what an output becomes; "" for nothing. [size]: values. */
 internal class Tensor(field: Field, link: String) {
     val name: String = field["name"].text()
     val link: String = field.find(link)?.text() ?: ""
-    val size: Int = field["shape"].list().fold(1) { a, b -> a * b.size() }
+    val shape: List<Int> = field["shape"].shape()
+    val size: Int = shape.fold(1) { a, b -> a * b }
 
     init {
         val type = field["dtype"]
@@ -90,7 +93,7 @@ internal class Plan(field: Field, sources: Map<String, Int>, initial: Map<String
     val calls: List<Call> = field["calls"].list().map { Call(it) }
     val states: Map<String, FloatArray> = field["states"].entries().mapValues { (name, state) ->
         val first = state["initial"].constant(initial[name] ?: 0).toFloat()
-        FloatArray(state["shape"].list().fold(1) { a, b -> a * b.size() }) { first }
+        FloatArray(state["shape"].shape().fold(1) { a, b -> a * b }) { first }
     }
 
     /** Sizes of all tensors after the last call, by link. */
@@ -179,13 +182,13 @@ internal class Contract private constructor(field: Field) {
     val operatingPoints: Map<String, FloatArray> =
         field.find("operating_points")?.entries()?.mapValues { weights(it.value["weights"]) } ?: emptyMap()
     val counting: MotionCounting? =
-        field.find("preprocessing")?.find("activity")?.let { MotionCounting(it, stride, channels) }
+        field["preprocessing"].find("activity")?.let { MotionCounting(it, stride, channels) }
     val precisions: Map<String, Precision> =
         field["precisions"].entries().mapValues { Precision(it.value, channels) }
 
     init {
         if (channels.distinctBy { it.name }.size < channels.size) field["channels"].wrong("one is there twice")
-        val others = (field.find("preprocessing")?.entries() ?: emptyMap()).filterKeys { it != "activity" }
+        val others = field["preprocessing"].entries().filterKeys { it != "activity" }
         others.values.firstOrNull()?.wrong("expected activity only")
         channels.forEachIndexed { i, channel ->
             val newest = channel.newest
@@ -216,8 +219,12 @@ internal class Contract private constructor(field: Field) {
             if (expected != null && !expected.equals(digest, ignoreCase = true)) {
                 fail(ErrorCode.ALTERED_CONTRACT, "$CONTRACT_FILE: SHA-256 is $digest, expected $expected")
             }
+            val text = String(content, Charsets.UTF_8)
+            if (isAltered(text)) {
+                fail(ErrorCode.ALTERED_CONTRACT, "$CONTRACT_FILE: altered; its SHA-256 is not the one at its end")
+            }
             val document = try {
-                Json.read(String(content, Charsets.UTF_8))
+                Json.read(text)
             } catch (error: IllegalArgumentException) {
                 fail(ErrorCode.UNSUPPORTED_CONTRACT, "$CONTRACT_FILE: not JSON: ${error.message}", error)
             }
@@ -226,6 +233,15 @@ internal class Contract private constructor(field: Field) {
             if (format.text() != FORMAT) format.wrong("'${format.text()}': expected $FORMAT")
             checkStages(field["stages"])
             return Contract(field)
+        }
+
+        /**
+         * Whether the text differs from its digest, the last value in it: the SHA-256 of the text with 64 zeros in its
+         * place. Earlier contracts have none.
+         */
+        private fun isAltered(text: String): Boolean {
+            val digest = LAST_VALUE.find(text)?.groups?.get(1) ?: return false
+            return sha256(text.replaceRange(digest.range, "0".repeat(64)).toByteArray()) != digest.value
         }
 
         private fun checkStages(field: Field) {

@@ -132,6 +132,8 @@ internal class Json private constructor(private val text: String) {
     }
 }
 
+private const val MOST_VALUES = 10_000_000
+
 /** A value of contract.json with the path of its field, for messages. */
 internal class Field(private val path: String, private val value: Any?) {
     /** A required field. */
@@ -158,6 +160,13 @@ internal class Field(private val path: String, private val value: Any?) {
         val number = double()
         if (number != Math.rint(number) || number !in 1.0..1e9) wrong("$number: expected a whole number above 0")
         return number.toInt()
+    }
+
+    /** Sizes of a tensor, which is not to exhaust memory. */
+    fun shape(): List<Int> {
+        val shape = list().map { it.size() }
+        if (shape.fold(1.0) { a, b -> a * b } > MOST_VALUES) wrong("$shape: expected fewer values")
+        return shape
     }
 
     /** A number that the format fixes; any other is an error. */

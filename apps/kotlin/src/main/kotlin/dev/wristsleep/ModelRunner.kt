@@ -8,6 +8,9 @@ import org.tensorflow.lite.Interpreter
 /** Name of the runtime that this library runs on, as contract.json has it. */
 private const val RUNTIME = "ai-edge-litert"
 
+/** Type of all tensors of a contract, as the runtime names it. */
+private const val TYPE = "FLOAT32"
+
 /** Makes the calls of a bundle, and keeps their states. */
 internal class ModelRunner(private val counting: MotionCounting?, private val network: Precision) : AutoCloseable {
     private val plans = listOfNotNull(counting?.plan, network.plan)
@@ -33,19 +36,44 @@ internal class ModelRunner(private val counting: MotionCounting?, private val ne
         for (call in plans.flatMap { it.calls }) {
             val status = call.runtimes[RUNTIME] ?: ""
             if (status.startsWith("refused")) fail(ErrorCode.REFUSED_RUNTIME, "${call.file}: $RUNTIME: $status")
-            if (call.file in interpreters) continue
             val content = readFile(call.file, read)
             val digest = sha256(content)
             if (digest != call.sha256) {
                 fail(ErrorCode.ALTERED_FILE, "${call.file}: SHA-256 is $digest, expected ${call.sha256}")
             }
-            interpreters[call.file] = try {
-                Interpreter(inNativeMemory(content), Interpreter.Options().setNumThreads(1))
-            } catch (error: IllegalArgumentException) {
-                fail(ErrorCode.REFUSED_RUNTIME, "${call.file}: $RUNTIME cannot load it: ${error.message}", error)
-            }
+            if (call.file !in interpreters) interpreters[call.file] = interpreter(call.file, content)
+            checkTensors(call, interpreters.getValue(call.file))
         }
     }
+
+    private fun interpreter(file: String, content: ByteArray) = try {
+        Interpreter(inNativeMemory(content), Interpreter.Options().setNumThreads(1))
+    } catch (error: IllegalArgumentException) {
+        fail(ErrorCode.REFUSED_RUNTIME, "$file: $RUNTIME cannot load it: ${error.message}", error)
+    }
+
+    /** Check the tensors of a loaded file against the contract. */
+    private fun checkTensors(call: Call, file: Interpreter) {
+        val key = call.signature
+        fun compare(what: String, found: List<String>, promised: List<String>) {
+            if (found.containsAll(promised) && (found.size == promised.size || what == "signatures")) return
+            val text = "${call.file}: its $what are $found, $CONTRACT_FILE promises $promised"
+            fail(ErrorCode.UNSUPPORTED_CONTRACT, text)
+        }
+        compare("signatures", file.signatureKeys.toList(), listOf(key))
+        val inputs = file.getSignatureInputs(key).map {
+            val tensor = file.getInputTensorFromSignature(it, key)
+            text(it, "${tensor.dataType()}", tensor.shape().toList())
+        }
+        val outputs = file.getSignatureOutputs(key).map {
+            val tensor = file.getOutputTensorFromSignature(it, key)
+            text(it, "${tensor.dataType()}", tensor.shape().toList())
+        }
+        compare("inputs", inputs, call.inputs.map { text(it.name, TYPE, it.shape) })
+        compare("outputs", outputs, call.outputs.map { text(it.name, TYPE, it.shape) })
+    }
+
+    private fun text(name: String, type: String, shape: List<Int>) = "$name $type $shape"
 
     /** A model where the runtime wants it. Only checked ones get there: a damaged file can crash the runtime. */
     private fun inNativeMemory(content: ByteArray): ByteBuffer {
