@@ -215,10 +215,12 @@ class Contract(Part):
                 raise ValueError(
                     f"preprocessing.{name}.call_seconds: {seconds}, expected a divisor of the stride, {stride}"
                 )
-            points = int(preprocessing.hz * seconds)
-            _check_flow(f"preprocessing.{name}", preprocessing, {"sensor:motion": [1, points, 3]})
             for field, constant in GRID.items():
                 _check_constant(f"preprocessing.{name}.{field}", getattr(preprocessing, field), constant)
+            points = int(preprocessing.hz * seconds)
+            _check_flow(f"preprocessing.{name}", preprocessing, {"sensor:motion": [1, points, 3]})
+            if f"channel:{name}" not in [t.to for call in preprocessing.calls for t in call.outputs]:
+                raise ValueError(f"preprocessing.{name}.calls: no output to 'channel:{name}'")
             _check_initial(f"preprocessing.{name}", preprocessing, {"newest": GRID["missing"]})
         for name, plan in self.precisions.items():
             _check_initial(f"precisions.{name}", plan, {})

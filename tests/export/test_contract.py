@@ -237,7 +237,11 @@ WRONG = [  # alteration, message
     (lambda d: activity(d)["states"].pop("history"),
      "preprocessing.activity.calls.0.inputs.history: from 'state:history'"),
     # preprocessing
-    (lambda d: activity(d).update(hz=25), "preprocessing.activity.calls.0.inputs.motion: shape [1, 750, 3], but"),
+    (lambda d: activity(d).update(hz=25), "preprocessing.activity.hz: 25, expected 50"),
+    (lambda d: activity(d).update(hz=1e308), "preprocessing.activity.hz: 1e+308, expected 50"),
+    (lambda d: named(activity(d)["calls"][0]["outputs"], "activity").pop("to"),
+     "preprocessing.activity.calls: no output to 'channel:activity'"),
+    (lambda d: d.pop("preprocessing"), "preprocessing: missing"),
     (lambda d: activity(d).update(call_seconds=30), "preprocessing.activity.calls.0.inputs.motion: shape [1, 750, 3]"),
     (lambda d: activity(d).update(call_seconds=20), "preprocessing.activity.call_seconds: 20, expected a divisor of"),
     (lambda d: activity(d).update(call_seconds=0), "preprocessing.activity.call_seconds: Input should be greater"),
