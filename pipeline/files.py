@@ -1,5 +1,6 @@
 """Atomic file writing: a file is written under a temporary name next to its destination, then renamed."""
 
+import errno
 import fcntl
 import io
 import json
@@ -14,6 +15,7 @@ from typing import Any, BinaryIO
 from pipeline.errors import UserMistake
 
 SHOWN = 50  # characters of a file's name that its temporary file's name repeats
+CANNOT_WRITE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG)  # the disk is full, or read-only
 UNFINISHED = ".part"  # suffix of temporary files, whose names begin with a dot
 
 
@@ -121,6 +123,8 @@ def reading(path: Path | str) -> Iterator[None]:
     except UserMistake:
         raise
     except Exception as error:  # zip, numpy and Keras raise many kinds
+        if isinstance(error, OSError) and error.errno in CANNOT_WRITE:  # what is read is copied, too, in some blocks
+            raise UserMistake(f"{error.filename2 or path}: cannot be written ({error.strerror})") from None
         message = (str(error) or type(error).__name__).splitlines()[0]
         raise UserMistake(f"{path}: damaged, or not what its name says ({message})") from None
 

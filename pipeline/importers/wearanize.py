@@ -31,7 +31,7 @@ ORIGIN = Origin(
     "technologies in sleep research.",
 )
 LEAST_UNIX, MOST_UNIX = 1e9, 1e10  # s: in 2001, before the E4 existed, and in 2286; not ms
-SLOWEST, FASTEST = 0.1, 100  # Hz; an E4 has 1 and 32
+SLOWEST, FASTEST = 0.1, {3: 100, 1: 5}  # Hz, by the number of columns; an E4 has 32 and 1
 
 
 def rows_of(path: Path, columns: int) -> np.ndarray:
@@ -57,7 +57,7 @@ def e4_samples(path: Path, columns: int) -> tuple[np.ndarray, np.ndarray]:
         UserMistake: The file is damaged or has another format.
     """
     rows = rows_of(path, columns)
-    if len(rows) < 3 or not LEAST_UNIX < rows[0, 0] < MOST_UNIX or not SLOWEST <= rows[1, 0] <= FASTEST:
+    if len(rows) < 3 or not LEAST_UNIX < rows[0, 0] < MOST_UNIX or not SLOWEST <= rows[1, 0] <= FASTEST[columns]:
         raise UserMistake(f"{path}: line 1: expected the start in Unix s, then the rate in Hz, then samples")
     return rows[0, 0] + np.arange(len(rows) - 2) / rows[1, 0], rows[2:]
 
@@ -74,6 +74,8 @@ def e4_intervals(path: Path) -> tuple[np.ndarray, np.ndarray]:
         if any("_" in text or not text.isascii() for row in numbers for text in row):
             raise ValueError("odd digits")
         start = float(numbers[0][0])
+        if wrong := next((n for n, row in enumerate(numbers[1:], 2) if len(row) != 2), None):
+            raise UserMistake(f"{path}: line {wrong}: expected s since the start and an interval")
         rows = np.array(numbers[1:], float).reshape(-1, 2)
     if not LEAST_UNIX < start < MOST_UNIX:
         raise UserMistake(f"{path}: line 1: expected the start in Unix s")
@@ -98,6 +100,8 @@ def _night(folder: Path, request: ImportRequest) -> ImportedNight:
         at, bpm = heart_rate_of_intervals(*e4_intervals(folder / "IBI.csv"))
         samples["heart_rate"] = at - t[0], bpm
         request.note("heart rate from the intervals in IBI.csv if there is no HR.csv")
+        if not len(at):
+            request.leave_out("intervals of which none is possible", name)
     return ImportedNight(name, samples)
 
 

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -169,3 +170,9 @@ def test_json_is_read_from_regular_files_only(tmp_path):
     for path in (tmp_path / "pipe", tmp_path, "/dev/zero"):
         with pytest.raises(UserMistake, match=f"^{path}: not a regular file$"):
             read_json(path)
+
+
+def test_a_full_disk_is_not_blamed_on_what_is_read(tmp_path, full_disk):
+    (tmp_path / "a").write_bytes(bytes(2000))
+    with full_disk(), pytest.raises(UserMistake, match=r"/b: cannot be written \(File too large\)$"), reading(tmp_path):
+        shutil.copy(tmp_path / "a", tmp_path / "b")

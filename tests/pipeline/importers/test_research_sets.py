@@ -237,6 +237,12 @@ def test_an_e4_without_acceleration_is_named(tmp_path, imported):
         ("HR.csv", lambda b: b + "٣".encode(), "HR.csv: line 2403: expected numbers"),
         ("HR.csv", lambda b: b + b"9" * 20_000, "HR.csv: line 2403: over 10000 characters; expected a row"),
         ("IBI.csv", lambda b: b.replace(b",0.75\n", b",0.7_5\n", 1), "IBI.csv: damaged, or not what its name says"),
+        ("HR.csv", lambda b: b.replace(b"\n1.0", b""), "HR.csv: line 1: expected the start in Unix s, then"),
+        (
+            "IBI.csv",
+            lambda b: b.replace(b",0.75\n", b"\n"),
+            "IBI.csv: line 2: expected s since the start and an interval",
+        ),
         ("IBI.csv", lambda b: b[3:], "IBI.csv: line 1: expected the start in Unix s"),
     ],
 )
