@@ -124,7 +124,9 @@ def reading(path: Path | str) -> Iterator[None]:
         raise
     except Exception as error:  # zip, numpy and Keras raise many kinds
         if isinstance(error, OSError) and error.errno in CANNOT_WRITE:  # what is read is copied, too, in some blocks
-            raise UserMistake(f"{error.filename2 or path}: cannot be written ({error.strerror})") from None
+            if error.filename2:
+                raise UserMistake(f"{error.filename2}: cannot be written ({error.strerror})") from None
+            raise UserMistake(f"{path}: cannot be unpacked or copied ({error.strerror})") from None
         message = (str(error) or type(error).__name__).splitlines()[0]
         raise UserMistake(f"{path}: damaged, or not what its name says ({message})") from None
 

@@ -176,3 +176,6 @@ def test_a_full_disk_is_not_blamed_on_what_is_read(tmp_path, full_disk):
     (tmp_path / "a").write_bytes(bytes(2000))
     with full_disk(), pytest.raises(UserMistake, match=r"/b: cannot be written \(File too large\)$"), reading(tmp_path):
         shutil.copy(tmp_path / "a", tmp_path / "b")
+    with full_disk(), pytest.raises(UserMistake, match=r"a: cannot be unpacked or copied \(File too large\)$"):  # noqa: SIM117
+        with reading(tmp_path / "a"):
+            (tmp_path / "c").write_bytes(bytes(2000))
