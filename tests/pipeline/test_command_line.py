@@ -175,7 +175,7 @@ import os, signal, sys
 
 class Interrupt:
     def find_spec(name, *_):
-        if name == "click":
+        if name in ("click", "tensorflow"):
             os.kill(os.getpid(), signal.SIGINT)
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -183,7 +183,9 @@ sys.meta_path.insert(0, Interrupt)
 """
 
 
-@pytest.mark.parametrize("command", ["train.py", "-m pipeline", "-m evaluation", "-m export", "-m watch_sim"])
+@pytest.mark.parametrize(
+    "command", ["train.py", "-m pipeline", "-m evaluation", "-m export", "-m models", "-m watch_sim"]
+)
 def test_an_interrupt_while_modules_are_imported_has_no_traceback(tmp_path, command):
     (tmp_path / "sitecustomize.py").write_text(INTERRUPTED)
     environment = os.environ | {"PYTHONPATH": str(tmp_path)}
