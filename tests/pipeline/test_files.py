@@ -62,8 +62,8 @@ def test_json_goes_through_a_file(tmp_path, value):
 
 
 def test_json_that_cannot_be_read_is_not_called_missing(tmp_path):
-    with pytest.raises(UserMistake, match=r"cannot be read \(Is a directory\)$"):
-        read_json(tmp_path)
+    with pytest.raises(UserMistake, match=r"cannot be read \(File name too long\)$"):
+        read_json(tmp_path / ("n" * 300))
 
 
 def test_json_that_is_missing_or_damaged_is_named(tmp_path):
