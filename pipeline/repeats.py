@@ -1,7 +1,7 @@
-"""Nights that are there twice, under two ids: trained on by one and scored by the other, they would be a leak.
+"""Finds a night that is present twice, under two ids: with one in training and the other scored, it would be a leak.
 
-Exports and copies seldom repeat a night byte for byte: its ends are cut, its times shifted, a file is missing. So
-stretches of values are compared, whenever they were recorded, of which each night keeps a sample.
+Copies are seldom equal byte for byte: their ends are cut, their times shifted, or a file is missing. So stretches of
+values are compared, whatever their times; for each night, a sample of its stretches is kept.
 """
 
 from collections import Counter
@@ -47,13 +47,13 @@ def fingerprint(recording: Recording) -> np.ndarray:
 
 
 def _mixed(words):
-    """Numbers all of whose bits hang on all bits of others."""
+    """Hashes of 64-bit numbers: each bit depends on all bits of its number."""
     words = (words ^ (words >> np.uint64(32))) * FACTOR
     return words ^ (words >> np.uint64(29))
 
 
 class Repeats:
-    """Looks for nights that repeat an earlier one, as they come."""
+    """Compares each night, as it is read, with the earlier ones."""
 
     def __init__(self):
         """Before the first night."""
@@ -61,11 +61,14 @@ class Repeats:
         self.sizes: dict[str, int] = {}  # night -> its stretches
 
     def finding(self, subject: str, stretches: np.ndarray) -> Finding | None:
-        """What is wrong with the next night where half or more of it, or of an earlier one, is in both; else None.
+        """Report the next night if it repeats an earlier one: half or more of either of the two is in both.
 
         Args:
             subject: Of the night.
             stretches: Its `fingerprint`.
+
+        Returns:
+            None if it repeats none; then it is one of the earlier nights from now on.
         """
         if earlier := self.repeated(stretches):
             what = f"has the values of night {earlier}; under two names it could be on both sides of a split"
@@ -77,7 +80,7 @@ class Repeats:
         return None
 
     def repeated(self, stretches: np.ndarray) -> str | None:
-        """The earlier night of which half or more is in another one, or the other way round; None if there is none.
+        """Find the earlier night that another night repeats, as for `finding`; None if there is none.
 
         Args:
             stretches: Fingerprint of the other night.

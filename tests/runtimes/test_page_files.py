@@ -166,6 +166,11 @@ class TestCsv:
         assert "Heart rate comes only every 5 min; stages are less accurate" in page.inner_text("#note")
         assert "Missing all night: activity." in page.inner_text("#note")
 
+    def test_counts_of_another_length_are_left_out(self, page):
+        drop(page, ("\n".join(["time,hr,activity", *(f"{t},60,7" for t in range(0, 900, 5))]), "own.csv"))
+        shown(page, "own.csv")
+        assert "Left out: activity counts come every 5 s, expected every 15 s." in page.inner_text("#note")
+
 
 class TestOtherFiles:
     def test_the_sample(self, page, address, bundles, tmp_path):

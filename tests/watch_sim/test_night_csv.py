@@ -69,6 +69,7 @@ def test_a_byte_order_mark_and_quotes(read):
         ("time;heart_rate\n0;60\n", "line 1: fields separated by ';'; expected commas; for other columns, separators"),
         ("time\theart_rate\n0\t60\n", "line 1: fields separated by '\\t'; expected commas"),
         ("time,heart_rate\n0,\n30,0\n", "no valid value of heart_rate or activity"),
+        ("time,activity\n5,10\n10,10\n15,10\n", "activity: counts every 5 s, expected every 15 s"),
     ],
 )
 def test_mistakes_name_file_line_and_field(read, tmp_path, text, message):

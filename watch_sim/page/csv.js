@@ -18,6 +18,7 @@ const TIMES = "expected Unix seconds or milliseconds, seconds from the start, or
 const UNIX = [[1e17, 1e9], [1e14, 1e6], [1e11, 1e3], [1e8, 1]]; // least value, units per second
 const ISO = /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d(?:\.\d+)?))?\s*(Z|[+-]\d\d:?\d\d)?)?$/;
 const ABSENT = /^(nan|na|null|none)?$/i; // a missing value
+const COUNT_S = 15, TOLERANCE_S = 1.5; // of activity counts
 const UNITS = [["g", 1], ["m/s²", 9.80665], ["1/64 g", 64], ["milli-g", 1000]]; // unit, units per g
 
 /**
@@ -73,6 +74,7 @@ export async function readCsv(file, gravity) {
   const kind = numeric ? (scale ? "unix" : "start") : offsets.length ? "unix" : "local";
   for (const sensor in samples) samples[sensor] = samples[sensor].map((t) => t / (scale ?? 1));
   if (samples.motion) inG(samples, gravity, notes);
+  if (samples.activity) countsOf15s(samples, notes);
   return { name: file.name, kind, samples, offsets, notes };
 }
 
@@ -128,6 +130,16 @@ function inG(samples, [low, high], notes) {
   delete samples.motion;
   const why = middle < low ? "gravity seems to have been removed" : "unknown unit";
   const found = `acceleration has a median magnitude of ${middle.toPrecision(3)}, expected about 1 g (${why})`;
+  if (!Object.keys(samples).length) throw new Error(found);
+  notes.push(`Left out: ${found}.`);
+}
+
+/** Leave out activity counts that do not cover 15 s each. */
+function countsOf15s(samples, notes) {
+  const { t, length } = samples.activity, every = median(t.subarray(1, length).map((end, i) => end - t[i]));
+  if (length < 2 || Math.abs(every - COUNT_S) <= TOLERANCE_S) return;
+  delete samples.activity;
+  const found = `activity counts come every ${Number(every.toPrecision(3))} s, expected every ${COUNT_S} s`;
   if (!Object.keys(samples).length) throw new Error(found);
   notes.push(`Left out: ${found}.`);
 }
