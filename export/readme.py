@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from export.contract import SENSING, Contract
+from export.contract import DIGEST, SENSING, Contract
 from export.rendering import render
 from pipeline.align import REASONS
 from pipeline.files import write_json, write_whole
@@ -10,6 +10,7 @@ from scoring.tables import markdown_rows
 
 FILE = "README.md"
 SCHEMA_FILE = "contract.schema.json"
+ABOUT_DIGEST = "SHA-256 of contract.json with 64 zeros in place of this digest; its last field"
 RECOMMENDED = "int8"  # the precision to start with
 SENSOR_VALUES = {
     "heart_rate": "bpm",
@@ -28,7 +29,9 @@ def write_readme(folder: Path | str, contract: Contract, lean: bool = False) -> 
         lean: Whether the bundle has no golden night and no report.
     """
     write_whole(Path(folder) / FILE, render(f"pages/{FILE}", **page_values(contract, lean)))
-    write_json(Path(folder) / SCHEMA_FILE, contract.model_json_schema(by_alias=True))
+    schema = contract.model_json_schema(by_alias=True)
+    schema["properties"][DIGEST] = {"description": ABOUT_DIGEST, "pattern": "^[0-9a-f]{64}$", "type": "string"}
+    write_json(Path(folder) / SCHEMA_FILE, schema)
 
 
 def page_values(contract: Contract, lean: bool = False) -> dict:

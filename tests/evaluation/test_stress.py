@@ -278,8 +278,9 @@ def test_a_stopped_test_writes_nothing(quick_run, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["--stresses", ","], "--stresses: none given"),
         (["--stresses", "noise"], "--stresses: noise; choose from as recorded, noise 1 bpm"),
-        (["--stresses", ""], "--stresses: none given"),
+        (["--stresses", ""], "--stresses: empty; for the default, leave the option out"),
         (["--precisions", "int4"], "--precisions: int4; choose from float32"),
         (["--architectures", "cnn"], "--architectures: cnn"),
         (["--dataset_dir", "/nowhere"], "/nowhere: no such folder"),

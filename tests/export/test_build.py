@@ -47,7 +47,7 @@ def test_a_child_that_the_converter_takes_down(run, child, tmp_path):
 
 
 def test_a_mistake_of_the_user_is_passed_on_as_one_line(run, child, tmp_path):
-    child("echo 'W0000 a warning of TensorFlow' >&2; echo 'run/GRU.keras: damaged' >&2; exit 2")
+    child("echo 'W0000 a warning of TensorFlow' >&2; echo float32; echo 'run/GRU.keras: damaged'; exit 2")
     with pytest.raises(UserMistake) as caught:
         convert(run, tmp_path)
     assert caught.value.message == "run/GRU.keras: damaged"

@@ -37,7 +37,8 @@ def without_digests(contract):
     for plan in (*contract["preprocessing"].values(), *contract["precisions"].values()):
         for call in plan["calls"]:
             del call["sha256"]
-    contract.pop("other_files", None)
+    for name in ("other_files", "digest"):
+        contract.pop(name, None)
     return contract
 
 

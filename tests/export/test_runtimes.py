@@ -60,6 +60,7 @@ def test_a_file_that_is_refused_to_our_runtime_does_not_run(quick_run, tmp_path)
         file = bundle / call["file"]  # an embedded contract would still be the one before
         file.write_bytes(strip_contract(file.read_bytes()))
         call["sha256"] = sha256(file)
+    del document["digest"]
     (bundle / "contract.json").write_text(json.dumps(document))
     assert network["sha256"] == sha256(bundle / network["file"])
     with pytest.raises(UserMistake) as caught:

@@ -239,6 +239,7 @@ def test_a_damaged_file_of_the_run_is_named_and_the_bundles_stay(quick_run, tmp_
     (run / name).write_bytes(whole[: len(whole) // 2] if content is None else content)
     before = {path: path.read_bytes() for path in run.glob("bundles/**/*") if path.is_file()}
     with pytest.raises(UserMistake, match=re.escape(name if b"results" not in (content or b"") else "run")):
-        rebuild_bundles(TrainedRun(run), ("rnn",), (precision,), None, lambda message: None)
+        rebuild_bundles(TrainedRun(run), ("rnn",), (precision,), tmp_path / "b", lambda message: None)
+    assert not list(tmp_path.glob("b/rnn"))
     assert {path: path.read_bytes() for path in run.glob("bundles/**/*") if path.is_file()} == before
     assert not list(run.glob(".export*"))

@@ -44,7 +44,8 @@ def test_they_are_small_and_have_something_of_everything(vectors):
     }
     platforms = {step["segments"]["platform"] for step in steps if "values" in step}
     assert platforms == {"healthkit", "health_connect"}
-    assert {vector["bundle"] for vector in vectors.values()} == {path.name for path in (HERE / "bundles").iterdir()}
+    bundles = {"gru-int8", *(path.name for path in (HERE / "bundles").iterdir())}  # the first is the shipped one
+    assert {vector["bundle"] for vector in vectors.values()} == bundles
 
 
 @pytest.mark.parametrize("folder", sorted((HERE / "bundles").iterdir()), ids=lambda folder: folder.name)

@@ -185,7 +185,7 @@ def run(quick_run, tmp_path):
 
 
 def test_the_command_as_a_user_calls_it(quick_run, run_python, tmp_path):
-    precisions = list(json.loads((quick_run.folder / "bundles/gru/contract.json").read_text())["precisions"])
+    precisions = list(json.loads((quick_run.folder / "bundles/gru/contract.json").read_text())["precisions"])[:2]
     before = {path: path.stat().st_mtime_ns for path in quick_run.folder.rglob("*")}
     report = tmp_path / "report.json"
     options = ("--architectures", "gru", "--precisions", ",".join(precisions), "--nights", "1004", "--json", report)
@@ -248,6 +248,7 @@ def spoil(bundle, name):
     for precision in contract["precisions"].values():
         for call in precision["calls"]:
             call["sha256"] = sha256(bundle / call["file"])
+    del contract["digest"]
     (bundle / "contract.json").write_text(json.dumps(contract))
 
 

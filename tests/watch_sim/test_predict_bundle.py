@@ -69,7 +69,7 @@ def test_results_for_machines(night, tmp_path):
     done = command(BUNDLES / "counts", night, "--precisions", "int8,float32", "--json", tmp_path / "new" / "x.json")
     assert done.exit_code == 0, done.output
     results = json.loads((tmp_path / "new" / "x.json").read_text())
-    assert results["simulated"] and results["operating_point"] is None and results["notes"] == {}
+    assert results["simulated"] is False and results["operating_point"] is None and results["notes"] == {}
     for of_model in results["models"]:
         table = pd.read_csv(of_model["file"])
         assert of_model["file"].endswith(f"stages.gru.{of_model['precision']}.csv")
