@@ -27,7 +27,7 @@ from pipeline.options import Options
 from scoring.predictions import read_predictions
 
 QUICK = "--architectures", "rnn", "--epochs", 2, "--hidden_dim", 8, "--variants", 1, "--inner_folds", 2
-QUICK = *QUICK, "--folds", 2, "--jobs", 1
+QUICK = *QUICK, "--folds", 2, "--jobs", 1, "--channels", "heart_rate"
 TINY = *QUICK, "--epochs", 1, "--inner_folds", 0, "--variants", 0
 P = [f"p_{stage.lower()}" for stage in STAGES]
 

@@ -152,6 +152,9 @@ def test_only_built_in_operations(quick_run):
     assert not [name for name in names if "Flex" in name or "CUSTOM" in name]
 
 
+HOURS = 4  # of the night that are streamed
+
+
 @pytest.fixture(scope="session")
 def full_rate(real, tmp_path_factory):
     """A data set of one real night with motion at 50 Hz, jittered and stalling as real files are."""
@@ -179,6 +182,8 @@ def test_raw_motion_through_the_library_and_the_activity_call(quick_run, full_ra
 
     watch.aligner.before = seen
     for sensor, t, values in events(recording, options):
+        if t[0] > HOURS * 3600:
+            break
         for at, value in zip(t, values, strict=True):
             stager.feed(sensor, at, value)
         while stager.pending:  # one window at a time, to see what the call actual
@@ -188,7 +193,7 @@ def test_raw_motion_through_the_library_and_the_activity_call(quick_run, full_ra
             stager.pending = rest
         theirs += [(epoch.time, epoch.stage) for epoch in watch.feed(sensor, t, values)]
     n = len(own)
-    assert n > 900
+    assert n >= 120 * HOURS - 1
     assert abs(n - len(theirs)) <= 1
     ours, expected = np.array(ours[: 2 * n - 2]), np.array(expected[: 2 * n - 2])
     assert np.array_equal(ours == -1, expected == -1)
