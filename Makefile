@@ -80,9 +80,10 @@ reference: .venv/ready
 litert:
 	cd watch_sim/page/litert && npm install --no-package-lock --ignore-scripts --no-audit --no-fund && npm run build
 
+# modules are compiled when they are first imported: most never are
 .venv/ready: requirements.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --requirement requirements.txt
+	$(BIN)/python -m pip install --quiet --no-compile --requirement requirements.txt
 	touch $@
 
 .PHONY: train test test-faults fuzz lint docs test-docs test-runtimes test-service test-cluster test-trained reference litert
