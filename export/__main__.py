@@ -18,6 +18,7 @@ from pipeline.command_line import (
     json_option,
     make_folder,
     models_option,
+    must_spare,
     option,
     progress_bar,
 )
@@ -163,6 +164,8 @@ def verify(bundle: Path, precisions: tuple[str, ...] | None, public_key: Path | 
     from export.archive import opened_bundle
     from export.verify import verify_bundle
 
+    if copy:
+        must_spare("--json", copy, [bundle], [bundle])
     key = None
     if public_key:
         from export.signature import check_signature, read_public_key

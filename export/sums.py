@@ -31,7 +31,7 @@ def check_sums(folder: Path) -> None:
     names = _names(folder)
     for name in sorted({*digests, *names}):
         file = Path(folder) / name
-        if name not in names:
+        if name in digests and (name not in names or not file.is_file()):
             raise UserMistake(f"{file}: missing, though {FILE} names it")
         if name not in digests:
             raise UserMistake(f"{file}: not listed in {FILE}; remove it, or get the folder again")
@@ -46,6 +46,10 @@ def _text(digests):
 
 
 def _names(folder):
-    """Names of a folder's files but for SHA256SUMS, the signature, which comes later, and hidden files."""
-    names = (path.relative_to(folder) for path in Path(folder).rglob("*") if path.is_file())
+    """Names of a folder's files but for SHA256SUMS, the signature, which comes later, and hidden files.
+
+    Links to folders count as files, as nobody looks into them; so do pipes.
+    """
+    paths = (path for path in Path(folder).rglob("*") if path.is_symlink() or not path.is_dir())
+    names = (path.relative_to(folder) for path in paths)
     return {name.as_posix() for name in names if name.name not in (FILE, SIGNATURE) and name.name[0] != "."}

@@ -19,7 +19,7 @@ from export.sums import FILE as SUMS
 from export.sums import check_sums
 from export.tflite import embedded_contract, sha256
 from pipeline.constants import MINUTE_S, STAGES
-from pipeline.errors import UserMistake
+from pipeline.errors import UserMistake, one_of
 from pipeline.files import reading
 
 SHAKING_HZ = 5
@@ -42,9 +42,10 @@ def verify_bundle(folder: Path, precisions: Sequence[str] | None = None) -> dict
     """
     folder = Path(folder)
     if (folder / SUMS).is_file():
-        verify_platform(folder)
+        verify_platform(folder, precisions)
         return {}
     contract = read_bundle(folder)
+    check_precisions(folder, contract, precisions)
     check_other_files(folder, contract)
     for call in contract.calls():
         if not refusal(call.runtimes, OURS):
@@ -63,8 +64,18 @@ def verify_bundle(folder: Path, precisions: Sequence[str] | None = None) -> dict
     return {} if is_lean(folder) else replay_golden(folder, precisions)
 
 
-def verify_platform(folder: Path) -> None:
+def check_precisions(folder: Path, contract: Contract, precisions: Sequence[str] | None) -> None:
+    """Check that a bundle has the precisions that were asked for. Raises UserMistake."""
+    if precisions:
+        one_of(f"{folder}: precision", precisions, contract.precisions)
+
+
+def verify_platform(folder: Path, precisions: Sequence[str] | None = None) -> None:
     """Check what an app ships on a platform, as written by `export.handover`: all digests, contract and tensors.
+
+    Args:
+        folder: The platform's folder.
+        precisions: Precisions that it must have.
 
     Raises:
         UserMistake: The first problem found.
@@ -72,6 +83,7 @@ def verify_platform(folder: Path) -> None:
     check_sums(folder)
     for place in sorted(path.parent for path in folder.rglob(FILE)):  # none on microcontrollers
         contract = read_bundle(place)
+        check_precisions(place, contract, precisions)
         for call in contract.calls():
             if not refusal(call.runtimes, OURS):
                 open_call(place, call)

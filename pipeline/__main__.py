@@ -18,6 +18,7 @@ from pipeline.command_line import (
     OutputFile,
     console,
     json_option,
+    must_spare,
     option,
     parallel,
     parallel_here,
@@ -29,6 +30,8 @@ from pipeline.importers.request import ImportRequest, zone_named
 from pipeline.importers.run import SOURCES, import_nights
 from pipeline.nights import WORTH_A_CHILD, load_night
 from pipeline.options import Options
+from pipeline.origin import MARK
+from pipeline.recordings import paths
 from pipeline.recordings import subjects as subjects_of
 from pipeline.repeats import Repeats
 from pipeline.workers import in_parallel
@@ -58,6 +61,11 @@ def check(folder: Path, out: Path | None, copy: Path | None) -> None:
     usable, repeats = 0, Repeats()
     findings: list[Finding] = []
     work = [(folder, subject, Options(), True, False) for subject in subjects_of(folder)]
+    read = [folder / MARK, *(file for _, subject, *_ in work for file in paths(folder, subject).values())]
+    if out:
+        must_spare("--out", out, read)
+    if copy:
+        must_spare("--json", copy, read, written=[out] if out else [])
     for night, findings_of_night in in_parallel(load_night, work, worth_a_child=len(work) > WORTH_A_CHILD):
         if night and (repeated := repeats.finding(night.subject, night.fingerprint)):
             night, findings_of_night = None, [*findings_of_night, repeated]
@@ -105,6 +113,8 @@ def import_(source: str, path: Path, out: Path, since: datetime | None, zone: st
     """
     if since and since.date() > date.today():
         raise UserMistake(f"--since {since.date()}: is in the future")
+    if copy:
+        must_spare("--json", copy, [path], [path, out])
     with progress_bar() as bar:
         task = bar.add_task(f"reading {path.name}", total=1.0)
         request = ImportRequest(

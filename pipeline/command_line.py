@@ -5,7 +5,7 @@ import functools
 import os
 import signal
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import fields
 from datetime import date
 from pathlib import Path
@@ -160,6 +160,33 @@ def must_be_writable(spelt: str, path: Path) -> None:
 def _spelt(param: click.Parameter | None) -> str:
     """An option as the user spells it, or an argument as in the usage line."""
     return "path" if param is None else param.metavar or param.opts[0]
+
+
+def must_spare(
+    spelt: str, path: Path, read: Iterable[Path] = (), folders: Iterable[Path] = (), written: Iterable[Path] = ()
+) -> None:
+    """Check that a file to write replaces nothing that the command reads, or writes besides.
+
+    Args:
+        spelt: The option, as the user spells it.
+        path: The file.
+        read: Files that are read.
+        folders: Folders in which nothing may be written.
+        written: Other files that the command writes.
+
+    Raises:
+        UserMistake: It would.
+    """
+    if writes_through(path):
+        return
+    place = path.resolve()
+    if place in {file.resolve() for file in read}:
+        raise UserMistake(f"{spelt} {path}: would overwrite the input; name another file")
+    if place in {file.resolve() for file in written}:
+        raise UserMistake(f"{spelt} {path}: is written as another result, too; name another file")
+    for folder in folders:
+        if folder.resolve() in (place, *place.parents):
+            raise UserMistake(f"{spelt} {path}: is inside {folder}; name a file elsewhere")
 
 
 class Folders(NamedPath):

@@ -71,6 +71,32 @@ def test_odd_numbers_and_empty_words_are_mistakes(command, option, value, messag
 
 
 @pytest.mark.parametrize(
+    ("command", "arguments", "message"),
+    [
+        (check, "set --out set/heart_rate/1001_heartrate.txt", "would overwrite the input; name another file"),
+        (check, "set --json set/origin.json", "would overwrite the input; name another file"),
+        (check, "set --out x --json x", "is written as another result, too; name another file"),
+        (import_, "csv set/heart_rate new --json set/heart_rate/1001_heartrate.txt", "is inside set/heart_rate; name"),
+        (
+            import_,
+            "csv set/heart_rate/1001_heartrate.txt new --json set/heart_rate/1001_heartrate.txt",
+            "would overwrite",
+        ),
+        (import_, "csv set new --json new/x", "is inside new; name a file elsewhere"),
+        (verify, "set --json set/x", "is inside set; name a file elsewhere"),
+    ],
+)
+def test_results_replace_nothing_that_is_read(command, arguments, message, tmp_path, monkeypatch, mistake):
+    monkeypatch.chdir(tmp_path)
+    recording = tmp_path / "set" / "heart_rate" / "1001_heartrate.txt"
+    recording.parent.mkdir(parents=True)
+    recording.write_text("0,60\n")
+    assert message in mistake(CliRunner().invoke(command, arguments.split()))
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [recording]
+    assert recording.read_text() == "0,60\n"
+
+
+@pytest.mark.parametrize(
     ("command", "arguments"),
     [(saliency, []), (stress, []), (parity, []), (score, ["--dataset_dir"]), (predict, []), (rebuild, []),
      (rebuild, ["--for", "any"])],

@@ -16,7 +16,7 @@ from export.archive import opened_bundles
 from export.cadence import Cadence
 from pipeline.align import extent
 from pipeline.checks import UnusableNight
-from pipeline.command_line import console, must_be_writable
+from pipeline.command_line import console, must_be_writable, must_spare
 from pipeline.constants import STAGES, UNKNOWN
 from pipeline.data_sets import Data, DataSets
 from pipeline.device_stages import read_device_stages
@@ -216,10 +216,13 @@ def predict(
         for file in files:
             for written in (file, beside_it(file, AGREEMENT), *(plot_path(file, place.name) for place in places)):
                 must_be_writable("--out", written)
-        read = {file.resolve() for place in places for file in place.files()}
-        for spelt, file in [*(("--out", file) for file in files), *([("--json", copy)] if copy else [])]:
-            if file.resolve() in read:
-                raise UserMistake(f"{spelt} {file}: would overwrite the input; name another file")
+        read = [Path(model), *(file for place in places for file in place.files())]
+        for file in files:
+            must_spare("--out", file, read)
+        if copy:
+            beside = [beside_it(file, ending) for file in files for ending in (STATISTICS, AGREEMENT)]
+            plots = [plot_path(file, place.name) for file in files for place in places]
+            must_spare("--json", copy, read, bundles.values(), [*files, *beside, *plots])
         if any(watch.simulated for watch in watches):
             click.echo(f"{model}: {SIMULATED}")
         tables: list[dict[str, pd.DataFrame]] = [{} for _ in models]

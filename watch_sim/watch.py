@@ -75,8 +75,9 @@ class Watch:
         self.options = self.runner.contract.options()
         if self.simulated:
             warnings.warn(f"{bundle}: {SIMULATED}", SimulatedWarning, stacklevel=2)
-        self.begin(start, counts, operating_point)
+        self.begin(start)  # has the arrays of both kinds of nights
         self.kinds = {name: (x.dtype.kind, x.ndim) for name, x in self.state().items()}
+        self.begin(start, counts, operating_point)
 
     def begin(self, start: float = 0.0, counts: bool = False, operating_point: str | None = None) -> None:
         """Begin another night with the loaded files; arguments and errors as in the constructor."""
@@ -205,8 +206,10 @@ class Watch:
         for name, x in arrays.items():
             if name in self.kinds and (x.dtype.kind, x.ndim) != self.kinds[name]:
                 raise ValueError(f"{name} has another type")
-        if any(states[name].shape != x.shape for name, x in self.runner.states.items()):
-            raise ValueError("states have another shape")
+        if any(
+            (states[name].shape, states[name].dtype) != (x.shape, x.dtype) for name, x in self.runner.states.items()
+        ):
+            raise ValueError("states have another shape or type")
 
         def part(mark):
             return {k.removeprefix(mark): x for k, x in arrays.items() if k.startswith(mark)}

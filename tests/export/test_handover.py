@@ -128,10 +128,11 @@ def test_any_is_a_small_bundle_of_its_own(bundle, tmp_path):
     assert Contract.read(again).precisions.keys() == {"int8"}
 
 
-def test_the_small_bundle_passes_verify(tmp_path):
+def test_the_small_bundle_passes_verify(tmp_path, mistake):
     folder, _ = hand_over(ROOT / "bundles" / "gru-int8", "any", out=tmp_path / "app")
     done = command("verify", folder)
     assert (done.exit_code, done.stdout) == (0, "complete and unaltered; it has no golden night to replay\n")
+    assert "float16; choose from int8" in mistake(command("verify", folder, "--precisions", "float16"))
 
 
 @pytest.mark.parametrize("platform", ["android", "micro"])
@@ -148,6 +149,9 @@ def test_what_an_app_ships_passes_verify_whole_and_not_otherwise(bundle, tmp_pat
     (folder / "more.txt").write_text("")
     assert "more.txt: not listed in SHA256SUMS" in mistake(command("verify", folder))
     (folder / "more.txt").unlink()
+    (folder / "more").symlink_to(tmp_path)
+    assert "more: not listed in SHA256SUMS" in mistake(command("verify", folder))
+    (folder / "more").unlink()
     lines = (folder / "SHA256SUMS").read_text().splitlines(keepends=True)
     (folder / "SHA256SUMS").write_text("".join(lines[::-1]))
     assert "SHA256SUMS: not as Wristsleep writes it" in mistake(command("verify", folder))

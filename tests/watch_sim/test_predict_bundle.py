@@ -86,6 +86,9 @@ def test_results_for_machines(night, tmp_path):
         (["--json", "/proc/x/y.json"], "--json /proc/x/y.json: cannot be written there"),
         (["--out", f"{'n' * 240}.csv"], "_device_agreement.csv: cannot be written there (File name too long)"),
         (["--json", "night.csv"], "--json night.csv: would overwrite the input; name another file"),
+        (["--json", str(BUNDLES / "counts" / "contract.json")], "counts; name a file elsewhere"),
+        (["--out", "x.csv", "--json", "x.csv"], "--json x.csv: is written as another result, too; name another file"),
+        (["--out", "x.csv", "--json", "x_night.png"], "--json x_night.png: is written as another result, too"),
         ([], "--out /proc/x/night.csv: cannot be written there"),
     ],
 )

@@ -263,6 +263,15 @@ def test_a_file_that_lacks_something_is_refused_and_changes_nothing(bundles, lac
     assert [epoch.time for epoch in watch.advance(60)] == [0, 30]
 
 
+@pytest.mark.parametrize(("name", "kind"), [("aligner.counter.band", "U4"), ("state.hidden", np.float16)])
+@pytest.mark.parametrize("counts", [True, False])
+def test_arrays_of_another_type_are_refused_whatever_the_watch_was_fed(bundles, counts, name, kind):
+    arrays = Watch(bundles / "gru", "float32").state()
+    arrays[name] = arrays[name].astype(kind)
+    with pytest.raises(ValueError, match="type"):
+        Watch(bundles / "gru", "float32", counts=counts).resume(arrays)
+
+
 @pytest.mark.parametrize("other", ["lstm", "rnn", "transformer"])
 def test_the_file_of_another_model_is_refused(bundles, other, tmp_path):
     Watch(bundles / other, "float32").save(tmp_path / "watch.npz")
