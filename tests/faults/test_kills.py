@@ -22,7 +22,8 @@ pytestmark = pytest.mark.faults
 KILLS, SEED = int(os.environ.get("KILLS", 10)), int(os.environ.get("SEED", 0))
 OPTIONS = ["--architectures", "rnn", "--epochs", "3", "--hidden_dim", "8", "--variants", "0", "--inner_folds", "0"]
 OPTIONS += ["--train_split", "0.5"]
-OWN = {"latency", "ms", "us", "seconds", "begun", "folder", "files", "digest"}  # words in names of what no two runs share
+# words in names of what no two runs share
+OWN = {"latency", "ms", "us", "seconds", "begun", "folder", "files", "digest"}
 
 
 def killed_at(moment, folder, *command):
