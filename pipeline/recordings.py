@@ -265,10 +265,20 @@ def _available_at(sensor, t, subject):
     # Counts cover exactly 15 s, but their time stamps drift, by a whole bin over a night. So the k-th count gets the
     # k-th bin, and jumps in the time stamps only tell how many counts are missing.
     step = np.diff(t)
-    spacing = np.median(step) if len(step) else COUNT_S
-    if abs(spacing - COUNT_S) > SPACING_TOLERANCE * COUNT_S:
+    spacing, usual = spacing_of_counts(t)
+    if not usual:
         raise LAYOUTS[sensor].unusable(subject, f"counts every {spacing:g} s, expected every {COUNT_S} s")
     return t[0] + COUNT_S * np.cumsum(np.append(1, np.maximum(np.rint(step / spacing), 1)))
+
+
+def spacing_of_counts(t: np.ndarray) -> tuple[float, bool]:
+    """Median time in s between activity counts, COUNT_S for fewer than two, and whether each can cover COUNT_S.
+
+    Args:
+        t: Their times in s, ascending.
+    """
+    spacing = float(np.median(np.diff(t))) if len(t) > 1 else COUNT_S
+    return spacing, abs(spacing - COUNT_S) <= SPACING_TOLERANCE * COUNT_S
 
 
 def _read(folder, subject, layout, findings):

@@ -10,7 +10,7 @@ import numpy as np
 
 from pipeline.constants import CHANNELS, COUNT_S, HOUR_S, LONGEST_NIGHT_S
 from pipeline.errors import UserMistake
-from pipeline.recordings import SPACING_TOLERANCE, Recording
+from pipeline.recordings import Recording, spacing_of_counts
 
 SENSORS = "heart_rate", "activity"
 COLUMNS = ("time", *SENSORS)
@@ -77,9 +77,10 @@ def read_night_csv(path: Path) -> Recording:
     limits = {sensor: (CHANNELS[sensor].low, CHANNELS[sensor].high) for sensor in arrays}
     if not any(((low <= arrays[s][1]) & (arrays[s][1] <= high)).any() for s, (low, high) in limits.items()):
         raise UserMistake(f"{path}: no valid value of {' or '.join(SENSORS)}")
-    spacing = np.median(np.diff(arrays["activity"][0])) if len(arrays.get("activity", [[]])[0]) > 1 else COUNT_S
-    if abs(spacing - COUNT_S) > SPACING_TOLERANCE * COUNT_S:
-        raise UserMistake(f"{path}: activity: counts every {spacing:g} s, expected every {COUNT_S} s")
+    if "activity" in arrays:
+        spacing, usual = spacing_of_counts(arrays["activity"][0])
+        if not usual:
+            raise UserMistake(f"{path}: activity: counts every {spacing:g} s, expected every {COUNT_S} s")
     return Recording(path.stem, arrays)
 
 

@@ -17,7 +17,7 @@ from pipeline.errors import UserMistake
 from pipeline.files import SHOWN, write_json
 from pipeline.importers.request import ImportRequest
 from pipeline.origin import Origin, write_origin
-from pipeline.recordings import LAYOUTS, SPACING_TOLERANCE, paths
+from pipeline.recordings import LAYOUTS, paths, spacing_of_counts
 from pipeline.scratch import scratch_folder, sweep
 
 CONVERTER = "Wristsleep import 1"  # the number is raised when the same export would give other nights
@@ -88,9 +88,9 @@ def cleaned(night: ImportedNight, request: ImportRequest) -> Samples:
         if (np.diff(t) < 0).any():
             order = np.argsort(t, kind="stable")
             t, values = t[order], values[order]
-        if sensor == "activity" and len(t) > 1:
-            spacing = float(np.median(np.diff(t)))
-            if abs(spacing - COUNT_S) > SPACING_TOLERANCE * COUNT_S:
+        if sensor == "activity":
+            spacing, usual = spacing_of_counts(t)
+            if not usual:
                 request.leave_out(f"activity counts not every {COUNT_S} s", f"{night.name}: every {spacing:g} s")
                 continue
         if len(t):
