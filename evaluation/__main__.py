@@ -37,7 +37,7 @@ from pipeline.command_line import (
 )
 from pipeline.constants import PRECISIONS
 from pipeline.data_sets import Data, data_as_json, people, sets_of
-from pipeline.errors import UserMistake, one_of
+from pipeline.errors import UserMistake, one_of, plain_digits
 from pipeline.files import read_json, write_json, write_whole
 from pipeline.nights import load_nights
 from pipeline.options import Options
@@ -162,7 +162,7 @@ def origin_entry(dataset_dir: Data) -> dict[str, Any]:
 
 def parse_seed(text: str) -> int:
     """Parse a seed of the command line; UserMistake if it is not a whole number in range."""
-    if not (text.isascii() and text.isdecimal()):
+    if not (plain_digits(text) and text.isdecimal()):
         raise UserMistake(f"--seeds {text}: must be whole numbers, comma-separated")
     return Options(seed=int(text)).seed
 

@@ -17,7 +17,7 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from pipeline.constants import ARTIFACTS
 from pipeline.data_sets import DataSets, data_of
-from pipeline.errors import UserMistake
+from pipeline.errors import UserMistake, plain_digits
 from pipeline.files import writes_through
 from pipeline.options import Options
 from pipeline.scratch import holds_anything
@@ -210,7 +210,7 @@ class PlainOption(click.Option):
         if value == "" and isinstance(self.type, click.types.StringParamType):
             raise UserMistake(f"{_spelt(self)}: empty; for the default, leave the option out")
         number = isinstance(self.type, click.types.IntParamType | click.types.FloatParamType)
-        if number and isinstance(value, str) and ("_" in value or not value.isascii()):
+        if number and isinstance(value, str) and not plain_digits(value):
             raise UserMistake(f"{_spelt(self)} {value}: expected a number in the digits 0 to 9")
         return super().type_cast_value(ctx, value)
 

@@ -15,6 +15,11 @@ class UserMistake(click.ClickException):
         super().__init__("".join(x if x.isprintable() else ascii(x)[1:-1] for x in message))
 
 
+def plain_digits(text: str) -> bool:
+    """Whether a text has neither `_` nor other scripts' digits, with which Python reads 6_1 and ٣ as numbers, too."""
+    return "_" not in text and text.isascii()
+
+
 def one_of(option: str, values: Collection[str], choices: Collection[str]) -> tuple[str, ...]:
     """Validate the values of an option against its choices.
 

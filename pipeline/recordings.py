@@ -17,7 +17,7 @@ import pyarrow.csv
 from pipeline.checks import ROW_DROPPED, SCORING, SKIPPED, Finding, UnusableNight, clean, failures, lines_text, repair
 from pipeline.constants import COUNT_S, EPOCH_S, LEAD_S, LEAST_OVERLAP_S, LONGEST_NIGHT_S, STAGE_OF_CODE
 from pipeline.data_sets import Data, DataSets, located
-from pipeline.errors import UserMistake
+from pipeline.errors import UserMistake, plain_digits
 from pipeline.guard import FIRST_S, LEAST_SAMPLES, motion_unit_finding
 
 STEPS_S = 600  # s, the longest a step bin lasts
@@ -424,7 +424,7 @@ def _parsed_by_line(path, subject, layout, findings):
 
 def _numbers(fields):
     try:
-        if any("_" in text or not text.isascii() for text in fields):  # float takes 6_1 and other scripts' digits
+        if not all(map(plain_digits, fields)):
             raise ValueError
         return [float(text) for text in fields]
     except ValueError:

@@ -19,7 +19,7 @@ import pandas as pd
 
 from pipeline.checks import lines_text
 from pipeline.constants import EPOCH_S
-from pipeline.errors import UserMistake
+from pipeline.errors import UserMistake, plain_digits
 from pipeline.importers.beats import heart_rate_of
 from pipeline.importers.request import ImportRequest
 from pipeline.importers.research import NightFiles, epochs_of, is_there, reading_file, text_file
@@ -78,8 +78,8 @@ def _stages(root: Path, subject: str, request: ImportRequest) -> np.ndarray | No
 
 
 def number(text: str | None) -> float:
-    """A number of an annotation; NaN for what is none, and for `1_0` or other scripts' digits, which Python reads."""
-    return float(text) if text and text.isascii() and "_" not in text else float("nan")
+    """A number of an annotation; NaN for what is none."""
+    return float(text) if text and plain_digits(text) else float("nan")
 
 
 def _actiwatch(root: Path, subject: str, request: ImportRequest) -> str | None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.errors import UserMistake
+from pipeline.errors import UserMistake, plain_digits
 from pipeline.importers.beats import heart_rate_of_intervals
 from pipeline.importers.motion import unit_of_motion, why_not
 from pipeline.importers.request import ImportRequest
@@ -71,7 +71,7 @@ def e4_intervals(path: Path) -> tuple[np.ndarray, np.ndarray]:
     with reading_file(path):
         lines = text_file(path).getvalue().decode().splitlines()
         numbers = [line.split(",") for line in lines if line]
-        if any("_" in text or not text.isascii() for row in numbers for text in row):
+        if not all(plain_digits(text) for row in numbers for text in row):
             raise ValueError("odd digits")
         start = float(numbers[0][0])
         if wrong := next((n for n, row in enumerate(numbers[1:], 2) if len(row) != 2), None):
