@@ -213,17 +213,16 @@ def predict(
             file = out or default_output(nights, places)
             parts = [names if len(models) > 1 else () for names in models]
             files = [file.with_name(".".join([file.stem, *names]) + file.suffix) for names in parts]
-        for file in files:
-            for written in (file, beside_it(file, AGREEMENT), *(plot_path(file, place.name) for place in places)):
-                must_be_writable("--out", written)
+        outputs = [output for file in files for output in (file, *files_beside(file, [x.name for x in places]))]
+        for output in outputs:
+            must_be_writable("--out", output)
         read = [Path(model), *(file for place in places for file in place.files())]
         for file in files:
             must_spare("--out", file, read)
         if copy:
-            beside = [beside_it(file, ending) for file in files for ending in (STATISTICS, AGREEMENT)]
-            plots = [plot_path(file, place.name) for file in files for place in places]
-            must_spare("--json", copy, read, bundles.values(), [*files, *beside, *plots])
-        if any(watch.simulated for watch in watches):
+            must_spare("--json", copy, read, bundles.values(), outputs)
+        simulated = any(watch.simulated for watch in watches)
+        if simulated:
             click.echo(f"{model}: {SIMULATED}")
         tables: list[dict[str, pd.DataFrame]] = [{} for _ in models]
         notes: dict[str, list[str]] = {}
@@ -237,17 +236,16 @@ def predict(
             progress(night.subject, i, len(places))
         if not tables[0]:
             raise UserMistake(f"{nights}: no usable night of {options.stride} s or more")
-        written = []
+        written, results = [], []
         for names, file, of_model in zip(models, files, tables, strict=True):
             if len(models) > 1:
                 click.echo(" ".join(names))
-            written += write_nights(file, of_model, options.stride)
+            statistics = statistics_of(of_model, options.stride)
+            written += write_nights(file, of_model, statistics, options.stride)
+            described = dict(zip(("architecture", "precision"), names, strict=True))
+            results.append(described | {"file": str(file), "nights": results_of(of_model, statistics)})
         if copy:
-            results = [
-                {"architecture": a, "precision": p, "file": str(file), "nights": results_of(of_model, options.stride)}
-                for (a, p), file, of_model in zip(models, files, tables, strict=True)
-            ]
-            document = {"model": str(model), "simulated": any(watch.simulated for watch in watches)}
+            document = {"model": str(model), "simulated": simulated}
             write_json(copy, document | {"operating_point": operating_point, "models": results, "notes": notes})
         return written
 
@@ -273,6 +271,11 @@ def beside_it(path: Path, ending: str) -> Path:
     return path.with_name(f"{path.stem}{ending}")
 
 
+def files_beside(path: Path, subjects: Sequence[str]) -> list[Path]:
+    """All that may be written next to the CSV of the nights of these subjects."""
+    return [beside_it(path, STATISTICS), beside_it(path, AGREEMENT), *(plot_path(path, name) for name in subjects)]
+
+
 def statistics_of(nights: dict[str, pd.DataFrame], stride: int) -> pd.DataFrame:
     """Sleep statistics of one model's predictions {subject: table}, a row per night."""
     sleep = {
@@ -282,17 +285,17 @@ def statistics_of(nights: dict[str, pd.DataFrame], stride: int) -> pd.DataFrame:
     return sleep_statistics(sleep).round(2).rename_axis("subject")
 
 
-def results_of(nights: dict[str, pd.DataFrame], stride: int) -> dict[str, Any]:
+def results_of(nights: dict[str, pd.DataFrame], statistics: pd.DataFrame) -> dict[str, Any]:
     """One model's predictions for JSON: {subject: times in s, stages and sleep statistics}; null where undefined."""
-    statistics = json.loads(statistics_of(nights, stride).to_json(orient="index"))
+    row_of = json.loads(statistics.to_json(orient="index"))
     return {
-        subject: {"t": table.t.tolist(), "stages": table.predicted_stage.tolist(), "statistics": statistics[subject]}
+        subject: {"t": table.t.tolist(), "stages": table.predicted_stage.tolist(), "statistics": row_of[subject]}
         for subject, table in nights.items()
     }
 
 
-def write_nights(path: Path, nights: dict[str, pd.DataFrame], stride: int) -> list[Path]:
-    """Write one model's predictions {subject: table} with plots and sleep statistics; returns the paths."""
+def write_nights(path: Path, nights: dict[str, pd.DataFrame], statistics: pd.DataFrame, stride: int) -> list[Path]:
+    """Write one model's predictions {subject: table} with plots and their `statistics_of`; returns the paths."""
     plots = {subject: plot_path(path, subject) for subject in nights}
     for _ in in_parallel(
         plot_night, ((f"night {s}", t, stride, plots[s], None, t.get(COLUMN)) for s, t in nights.items())
@@ -300,9 +303,8 @@ def write_nights(path: Path, nights: dict[str, pd.DataFrame], stride: int) -> li
         pass
     write_whole(path, pd.concat(nights.values()).to_csv(index=False, float_format="%.9g"))
     statistics_path = beside_it(path, STATISTICS)
-    sleep_table = statistics_of(nights, stride)
-    write_whole(statistics_path, sleep_table.to_csv())
-    click.echo(sleep_table[[name for name in PRINTED if name in sleep_table]].to_string())
+    write_whole(statistics_path, statistics.to_csv())
+    click.echo(statistics[[name for name in PRINTED if name in statistics]].to_string())
     written = [path, statistics_path]
     if beside := {s: (table.predicted_stage, table[COLUMN]) for s, table in nights.items() if COLUMN in table}:
         table = device_agreement(beside).round(3)
