@@ -127,19 +127,22 @@ function inG(samples, [low, high], notes) {
     for (let i = 0; i < 3 * motion.length; i++) motion.v[i] /= unit[1];
     return;
   }
-  delete samples.motion;
   const why = middle < low ? "gravity seems to have been removed" : "unknown unit";
   const found = `acceleration has a median magnitude of ${middle.toPrecision(3)}, expected about 1 g (${why})`;
-  if (!Object.keys(samples).length) throw new Error(found);
-  notes.push(`Left out: ${found}.`);
+  dropSensor(samples, "motion", found, notes);
 }
 
 /** Leave out activity counts that do not cover 15 s each. */
 function countsOf15s(samples, notes) {
   const { t, length } = samples.activity, every = median(t.subarray(1, length).map((end, i) => end - t[i]));
   if (length < 2 || Math.abs(every - COUNT_S) <= TOLERANCE_S) return;
-  delete samples.activity;
   const found = `activity counts come every ${Number(every.toPrecision(3))} s, expected every ${COUNT_S} s`;
+  dropSensor(samples, "activity", found, notes);
+}
+
+/** Leave out a sensor because of what was found; an Error if no other is left. */
+function dropSensor(samples, sensor, found, notes) {
+  delete samples[sensor];
   if (!Object.keys(samples).length) throw new Error(found);
   notes.push(`Left out: ${found}.`);
 }
