@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from limits import parse, parse_many
+from limits import parse_many
 
 from pipeline.data_sets import Data
 from pipeline.errors import UserMistake
@@ -94,10 +94,10 @@ def key_from(environment: Mapping[str, str]) -> bytes | None:
 def check_rate(rate: str) -> str:
     """The rate, if it is valid; otherwise raises UserMistake."""
     try:
-        valid = len(parse_many(rate)) == 1 and parse(rate).amount > 0
+        amounts = [limit.amount for limit in parse_many(rate)]
     except ValueError:
-        valid = False
-    if not valid:
+        amounts = []
+    if len(amounts) != 1 or amounts[0] <= 0:
         raise UserMistake(f"--rate {rate!r}: expected a number per time, such as 200/second or 1000/minute")
     return rate
 
