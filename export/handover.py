@@ -95,6 +95,8 @@ def hand_over(
         ):
             sweep(scratch.parent, prefix)
             write_platform(scratch, PLATFORMS[platform], bundle, contract, chosen)
+            if PLATFORMS[platform].library:  # without one it is a bundle, whose contract lists its other files
+                write_sums(scratch)
             install_bundle(scratch, folder)
         why = " (recommended)" if not precision and chosen == RECOMMENDED else ""
         lines = [f"precision {chosen}{why}", f"accuracy {accuracy(bundle, run, contract.architecture, chosen)}"]
@@ -115,7 +117,6 @@ def write_platform(folder: Path, platform: Platform, bundle: Path, contract: Con
         copy_folder(library, folder, ignore=shutil.ignore_patterns(*LEFT_OUT), dirs_exist_ok=True)
     if platform.arrays:
         micro_writer()(folder, contract, precision, bundle)
-        write_sums(folder)
         return
     models = folder / platform.models
     models.mkdir(parents=True, exist_ok=True)
@@ -128,9 +129,7 @@ def write_platform(folder: Path, platform: Platform, bundle: Path, contract: Con
         write_whole(models / name, content)
     only = only.with_digests(models)
     only.write(models)
-    if bare:
-        write_sums(folder)
-    else:
+    if not bare:
         write_whole(models / LABELS, "\n".join(STAGES) + "\n")
         write_readme(models, only, lean=True)
         if (bundle / CARD).is_file():
