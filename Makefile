@@ -31,6 +31,10 @@ test-runtimes: .venv/ready .venv-older/ready .venv-micro/ready
 	$(@D)/bin/python -m pip install --quiet --requirement $<
 	touch $@
 
+# whole evaluations, as a user runs them
+test-evaluations: .venv/ready
+	$(BIN)/python -m pytest -m evaluations tests/evaluation/test_crossvalidation.py $(ARGS)
+
 # processes of the service: behind a proxy, killed, stopped, and under generated requests (CASES=10000 for more of these)
 test-service: .venv/ready
 	@command -v nginx /usr/sbin/nginx >/dev/null \
@@ -86,4 +90,4 @@ litert:
 	$(BIN)/python -m pip install --quiet --no-compile --requirement requirements.txt
 	touch $@
 
-.PHONY: train test test-faults fuzz lint docs test-docs test-runtimes test-service test-cluster test-trained reference litert
+.PHONY: train test test-evaluations test-faults fuzz lint docs test-docs test-runtimes test-service test-cluster test-trained reference litert

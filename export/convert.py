@@ -121,14 +121,14 @@ def convert(folder: str, architecture: str, out: str, *precisions: str) -> None:
         *precisions: To convert to; each is printed once its file is written.
     """
     run = TrainedRun(Path(folder))
-    network = run.network(architecture)
+    network, calibration = run.network(architecture), run.calibration(architecture)
     write_whole(Path(out) / SENSING, lean(sensing_model(run.sensing())))
     if "activity" in run.channels:
         write_whole(Path(out) / ACTIVITY, lean(function_model("activity", *activity.signature(run.options))))
     with tempfile.TemporaryDirectory() as saved:
         save_step(network, saved)
         for precision in precisions:
-            content = stager_model(saved, precision, run.calibration(architecture))
+            content = stager_model(saved, precision, calibration)
             write_whole(stager_path(Path(out), architecture, precision), lean(content))
             print(precision, flush=True)  # read by the parent for its progress bar
 

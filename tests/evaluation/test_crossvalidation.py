@@ -64,6 +64,7 @@ def whole(synthetic, tmp_path_factory):
     return out, done
 
 
+@pytest.mark.evaluations
 def test_what_is_written(whole, synthetic):
     out, done = whole
     assert done.stdout.splitlines()[-1] == str(out / "report.md")
@@ -79,6 +80,7 @@ def test_what_is_written(whole, synthetic):
         assert not (fold / "partial").exists()
 
 
+@pytest.mark.evaluations
 def test_scores_are_those_of_the_predictions(whole):
     out, _ = whole
     results = json.loads((out / "evaluation.json").read_text())["results"]
@@ -99,6 +101,7 @@ def test_scores_are_those_of_the_predictions(whole):
     assert (out / "predictions.csv").read_bytes() == (out / "predictions/rnn.float32.seed_0.repeat_0.csv").read_bytes()
 
 
+@pytest.mark.evaluations
 def test_the_watch_predicts_nearly_what_keras_does(whole):
     """The int8 column is another computation (not the same numbers again), and a near one."""
     keras, watch = (pd.read_csv(whole[0] / "predictions" / f"rnn.{p}.seed_0.repeat_0.csv") for p in ("float32", "int8"))
@@ -120,6 +123,7 @@ def test_a_stage_is_unknown_alike_in_every_precision(monkeypatch):
         assert result.nights[0].times.tolist() == [*range(0, 600, 30)]
 
 
+@pytest.mark.evaluations
 def test_operating_points_are_each_folds_own(whole):
     out, _ = whole
     results = json.loads((out / "evaluation.json").read_text())["results"]
@@ -135,6 +139,7 @@ def test_operating_points_are_each_folds_own(whole):
     assert rem["scored"]["all"]["5"]["accuracy"] == pytest.approx(accuracy)
 
 
+@pytest.mark.evaluations
 def test_a_stopped_evaluation_goes_on_and_gives_the_same(whole, synthetic, tmp_path, monkeypatch, undrawn):
     """Stopped after its first fold, which is not trained here: it is that of the whole evaluation."""
     out, arguments = tmp_path / "stopped", ("run", "--dataset_dir", synthetic, *QUICK)
@@ -159,6 +164,7 @@ def test_a_stopped_evaluation_goes_on_and_gives_the_same(whole, synthetic, tmp_p
     assert (out / "predictions.csv").read_bytes() == (whole[0] / "predictions.csv").read_bytes()
 
 
+@pytest.mark.evaluations
 def test_a_fold_killed_between_its_predictions_is_finished(whole, synthetic, tmp_path, undrawn):
     out = tmp_path / "killed"
     shutil.copytree(whole[0], out)
@@ -174,6 +180,7 @@ def test_a_fold_killed_between_its_predictions_is_finished(whole, synthetic, tmp
         assert (out / name).read_bytes() == (whole[0] / name).read_bytes()
 
 
+@pytest.mark.evaluations
 def test_going_on_with_other_nights_is_a_mistake(whole, synthetic, mistake, tmp_path):
     """The folds would be others, and models be scored on nights that they were trained on."""
     fewer = tmp_path / "data"
@@ -188,6 +195,7 @@ def test_going_on_with_other_nights_is_a_mistake(whole, synthetic, mistake, tmp_
     assert "does not have held_out" in mistake(command(*arguments))
 
 
+@pytest.mark.evaluations
 def test_split_by_window_warns_wherever_it_is_read(synthetic, tmp_path, undrawn):
     done = command("run", "--dataset_dir", synthetic, *TINY, "--split_by", "window", "--out", tmp_path / "out")
     assert done.exit_code == 0, done.stderr
@@ -211,6 +219,7 @@ def test_other_nights_are_scored_with_a_trained_run(quick_run, tmp_path, undrawn
     assert results[0]["scored"] == same["scored"]
 
 
+@pytest.mark.evaluations
 def test_each_data_set_is_held_out_in_turn_and_scored_apart(synthetic, mistake, tmp_path, undrawn):
     for name, first, number in (("one", 0, 3), ("two", 3, 2)):
         for kind in ("heart_rate", "labels"):
@@ -239,6 +248,7 @@ def test_each_data_set_is_held_out_in_turn_and_scored_apart(synthetic, mistake, 
     assert f"{tmp_path / 'two'}: the run was trained on every night in it" in message
 
 
+@pytest.mark.evaluations
 def test_several_precisions_are_scored_in_one_report(whole, synthetic, tmp_path, undrawn):
     """And the old spelling, --precision, gives of one what it always gave."""
     run = shutil.copytree(sorted((whole[0] / "folds").iterdir())[0], tmp_path / "run")
@@ -260,6 +270,7 @@ def test_several_precisions_are_scored_in_one_report(whole, synthetic, tmp_path,
     assert alone == [result for result in results if result["precision"] == "int8"]
 
 
+@pytest.mark.evaluations
 def test_a_precision_that_is_none_is_a_mistake(whole, synthetic, mistake):
     run = sorted((whole[0] / "folds").iterdir())[0]
     message = mistake(command("score", run, "--dataset_dir", synthetic, "--precisions", "float32,int4"))
@@ -294,6 +305,7 @@ def test_outputs_are_tried_before_the_nights_are_read(monkeypatch, synthetic, mi
     assert f"{option} {tried}: cannot be written there" in message
 
 
+@pytest.mark.evaluations
 def test_going_on_with_something_else_is_a_mistake(whole, synthetic, mistake):
     arguments = "run", "--dataset_dir", synthetic, *QUICK, "--precision", "float32,int8", "--resume", "--out", whole[0]
     assert "does not have seeds" in mistake(command(*arguments, "--seed", 5))
@@ -314,6 +326,7 @@ def test_an_evaluation_from_before_an_option_is_gone_on_with_at_its_default(tmp_
             raise AssertionError
 
 
+@pytest.mark.evaluations
 @pytest.mark.parametrize("name", ["nothing", "evaluation.json"])
 def test_a_folder_that_is_no_evaluation_is_refused(whole, synthetic, mistake, tmp_path, name):
     (tmp_path / "some").mkdir()

@@ -229,17 +229,22 @@ def test_bundles_made_anew_from_the_run_alone(quick_run, tmp_path, run_python):
         ("evaluation.json", b'{"results": [{"architecture": "rnn", "precision": "float32"}]}'),
     ],
 )
-def test_a_damaged_file_of_the_run_is_named_and_the_bundles_stay(quick_run, tmp_path, name, content):
-    from export.build import rebuild_bundles
+def test_a_damaged_file_of_the_run_is_named_and_the_bundles_stay(quick_run, tmp_path, name, content, monkeypatch):
+    from export import build
+    from export.convert import convert
     from models.trained_run import TrainedRun
 
+    def convert_here(run, architecture, out, precisions, progress):  # a child would import TensorFlow first
+        convert(str(run.path), architecture, str(out), *precisions)
+
+    monkeypatch.setattr(build, "convert_in_child", convert_here)
     precision = "int8" if name == "calibration.npz" else "float32"
     run = shutil.copytree(quick_run.folder, tmp_path / "run", ignore=shutil.ignore_patterns("rejected", "predictions"))
     whole = (run / name).read_bytes()
     (run / name).write_bytes(whole[: len(whole) // 2] if content is None else content)
     before = {path: path.read_bytes() for path in run.glob("bundles/**/*") if path.is_file()}
     with pytest.raises(UserMistake, match=re.escape(name if b"results" not in (content or b"") else "run")):
-        rebuild_bundles(TrainedRun(run), ("rnn",), (precision,), tmp_path / "b", lambda message: None)
+        build.rebuild_bundles(TrainedRun(run), ("rnn",), (precision,), tmp_path / "b", lambda message: None)
     assert not list(tmp_path.glob("b/rnn"))
     assert {path: path.read_bytes() for path in run.glob("bundles/**/*") if path.is_file()} == before
     assert not list(run.glob(".export*"))
