@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from apps.python.sleep_stager import is_altered
 from export.calls import Call, Calls, Digest, Number, Part, Size, states_of
 from export.contract_parts import (
     STAGE_CODES,
@@ -170,7 +171,7 @@ class Contract(Part):
         """The contract of a bundle; its other files are not checked.
 
         Raises:
-            UserMistake: The contract is missing or invalid; names the file and the field.
+            UserMistake: The contract is missing, altered or invalid; names the file and the field.
         """
         path = Path(folder) / FILE
         try:
@@ -183,6 +184,8 @@ class Contract(Part):
             for place, call in contract.calls_by_place():
                 if call.sha256 is None:
                     raise UserMistake(f"{path}: {place}.sha256: missing")
+            if is_altered(path.read_bytes()):
+                raise UserMistake(f"{path}: altered; its SHA-256 is not the one at its end")
             return contract
         except ValidationError as error:
             first = error.errors()[0]

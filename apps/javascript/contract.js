@@ -148,14 +148,13 @@ export function readContract(text) {
 }
 
 /**
- * Whether the text differs from its digest, the last value in it: the SHA-256 of the text with 64 zeros in its place.
- * Earlier contracts have none.
+ * Whether the text differs from its digest, the SHA-256 of the text with 64 zeros in its place. It is the last entry and
+ * the only one of this name; earlier contracts have no such name, nor text as their last value.
  */
 function isAltered(text) {
-  const end = /"([^"]*)"\s*\}\s*$/.exec(text);
-  if (!end) return false;
-  const at = end.index + 1, [, digest] = end;
-  const zeroed = text.slice(0, at) + "0".repeat(64) + text.slice(at + digest.length);
+  const end = /"digest"\s*:\s*"([0-9a-f]{64})"\s*\}\s*$/.exec(text), names = text.match(/"digest"\s*:/gi) ?? [];
+  if (!end || names.length > 1) return names.length > 0 || /"\s*\}\s*$/.test(text);
+  const [found, digest] = end, zeroed = text.slice(0, end.index) + found.replace(digest, "0".repeat(64));
   return plainSha256(new TextEncoder().encode(zeroed)) !== digest;
 }
 

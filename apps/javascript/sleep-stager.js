@@ -51,7 +51,8 @@ export class SleepStager {
     if (contractSha256 !== null && digest !== String(contractSha256).toLowerCase()) {
       throw new StagerError("altered_contract", `contract.json: SHA-256 ${digest}, expected ${contractSha256}`);
     }
-    const contract = (stager.#contract = readContract(new TextDecoder().decode(bytes)));
+    const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes); // with a byte order mark
+    const contract = (stager.#contract = readContract(text));
     stager.#contractSha256 = digest;
     const plan = oneOf("unknown_precision", "precision", precision, contract.document.precisions);
     if (operatingPoint !== null) {

@@ -710,6 +710,9 @@ REQUIRED = {
     "preprocessing": {"*": {**PLAN, **GRID}},
     "precisions": {"*": {**PLAN, "probabilities": str}},
 }
+DIGEST = re.compile(rb'"digest"\s*:\s*"([0-9a-f]{64})"\s*\}\s*$')  # as contract.json ends
+DIGEST_NAME = re.compile(rb'"digest"\s*:', re.IGNORECASE)
+LAST_TEXT = re.compile(rb'"\s*\}\s*$')
 OPTIONAL = {"operating_points": {"*": {"weights": [NUMBER]}}}
 
 
@@ -736,7 +739,7 @@ def read_contract(folder: Path, expected_sha256: str | None = None) -> tuple[dic
     if is_altered(content):
         raise StagerError("altered_contract", f"{path}: altered; its SHA-256 is not the one at its end")
     try:
-        contract = json.loads(content)
+        contract = json.loads(content.decode())
     except ValueError as error:
         raise StagerError("unsupported_contract", f"{path}: no JSON ({error})") from None
     wrong = check(contract, {"format": str}, "") or (contract["format"] != FORMAT and f"format: expected {FORMAT!r}")
@@ -748,12 +751,12 @@ def read_contract(folder: Path, expected_sha256: str | None = None) -> tuple[dic
 
 
 def is_altered(content: bytes) -> bool:
-    """Whether contract.json differs from its digest, the last value in it: the SHA-256 of the file with 64 zeros in its
-    place. Earlier contracts have none.
+    """Whether contract.json differs from its digest, the SHA-256 of the file with 64 zeros in its place. It is the last
+    entry and the only one of this name; earlier contracts have no such name, nor text as their last value.
     """
-    end = re.search(rb'"([^"]*)"\s*\}\s*$', content)
-    if not end:
-        return False
+    end, names = DIGEST.search(content), DIGEST_NAME.findall(content)
+    if not end or len(names) > 1:
+        return bool(names or LAST_TEXT.search(content))
     zeroed = content[: end.start(1)] + b"0" * 64 + content[end.end(1) :]
     return hashlib.sha256(zeroed).hexdigest().encode() != end[1]
 

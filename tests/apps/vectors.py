@@ -28,6 +28,8 @@ def bundle_of(vector, scratch):
         content = bytearray(file.read_bytes())
         content[alteration["flip_byte"]] ^= 0xFF
         file.write_bytes(content)
+    elif "end" in alteration:
+        file.write_bytes(file.read_bytes().removesuffix(b"\n}\n") + alteration["end"].encode())
     else:
         document = json.loads(file.read_text())
         for place, value in alteration.get("json", {}).items():

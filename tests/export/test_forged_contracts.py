@@ -11,11 +11,13 @@ import shutil
 import pytest
 
 from apps.python.sleep_stager import StagerError, read_contract
+from export.bundle import read_bundle
 from export.contract import DIGEST, FILE
 from export.runtimes import RUNTIMES
 from export.verify import verify_bundle
 from pipeline.errors import UserMistake
 from pipeline.files import as_json
+from tests.apps.vectors import VECTORS, bundle_of, read_vector
 from tests.conftest import ROOT
 from tests.export.forger import Forger, edited, edits, refused_as_read
 from watch_sim import Watch
@@ -150,6 +152,18 @@ def test_every_byte_of_a_contract_counts_for_whatever_reads_it(tmp_path):
     (tmp_path / "b" / FILE).write_bytes(whole.replace(b'"labels.txt": "68', b'"labels.txt": "69'))
     with pytest.raises(UserMistake, match=r"contract\.json: altered; its SHA-256 is not the one at its end"):
         Watch(tmp_path / "b")
+
+
+@pytest.mark.parametrize("name", [name for name in VECTORS if name.startswith("open_digest_")])
+def test_a_digest_of_another_form(name, tmp_path):
+    vector = read_vector(name)
+    folder = bundle_of(vector, tmp_path)
+    if vector["error"] != "altered_contract":
+        assert read_bundle(folder)
+        return
+    for opened in (verify_bundle, Watch):
+        with pytest.raises(UserMistake, match=r"contract\.json: altered; its SHA-256 is not the one at its end"):
+            opened(folder)
 
 
 def test_a_contract_with_other_white_space_and_a_file_too_many(document, tmp_path):

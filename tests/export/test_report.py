@@ -217,6 +217,7 @@ class TestBundle:
     def test_rejected_files_are_named(self, run):
         contract = read_json(run / "bundles/gru/contract.json")
         contract["precisions"] = {"float32": contract["precisions"]["float32"]}
+        del contract["digest"]
         write_json(run / "bundles/gru/contract.json", contract)
         document, text, _ = self.write(run)
         assert "int8" in document["rejected"]

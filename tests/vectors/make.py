@@ -54,6 +54,18 @@ FORGED = (  # name, what is another, its place, its value: of the right form, bu
     ("gap", "when motion is missing", "preprocessing.activity.gap_seconds", 60),
     ("hz", "the grid of motion", "preprocessing.activity.hz", 25),
 )
+DIGESTS = (  # name, what is wrong, the entries at the end of a contract; # is the digest of what it is then
+    ("null", "null for the digest", '"digest": null'),
+    ("empty", "an empty digest", '"digest": ""'),
+    ("number", "a number for the digest", '"digest": 0'),
+    ("list", "a list for the digest", '"digest": []'),
+    ("object", "an object for the digest", '"digest": {}'),
+    ("upper", "a digest in capitals", f'"digest": "{"AB" * 32}"'),
+    ("capital", "the digest under a name in capitals", '"Digest": "#"'),
+    ("renamed", "the digest under another name", '"digests": "#"'),
+    ("twice", "two digests", f'"digest": "{"0" * 64}",\n "digest": "#"'),
+    ("early", "something after the digest", '"digest": "#",\n "note": {}'),
+)
 OTHER = "0" * 64  # a digest that no file has
 RUNTIMES = ("ai-edge-litert", "tflite-runtime-2.14", "litert", "litert.js", "litert-android", "tensorflow-lite-swift")
 
@@ -97,6 +109,13 @@ def night(about, bundle, events, end, start=START, seed=0, restarted=False, **se
 
 def opening(about, code, bundle="counts", **how):
     return {"about": about, "bundle": bundle, "open": how, "error": code}
+
+
+def ending(text):
+    """An alteration: other entries at the end of the tiny contract. In them, # is the digest that is then right."""
+    whole = (HERE / "bundles" / "counts" / "contract.json").read_text().removesuffix("\n}\n") + text
+    digest = hashlib.sha256(whole.replace("#", "0" * 64).encode()).hexdigest()
+    return {"file": "contract.json", "end": text.replace("#", digest)}
 
 
 def contract_field(place, value):
@@ -201,6 +220,16 @@ def opened_in_vain():
             "gru-int8",
             alter={"file": "contract.json", "flip_byte": 100},
         ),
+        "open_digest_right": opening(
+            "a contract with its digest, opened at no such precision",
+            "unknown_precision",
+            precision="int4",
+            alter=ending(',\n "digest": "#"\n}\n'),
+        ),
+        **{
+            f"open_digest_{name}": opening(about, "altered_contract", alter=ending(f",\n {entries}\n}}\n"))
+            for name, about, entries in DIGESTS
+        },
         "open_refused_runtime": opening(
             "the contract refuses a runtime",
             "refused_runtime",

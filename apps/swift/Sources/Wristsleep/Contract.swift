@@ -212,15 +212,18 @@ struct Contract {
         }
     }
 
-    /// Whether contract.json differs from its digest, the last value in it: the SHA-256 of the text with 64 zeros in
-    /// its place. Earlier contracts have none.
+    /// Whether contract.json differs from its digest, the SHA-256 of the text with 64 zeros in its place. It is the
+    /// last entry and the only one of this name; earlier contracts have no such name, nor text as their last value.
     private static func isAltered(_ content: Data) -> Bool {
         let text = String(decoding: content, as: UTF8.self)
-        let lastValue = "\"[^\"]*\"\\s*\\}\\s*$"
-        guard let end = text.range(of: lastValue, options: .regularExpression),
-            let quote = text[end].lastIndex(of: "\"")
-        else { return false }
-        let first = text.index(after: end.lowerBound)
+        let name = "\"digest\"\\s*:"
+        let end = "\"\\s*\\}\\s*$"
+        let named = text.range(of: name, options: [.regularExpression, .caseInsensitive])
+        guard let entry = text.range(of: name + "\\s*\"[0-9a-f]{64}" + end, options: .regularExpression),
+            named?.lowerBound == entry.lowerBound,  // the first of this name
+            let quote = text[entry].lastIndex(of: "\"")
+        else { return named != nil || text.range(of: end, options: .regularExpression) != nil }
+        let first = text.index(quote, offsetBy: -64)
         let zeroed = String(text[..<first]) + String(repeating: "0", count: 64) + String(text[quote...])
         return sha256(Data(zeroed.utf8)) != String(text[first..<quote])
     }

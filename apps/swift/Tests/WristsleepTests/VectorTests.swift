@@ -45,6 +45,9 @@ final class VectorTests: XCTestCase {
             var content = try Data(contentsOf: file)
             content[Int(place)] ^= 0xFF
             try content.write(to: file)
+        } else if let end = alter["end"]?.asText {
+            let content = try Data(contentsOf: file)
+            try (content.dropLast("\n}\n".utf8.count) + Data(end.utf8)).write(to: file)
         } else {
             var document = try JSONDecoder().decode(JSONValue.self, from: try Data(contentsOf: file))
             for (path, value) in alter["json"]?.members ?? [:] {

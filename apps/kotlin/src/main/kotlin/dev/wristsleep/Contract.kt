@@ -13,7 +13,10 @@ private const val BIN = 15
 /** Tolerance of the sum of an operating point's weights, which is 1. */
 private const val WEIGHTS_ROUNDING = 3e-4
 
-private val LAST_VALUE = Regex("\"([^\"]*)\"\\s*\\}\\s*$")
+/** How contract.json ends. */
+private val DIGEST = Regex("\"digest\"\\s*:\\s*\"([0-9a-f]{64})\"\\s*\\}\\s*$")
+private val DIGEST_NAME = Regex("\"digest\"\\s*:", RegexOption.IGNORE_CASE)
+private val LAST_TEXT = Regex("\"\\s*\\}\\s*$")
 
 internal fun sha256(content: ByteArray): String =
     MessageDigest.getInstance("SHA-256").digest(content).joinToString("") { "%02x".format(it) }
@@ -236,11 +239,13 @@ internal class Contract private constructor(field: Field) {
         }
 
         /**
-         * Whether the text differs from its digest, the last value in it: the SHA-256 of the text with 64 zeros in its
-         * place. Earlier contracts have none.
+         * Whether the text differs from its digest, the SHA-256 of the text with 64 zeros in its place. It is the last
+         * entry and the only one of this name; earlier contracts have no such name, nor text as their last value.
          */
         private fun isAltered(text: String): Boolean {
-            val digest = LAST_VALUE.find(text)?.groups?.get(1) ?: return false
+            val names = DIGEST_NAME.findAll(text).count()
+            val digest = DIGEST.find(text)?.groups?.get(1)
+            if (digest == null || names > 1) return names > 0 || LAST_TEXT.containsMatchIn(text)
             return sha256(text.replaceRange(digest.range, "0".repeat(64)).toByteArray()) != digest.value
         }
 
