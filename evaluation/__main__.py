@@ -42,8 +42,19 @@ from pipeline.files import read_json, write_json, write_whole
 from pipeline.nights import load_nights
 from pipeline.options import Options
 from pipeline.origin import read_origin
+from pipeline.outputs import must_be_outside_bundles, must_hold_no_run, must_spare
 from pipeline.recordings import subjects
-from pipeline.run_folder import EVALUATION, EVALUATION_PAGE, FINDINGS, PROTOCOL, SALIENCY, STRESS_PAGE, RunFolder
+from pipeline.run_folder import (
+    EVALUATION,
+    EVALUATION_PAGE,
+    FINDINGS,
+    PROTOCOL,
+    SALIENCY,
+    STRESS,
+    STRESS_PAGE,
+    STRESS_PLOT,
+    RunFolder,
+)
 from pipeline.scratch import sole_use, sole_use_of_output
 from pipeline.versions import commit
 from scoring.predictions import walch_valid
@@ -116,7 +127,10 @@ def run(
     options = Options(**run_options)
     one_of("--precisions", precisions, PRECISIONS)
     if out:
+        must_be_outside_bundles("--out", out)
         must_be_writable("--out", out / PROTOCOL)
+    if copy:
+        must_spare("--json", copy, folders=[out] if out else [])
     training_seeds = tuple(dict.fromkeys(map(parse_seed, seeds))) if seeds else (options.seed,)
     if split_by == "window":
         if protocol != "kfold":
@@ -231,6 +245,10 @@ def score(
     trained = TrainedRun(run)
     one_of("--precisions", precisions, PRECISIONS)
     architectures = trained.chosen_architectures(architectures)
+    if out:
+        must_hold_no_run("--out", out)
+    if copy:
+        must_spare("--json", copy, folders=[out or trained.scores(dataset_dir, "+".join(precisions))])
     with sole_use_of_output(run, out and make_folder(out)), progress_bar() as bar:
         bar.add_task("scoring", total=None)
         unseen = trained.unseen_subjects(dataset_dir)
@@ -260,6 +278,8 @@ def saliency(run: Path, dataset_dir: Data | None, architectures: tuple[str, ...]
     """Measure which inputs count for each stage, and from how far back. Writes saliency.json and plots."""
     RunFolder(run)  # so that an error is found before the work starts
     if out:
+        if out.resolve() != run.resolve():
+            must_hold_no_run("--out", out)
         make_folder(out)
     with sole_use_of_output(run, out), progress_bar() as bar:
         task = bar.add_task("starting TensorFlow", total=None)
@@ -301,6 +321,11 @@ def stress(
     one_of("--precisions", precisions, PRECISIONS)
     names = tuple(STRESSES) if stresses is None else one_of("--stresses", stress_names(stresses), STRESSES)
     run_folders(folder)  # so that an error is found before the work starts
+    if out and (dataset_dir or out.resolve() != folder.resolve()):
+        must_hold_no_run("--out", out)
+    place = out or folder / (f"stress/{dataset_dir.resolve().name}" if dataset_dir else "")
+    if copy:
+        must_spare("--json", copy, written=[place / name for name in (STRESS, STRESS_PAGE, STRESS_PLOT)])
     with sole_use_of_output(folder, out and make_folder(out)), progress_bar() as bar:
         task = bar.add_task("stress test", total=None)
 
@@ -312,11 +337,10 @@ def stress(
         except KeyboardInterrupt:
             console.print("stopped; nothing was written")
             sys.exit(130)
-        out = make_folder(out or folder / (f"stress/{dataset_dir.resolve().name}" if dataset_dir else ""))
-        write_report(out, document)
+        write_report(make_folder(place), document)
     if copy:
         write_json(copy, document)
-    click.echo(str(out / STRESS_PAGE))
+    click.echo(str(place / STRESS_PAGE))
 
 
 def stress_names(text: str) -> list[str]:

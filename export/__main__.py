@@ -18,13 +18,13 @@ from pipeline.command_line import (
     json_option,
     make_folder,
     models_option,
-    must_spare,
     option,
     progress_bar,
 )
 from pipeline.constants import ARCHITECTURES, PRECISIONS
 from pipeline.errors import UserMistake, one_of
 from pipeline.files import write_json
+from pipeline.outputs import must_be_outside_bundles, must_spare
 from pipeline.run_folder import BUNDLES
 from pipeline.scratch import sole_use_of_output
 
@@ -125,6 +125,7 @@ def signer(key):
     from export.contract import FILE
     from export.signature import read_private_key, sign_bundle
 
+    must_be_outside_bundles("--sign", key)  # which are replaced
     private = read_private_key(key)  # read first, so that a wrong key is found before the work
     return lambda folder: [sign_bundle(contract.parent, private) for contract in Path(folder).rglob(FILE)]
 
@@ -136,6 +137,7 @@ def sign_command(bundle, key):
     """Sign a bundle folder: writes contract.sig next to contract.json and prints its path."""
     from export.signature import read_private_key, sign_bundle
 
+    must_be_outside_bundles("--key", key)  # it could be what is written, and would be handed out
     click.echo(str(sign_bundle(bundle, read_private_key(key))))
 
 
@@ -165,7 +167,7 @@ def verify(bundle: Path, precisions: tuple[str, ...] | None, public_key: Path | 
     from export.verify import verify_bundle
 
     if copy:
-        must_spare("--json", copy, [bundle], [bundle])
+        must_spare("--json", copy, [bundle, *filter(None, [public_key])], [bundle])
     key = None
     if public_key:
         from export.signature import check_signature, read_public_key

@@ -18,7 +18,6 @@ from pipeline.command_line import (
     OutputFile,
     console,
     json_option,
-    must_spare,
     option,
     parallel,
     parallel_here,
@@ -31,6 +30,7 @@ from pipeline.importers.run import SOURCES, import_nights
 from pipeline.nights import WORTH_A_CHILD, load_night
 from pipeline.options import Options
 from pipeline.origin import MARK
+from pipeline.outputs import must_spare
 from pipeline.recordings import paths
 from pipeline.recordings import subjects as subjects_of
 from pipeline.repeats import Repeats

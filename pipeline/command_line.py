@@ -5,7 +5,7 @@ import functools
 import os
 import signal
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import fields
 from datetime import date
 from pathlib import Path
@@ -20,6 +20,7 @@ from pipeline.data_sets import DataSets, data_of
 from pipeline.errors import UserMistake, plain_digits
 from pipeline.files import writes_through
 from pipeline.options import Options
+from pipeline.outputs import must_be_free, must_be_outside_bundles
 from pipeline.scratch import holds_anything
 from pipeline.workers import ALL_CORES, workers
 
@@ -123,7 +124,7 @@ class OutputFile(NamedPath):
         self.devices = devices
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The path; UserMistake if no file can be written there."""
+        """The path; UserMistake if no file can be written there, or as `must_be_free`."""
         path = super().convert(value, param, ctx)
         try:
             if path.is_dir():
@@ -135,6 +136,7 @@ class OutputFile(NamedPath):
         except OSError as error:
             raise UserMistake(f"{_spelt(param)} {path}: cannot be written there ({error.strerror})") from None
         must_be_writable(_spelt(param), path)
+        must_be_free(_spelt(param), path)
         return path
 
 
@@ -160,33 +162,6 @@ def must_be_writable(spelt: str, path: Path) -> None:
 def _spelt(param: click.Parameter | None) -> str:
     """An option as the user spells it, or an argument as in the usage line."""
     return "path" if param is None else param.metavar or param.opts[0]
-
-
-def must_spare(
-    spelt: str, path: Path, read: Iterable[Path] = (), folders: Iterable[Path] = (), written: Iterable[Path] = ()
-) -> None:
-    """Check that a file to write replaces nothing that the command reads, or writes besides.
-
-    Args:
-        spelt: The option, as the user spells it.
-        path: The file.
-        read: Files that are read.
-        folders: Folders in which nothing may be written.
-        written: Other files that the command writes.
-
-    Raises:
-        UserMistake: It would.
-    """
-    if writes_through(path):
-        return
-    place = path.resolve()
-    if place in {file.resolve() for file in read}:
-        raise UserMistake(f"{spelt} {path}: would overwrite the input; name another file")
-    if place in {file.resolve() for file in written}:
-        raise UserMistake(f"{spelt} {path}: is written as another result, too; name another file")
-    for folder in folders:
-        if folder.resolve() in (place, *place.parents):
-            raise UserMistake(f"{spelt} {path}: is inside {folder}; name a file elsewhere")
 
 
 class Folders(NamedPath):
@@ -315,8 +290,9 @@ def make_folder(out: Path) -> Path:
         The folder.
 
     Raises:
-        UserMistake: It cannot be created.
+        UserMistake: It cannot be created, or is inside a bundle.
     """
+    must_be_outside_bundles("--out", out)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

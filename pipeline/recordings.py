@@ -76,6 +76,7 @@ LAYOUTS = {  # of sensors
     "activity": Layout("counts", "_counts.txt", "t,activity"),
 }
 LABELS = Layout("labels", "_labeled_sleep.txt", "t stage")
+VALID_EPOCHS = "epochs.csv"  # of sleep-accel: the mask of `scoring.predictions.walch_valid`
 
 
 @dataclass

@@ -13,6 +13,7 @@ from pipeline.constants import EPOCH_S, STAGES, UNKNOWN
 from pipeline.data_sets import Data, DataSets, located
 from pipeline.errors import UserMistake
 from pipeline.files import write_whole
+from pipeline.recordings import VALID_EPOCHS
 
 PROBABILITY_COLUMNS = tuple(f"p_{stage.lower()}" for stage in STAGES)
 COLUMNS = ("subject", "t", "scored_stage", "predicted_stage", *PROBABILITY_COLUMNS)
@@ -170,7 +171,7 @@ def walch_valid(folder: Data, nights: Iterable[Night]) -> dict[str, np.ndarray]:
             renamed = [replace(night, subject=located(folder, night.subject)[1]) for night in members]
             covered |= {f"{name}.{subject}": mask for subject, mask in walch_valid(place, renamed).items()}
         return covered
-    path = Path(folder) / "epochs.csv"
+    path = Path(folder) / VALID_EPOCHS
     if not path.exists():
         return {}
     table = _read_csv(path, ("subject", "t", "walch_valid"))

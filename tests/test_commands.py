@@ -73,15 +73,11 @@ def test_odd_numbers_and_empty_words_are_mistakes(command, option, value, messag
 @pytest.mark.parametrize(
     ("command", "arguments", "message"),
     [
-        (check, "set --out set/heart_rate/1001_heartrate.txt", "would overwrite the input; name another file"),
+        (check, "set --out set/heart_rate/1001_heartrate.txt", "belongs to {set}; name another file"),
+        (check, "elsewhere --json set/heart_rate/1001_heartrate.txt", "belongs to {set}; name another file"),
         (check, "set --json set/origin.json", "would overwrite the input; name another file"),
         (check, "set --out x --json x", "is written as another result, too; name another file"),
-        (import_, "csv set/heart_rate new --json set/heart_rate/1001_heartrate.txt", "is inside set/heart_rate; name"),
-        (
-            import_,
-            "csv set/heart_rate/1001_heartrate.txt new --json set/heart_rate/1001_heartrate.txt",
-            "would overwrite",
-        ),
+        (import_, "csv set/heart_rate new --json set/heart_rate/x", "is inside set/heart_rate; name"),
         (import_, "csv set new --json new/x", "is inside new; name a file elsewhere"),
         (verify, "set --json set/x", "is inside set; name a file elsewhere"),
     ],
@@ -91,9 +87,67 @@ def test_results_replace_nothing_that_is_read(command, arguments, message, tmp_p
     recording = tmp_path / "set" / "heart_rate" / "1001_heartrate.txt"
     recording.parent.mkdir(parents=True)
     recording.write_text("0,60\n")
+    message = message.format(set=tmp_path / "set")
     assert message in mistake(CliRunner().invoke(command, arguments.split()))
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [recording]
     assert recording.read_text() == "0,60\n"
+
+
+RUN_FILES = ["hparams.json", "splits.json", "evaluation.json", "bundles/gru/contract.json", "bundles/gru/new.json"]
+
+
+@pytest.mark.parametrize("name", RUN_FILES)
+@pytest.mark.parametrize(
+    ("command", "arguments", "option"),
+    [(run, "--dataset_dir DATA", "--json"), (score, "RUN --dataset_dir DATA", "--json"), (stress, "RUN", "--json"),
+     (parity, "RUN", "--json"), (predict, "RUN DATA", "--json"), (predict, "RUN DATA", "--out"),
+     (check, "DATA", "--out"), (import_, "csv DATA new", "--json"), (verify, "OTHER", "--json"),
+     (zip_bundle, "OTHER", "--out")],
+    ids=lambda value: getattr(value, "name", value),
+)  # fmt: skip
+def test_results_replace_no_file_of_a_run(command, arguments, option, name, quick_run, synthetic, tmp_path, mistake):
+    places = {"RUN": quick_run.folder, "DATA": synthetic, "OTHER": tmp_path}
+    file = quick_run.folder / name
+    before = file.read_bytes() if file.exists() else None
+    asked = [*(str(places.get(word, word)) for word in arguments.split()), option, str(file)]
+    expected = "is inside" if "bundles" in name else f"belongs to {quick_run.folder}; name another file"
+    assert expected in mistake(CliRunner().invoke(command, asked))
+    assert (file.read_bytes() if file.exists() else None) == before
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments", "message"),
+    [
+        (score, "RUN --dataset_dir DATA --out RUN", "is the folder of a run or an evaluation; name another"),
+        (score, "RUN --dataset_dir DATA --out RUN/bundles/gru", "is inside"),
+        (score, "RUN --dataset_dir DATA --out NEW --json NEW/report.md", "is inside"),
+        (stress, "RUN --dataset_dir DATA --out RUN", "is the folder of a run or an evaluation; name another"),
+        (stress, "RUN --out NEW --json NEW/stress.md", "is written as another result, too; name another file"),
+        (saliency, "RUN --out RUN/bundles/gru/x", "is inside"),
+        (run, "--dataset_dir DATA --out NEW --json NEW/protocol.json", "is inside"),
+        (run, "--dataset_dir DATA --out RUN/bundles/gru/x", "is inside"),
+        (train, "--dataset_dir DATA --out RUN/bundles/gru/x", "is inside"),
+        (parity, "RUN --json RUN/parity.txt", ".png: belongs to"),
+        (predict, "RUN DATA --precisions float32 --out RUN/golden.npz", "belongs to"),
+        (rebuild, "RUN --out OCCUPIED", "gru: exists and is not empty; name another"),
+        (rebuild, "RUN --out RUN/bundles --precisions int8", "needs --out, because the run's own bundles must have"),
+        (rebuild, "RUN --for any --out RUN/bundles/gru/x", "is inside"),
+    ],
+)
+def test_folders_replace_no_file_of_a_run(command, arguments, message, quick_run, synthetic, tmp_path, mistake):
+    (tmp_path / "gru").mkdir()
+    (tmp_path / "gru" / "mine.txt").write_text("mine")
+    places = {"RUN": quick_run.folder, "DATA": synthetic, "NEW": tmp_path / "new", "OCCUPIED": tmp_path}
+
+    def state():
+        return {path: path.stat().st_mtime_ns for place in (quick_run.folder, tmp_path) for path in place.rglob("*")}
+
+    before = state()
+    asked = ["/".join([str(places.get(x, x)) for x in word.split("/")]) for word in arguments.split()]
+    assert message in mistake(CliRunner().invoke(command, asked))
+    after = state()
+    assert after.keys() == before.keys()
+    assert all(after[path] == before[path] for path in before if path.is_file())
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from export.contract import stager_path
 from export.report import measurements, write_report
 from models.trained_run import TrainedRun
 from pipeline.files import read_json, write_json
+from pipeline.outputs import must_be_free
 from pipeline.run_folder import MODELS_PLOT
 from pipeline.scratch import sole_use_of_output
 from scoring.plots import plot_models, plot_parity
@@ -76,7 +77,13 @@ def check_again(run: TrainedRun, report_path: Path | None = None, **settings) ->
 
     Returns:
         Whether all gates pass.
+
+    Raises:
+        UserMistake: A plot next to the report would replace a file of a run.
     """
+    if report_path:
+        for architecture in run.options.architectures:
+            must_be_free("--json", run.parity_plot(report_path, architecture))
     with sole_use_of_output(run.path, report_path):
         parity = check(run, **settings)
         add_measurements(run, parity)

@@ -16,13 +16,14 @@ from export.archive import opened_bundles
 from export.cadence import Cadence
 from pipeline.align import extent
 from pipeline.checks import UnusableNight
-from pipeline.command_line import console, must_be_writable, must_spare
+from pipeline.command_line import console, must_be_writable
 from pipeline.constants import STAGES, UNKNOWN
 from pipeline.data_sets import Data, DataSets
 from pipeline.device_stages import read_device_stages
 from pipeline.errors import UserMistake, one_of
 from pipeline.files import write_json, write_whole
 from pipeline.options import Options
+from pipeline.outputs import must_be_free, must_spare
 from pipeline.recordings import Recording
 from pipeline.scratch import sole_use_of_output
 from pipeline.workers import in_parallel
@@ -216,9 +217,11 @@ def predict(
         outputs = [output for file in files for output in (file, *files_beside(file, [x.name for x in places]))]
         for output in outputs:
             must_be_writable("--out", output)
+            if out:
+                must_be_free("--out", output)
         read = [Path(model), *(file for place in places for file in place.files())]
-        for file in files:
-            must_spare("--out", file, read)
+        for output in outputs:
+            must_spare("--out", output, read)
         if copy:
             must_spare("--json", copy, read, bundles.values(), outputs)
         simulated = any(watch.simulated for watch in watches)
