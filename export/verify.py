@@ -1,5 +1,6 @@
 """Verifies a received bundle: complete, unaltered, and true to its golden night. Without TensorFlow."""
 
+import re
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +23,8 @@ from pipeline.constants import MINUTE_S, STAGES
 from pipeline.errors import UserMistake, one_of
 from pipeline.files import reading
 
+HEADER = "contract.h"  # in place of contract.json on microcontrollers
+PRECISION = re.compile(r'kPrecision\[\] = "(\w+)"')
 SHAKING_HZ = 5
 SHAKING_COUNT = 100  # least activity counts in 15 s of shaking
 
@@ -88,6 +91,11 @@ def verify_platform(folder: Path, precisions: Sequence[str] | None = None) -> No
             if not refusal(call.runtimes, OURS):
                 open_call(place, call)
         check_text(place, contract)
+    header = folder / HEADER
+    if precisions and header.is_file():
+        with reading(header):
+            found = PRECISION.findall(header.read_text())
+        one_of(f"{folder}: precision", precisions, found)
 
 
 def check_text(folder: Path, contract: Contract) -> None:

@@ -113,6 +113,13 @@ def test_micro_ships_arrays(bundle, tmp_path, monkeypatch):
     assert calls == [("gru", "int8", bundle)] and len(lines) == 2
 
 
+def test_a_folder_for_microcontrollers_has_one_precision(tmp_path, mistake):
+    folder, _ = hand_over(BUNDLES / "counts", "micro", "int8", out=tmp_path / "app")
+    assert command("verify", folder, "--precisions", "int8").exit_code == 0
+    line = mistake(command("verify", folder, "--precisions", "int8,float32"))
+    assert f"{folder}: precision: float32; choose from int8" in line
+
+
 def test_any_is_a_small_bundle_of_its_own(bundle, tmp_path):
     cadence = Cadence(cells=[Cell(seconds=5, movement="none", kappa=0.5)])
     cadence.write(bundle)
