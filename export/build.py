@@ -1,5 +1,6 @@
 """Builds a run's bundles; each architecture is converted in its own child process."""
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from models.trained_run import TrainedRun
 from pipeline.constants import PRECISIONS
 from pipeline.errors import UserMistake
 from pipeline.files import reading
+from pipeline.outputs import holds_bundle
 from pipeline.run_folder import PARITY, rejected_files
 from pipeline.scratch import scratch_folder, sweep
 
@@ -31,7 +33,7 @@ def convert_in_child(
     Args:
         run: The trained run.
         architecture: One of the run's.
-        out: Folder for the .tflite files.
+        out: Folder for the .tflite files. Temporary files go beside it, to be swept if the child is killed.
         precisions: To convert to.
         progress: Called after each file with a status message.
 
@@ -39,9 +41,11 @@ def convert_in_child(
         UserMistake: Raised by the child, for example for a damaged model.
         RuntimeError: The child failed for another reason; carries its output and stderr.
     """
-    command = [sys.executable, "-m", "export.convert", str(run.path.resolve()), architecture, str(out), *precisions]
+    command = [sys.executable, "-m", "export.convert", str(os.getpid())]
+    command += [str(run.path.resolve()), architecture, str(out), *precisions]
+    environment = os.environ | {"TMPDIR": str(out.parent)}
     with tempfile.TemporaryFile("w+") as stderr:
-        child = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=stderr, text=True)
+        child = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=stderr, text=True)
         assert child.stdout  # it is a pipe
         lines = []
         for line in child.stdout:
@@ -123,9 +127,15 @@ def rebuild_bundles(
         after training, and those that fail their gate on the golden night now.
 
     Raises:
-        UserMistake: The run lacks an architecture, or `precisions` are not all five and there is no `out`.
+        UserMistake: The run lacks an architecture, `precisions` are not all five and there is no `out`, or `out` holds
+            a folder of that name that is no bundle.
     """
     architectures = run.chosen_architectures(architectures)
+    if out and out.resolve() == run.bundles.resolve():
+        out = None
+    for folder in (out / architecture for architecture in architectures) if out else ():
+        if folder.exists() and not holds_bundle(folder) and (not folder.is_dir() or any(folder.iterdir())):
+            raise UserMistake(f"--out {folder}: exists and is not empty; name another")
     if out is None and set(precisions) != set(PRECISIONS):
         raise UserMistake(
             f"--precisions {','.join(precisions)}: needs --out, because the run's own bundles must have all precisions"

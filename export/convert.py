@@ -7,6 +7,12 @@ a value that changes by less than a quantum per window would otherwise never cha
 """
 
 import sys
+
+from pipeline.workers import end_with_parent
+
+if __name__ == "__main__":  # before TensorFlow is imported, which takes seconds
+    end_with_parent(int(sys.argv[1]), by_kernel=True)
+
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -28,7 +34,6 @@ from models.trained_run import TrainedRun
 from models.writing import tensorflow_writing
 from pipeline.errors import UserMistake
 from pipeline.files import write_whole
-from pipeline.workers import end_with_parent
 
 FLOAT_OPS = ["MUL", "ADD", "SUB", "LOGISTIC", "TANH", "SOFTMAX", "RELU", "BATCH_MATMUL"]
 FLOAT_OPS += ["SPLIT", "CONCATENATION", "STRIDED_SLICE", "SLICE", "RESHAPE", "TRANSPOSE"]
@@ -134,9 +139,8 @@ def convert(folder: str, architecture: str, out: str, *precisions: str) -> None:
 
 
 if __name__ == "__main__":
-    end_with_parent()
     try:
-        convert(*sys.argv[1:])
+        convert(*sys.argv[2:])
     except (UserMistake, OSError) as mistake:
         message = mistake.message if isinstance(mistake, UserMistake) else f"{mistake.filename}: {mistake.strerror}"
         print(message, flush=True)  # read by the parent; to a pipe, which is never full as a disk may be

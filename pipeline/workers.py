@@ -1,11 +1,12 @@
 """Parallel work: on the cores of this machine, or on the workers of a Dask scheduler."""
 
+import ctypes
 import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from contextvars import ContextVar
 from functools import cache
 from multiprocessing import resource_tracker
@@ -16,6 +17,7 @@ from joblib import Parallel, cpu_count, delayed, parallel_config
 
 ALL_CORES = -1
 JOB_BYTES = 1_000_000_000  # memory that one process may need: TensorFlow with the nights of a fold
+PR_SET_PDEATHSIG = 1  # of Linux: the signal that a process gets when its parent ends
 WATCH_S = 0.2  # s between checks that the parent is alive
 TENSORFLOW_THREADS = ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
@@ -43,7 +45,9 @@ def workers(jobs: int = ALL_CORES, scheduler: str | None = None) -> Iterator[Non
             client = stack.enter_context(connected(scheduler))
         elif jobs == ALL_CORES:
             jobs = max(1, min(cpu_count(), psutil.virtual_memory().available // JOB_BYTES))
-        stack.enter_context(parallel_config(backend="loky", n_jobs=1 if client else jobs))
+        # as soon as a child has started: it may yet have to import TensorFlow before its first call
+        start = {"initializer": end_with_parent, "initargs": (os.getpid(),)}
+        stack.enter_context(parallel_config(backend="loky", n_jobs=1 if client else jobs, **start))
         stack.callback(_cluster.reset, _cluster.set(client))
         yield
 
@@ -90,9 +94,17 @@ def _children_without_interrupts() -> Iterator[None]:
 
 
 @cache
-def end_with_parent() -> None:
-    """End this child process when its parent ends: children of a killed command must not go on writing."""
-    parent = os.getppid()
+def end_with_parent(parent: int, by_kernel: bool = False) -> None:
+    """End this child process when its parent ends: children of a killed command must not go on writing.
+
+    Args:
+        parent: The parent's process id; it may have ended already.
+        by_kernel: Whether the kernel ends it, too, on Linux: for native code that keeps Python's threads from running.
+            Only for children whose starting thread waits for their end, as they end with that thread.
+    """
+    if by_kernel:
+        with suppress(AttributeError):  # other systems lack it
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
     def watch():
         while os.getppid() == parent:
@@ -105,6 +117,5 @@ def end_with_parent() -> None:
 def _call(parent: int, function: Callable, values: tuple) -> Any:
     """Call a function; in a child process, with one TensorFlow thread, because calls already run in parallel."""
     if os.getpid() != parent:
-        end_with_parent()
         os.environ.update(dict.fromkeys(TENSORFLOW_THREADS, "1"))
     return function(*values)

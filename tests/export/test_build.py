@@ -60,6 +60,13 @@ def test_progress_is_of_files_alone(run, child, tmp_path):
     assert messages == ["gru: exporting"] * 2
 
 
+def test_temporary_files_of_the_converter_lie_where_they_are_swept(run, child, tmp_path):
+    child('echo "$TMPDIR"; exit 2')
+    with pytest.raises(UserMistake) as caught:
+        convert(run, tmp_path / ".export.1" / "gru")
+    assert caught.value.message == str(tmp_path / ".export.1")
+
+
 def test_the_child_itself_names_a_damaged_file(run, tmp_path):
     shutil.copy(run.path / "hparams.json", tmp_path)
     (tmp_path / "scaler.json").write_text("{")

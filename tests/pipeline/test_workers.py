@@ -64,7 +64,9 @@ def test_all_cores_as_far_as_memory_goes(cores, free, jobs, monkeypatch):
     monkeypatch.setattr(module, "cpu_count", lambda: cores)
     monkeypatch.setattr(module.psutil, "virtual_memory", lambda: type("Memory", (), {"available": int(free)}))
     used = []
-    monkeypatch.setattr(module, "parallel_config", lambda backend, n_jobs: used.append(n_jobs) or nullcontext())
+    monkeypatch.setattr(
+        module, "parallel_config", lambda backend, n_jobs, **start: used.append(n_jobs) or nullcontext()
+    )
     with workers():
         pass
     assert used == [jobs]
