@@ -51,7 +51,9 @@ def write_whole(path: Path | str, content: bytes | str | Callable[[BinaryIO], ob
                 file.write(_whole(content))
             file.flush()
             os.chmod(temporary, 0o644)  # mkstemp gives 0600
+            _flush(file.fileno())  # after a power cut a renamed file could be empty
             os.replace(temporary, place)
+        _flush_folder(place.parent)
     except BaseException as error:
         if temporary:
             with suppress(OSError):  # the folder may be gone, or read-only by now
@@ -59,6 +61,25 @@ def write_whole(path: Path | str, content: bytes | str | Callable[[BinaryIO], ob
         if isinstance(error, OSError):
             raise UserMistake(f"{path}: cannot be written ({error.strerror or error})") from None
         raise
+
+
+def _flush(descriptor: int) -> None:
+    """Wait until an open file or folder is on the disk, where the file system can do that."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network file systems
+            raise
+
+
+def _flush_folder(folder: Path) -> None:
+    """Wait until a folder's names are on the disk, if the folder can be read."""
+    with suppress(PermissionError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            _flush(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def copy_folder(source: Path, folder: Path, **settings: Any) -> None:
@@ -73,6 +94,8 @@ def copy_folder(source: Path, folder: Path, **settings: Any) -> None:
 def _copy(source: str, target: str) -> None:
     try:
         shutil.copy2(source, target)
+        with open(target, "rb") as file:
+            _flush(file.fileno())
     except OSError as error:
         raise UserMistake(f"{source}: cannot be copied to {target} ({error.strerror or error})") from None
 

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -23,6 +24,37 @@ def test_text_bytes_and_functions_are_written(tmp_path, content):
     assert path.read_bytes() == b"\xce\xba\n"
     assert path.stat().st_mode & 0o777 == 0o644
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_content_is_on_the_disk_before_its_name(tmp_path, monkeypatch):
+    """A power cut leaves the old file or the new one."""
+    steps = []
+    real_fsync, real_replace = os.fsync, os.replace
+
+    def fsync(descriptor):
+        steps.append(f"flush {Path(f'/proc/self/fd/{descriptor}').resolve().suffix}")
+        real_fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "replace", lambda *paths: steps.append("rename") or real_replace(*paths))
+    (tmp_path / "folder").mkdir()
+    write_whole(tmp_path / "folder" / "file", "new")
+    assert steps == ["flush .part", "rename", "flush "]
+
+
+@pytest.mark.parametrize("error", [errno.EINVAL, errno.EIO])
+def test_file_systems_that_cannot_flush(tmp_path, error, monkeypatch):
+    def fsync(descriptor):
+        raise OSError(error, os.strerror(error))
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    if error == errno.EIO:
+        with pytest.raises(UserMistake, match="file: cannot be written"):
+            write_whole(tmp_path / "file", "new")
+        assert not [*tmp_path.iterdir()]
+    else:
+        write_whole(tmp_path / "file", "new")
+        assert (tmp_path / "file").read_text() == "new"
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
