@@ -14,7 +14,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from pipeline.constants import COUNT_S, GRACE_S
+from pipeline.constants import CHANNELS, COUNT_S, GRACE_S, LEAD_S, LONGEST_NIGHT_S
+from pipeline.saved import Form, check_arrays
 
 HZ = 50  # grid points per second, the rate of the published algorithm
 BIN_G = 5 / 128  # g per bin of a peak
@@ -158,10 +159,29 @@ class ActivityCounter:
         """The counter's state as arrays, for `restore` of one with the same start."""
         return {"next": np.array(self.next), "last": self.last, "history": self.history, "band": self.band}
 
-    def restore(self, state: Mapping[str, np.ndarray]) -> None:
-        """Resume from arrays returned by `state`."""
-        self.next = int(state["next"])
-        self.last, self.history, self.band = state["last"], state["history"], state["band"]
+    def restore(self, saved: Mapping[str, np.ndarray], signed: bool = False) -> None:
+        """Resume from arrays returned by `state`; raises ValueError, by name, for wrong ones unless they are signed."""
+        if not signed:
+            self._check(saved)
+        self.next = int(saved["next"])
+        self.last, self.history, self.band = saved["last"], saved["history"], saved["band"]
+
+    def _check(self, saved):
+        night, g = LONGEST_NIGHT_S + LEAD_S, CHANNELS["motion_z"].high
+        forms = {
+            "next": Form(np.int64, (), 0, HZ * (night + COUNT_S)),
+            "last": Form(np.float64, (2,)),
+            "history": Form(np.float64, (N_TAPS - 1,), -g - 1, g + 1, gaps=True),  # interpolation rounds
+            "band": Form(np.float64, (None,), 0, (g + 1) * np.abs(TAPS).sum(), gaps=True),
+        }
+        check_arrays(saved, forms)
+        t, z = saved["last"].tolist()
+        if not LONG_AGO <= t < self.start + int(saved["next"]) / HZ or not -g <= z <= g:
+            raise ValueError("last: impossible numbers")
+        if np.isnan(saved["history"]).any() != np.isnan(saved["history"]).all():
+            raise ValueError("history: missing in part")
+        if len(saved["band"]) != saved["next"] % POINTS:
+            raise ValueError("band: of a length that does not fit next")
 
     def _fill(self, t, z, stop):
         """Compute grid points before `stop` and up to the newest sample. t[0], z[0] are `self.last`."""

@@ -12,9 +12,10 @@ from numpy.typing import ArrayLike
 
 from pipeline.activity import ActivityCounter
 from pipeline.constants import CHANNELS, DEFAULT_CHANNELS, EPOCH_S, GRACE_S, LEAD_S, LONGEST_NIGHT_S
-from pipeline.guard import InputGuard
+from pipeline.guard import MOST_SAMPLES, InputGuard
 from pipeline.options import Options
 from pipeline.recordings import Recording
+from pipeline.saved import Form, check_arrays, restore_part
 
 Windows = tuple[np.ndarray, dict[str, np.ndarray]]  # ends [n] in s, {channel: [n, values_per_window] float32}
 
@@ -268,9 +269,10 @@ class Aligner:
         windows = {name: self._windows(name, n) for name in self.channels}
         ends = self.start + stride * np.arange(self.closed + 1, self.closed + n + 1.0)
         self.closed += n
-        for sensor in self.taken:
-            t = self._taken(sensor)
-            self.taken[sensor] = [t[t - self.start >= self.closed * stride]]
+        for sensor, times in self.taken.items():
+            if times:
+                t = self._taken(sensor)
+                self.taken[sensor] = [t[t - self.start >= self.closed * stride]]
         return ends, windows
 
     def _windows(self, name, n):
@@ -293,23 +295,63 @@ class Aligner:
         saved |= {f"guard.{name}": value for name, value in self.guard.state().items()}
         return saved | {f"counter.{k}": value for k, value in (self.counter.state() if self.counter else {}).items()}
 
-    def restore(self, saved: Mapping[str, np.ndarray]) -> None:
-        """Resume from arrays returned by `state`."""
+    def restore(self, saved: Mapping[str, np.ndarray], signed: bool = False) -> None:
+        """Resume from arrays returned by `state`.
 
-        def part(prefix):
-            return {k.removeprefix(prefix): v for k, v in saved.items() if k.startswith(prefix)}
+        Args:
+            saved: The arrays.
+            signed: Whether a signature proves that they come from `state`; they are not checked then.
 
+        Raises:
+            ValueError: They are not of such an aligner; the message begins with the name of one. This aligner must not
+                be used then.
+        """
+        if not signed:
+            self._check(saved)
         self.closed, self.start = int(saved["closed"]), float(saved["start"])
         for name in self.channels:
             self.sums[name], self.numbers[name] = saved[f"sums.{name}"].copy(), saved[f"numbers.{name}"].copy()
         for sensor in CHANNELS_OF_SENSOR:
-            self.taken[sensor] = [saved[f"taken.{sensor}"].copy()]
-            self.newest[sensor] = self._taken(sensor).max(initial=-np.inf)
+            t = saved[f"taken.{sensor}"]
+            self.taken[sensor], self.newest[sensor] = ([t.copy()], t.max()) if len(t) else ([], -np.inf)
             self.dropped[sensor] = dict(zip(REASONS, saved[f"dropped.{sensor}"].tolist(), strict=True))
-        self.guard.restore(part("guard."))
+        restore_part(self.guard, saved, "guard.", signed)
         self.counter = ActivityCounter() if saved["counting"] else None
         if self.counter:
-            self.counter.restore(part("counter."))
+            restore_part(self.counter, saved, "counter.", signed)
+
+    def _check(self, saved):
+        """Check arrays but for those of the guard and the counter, which check theirs."""
+        stride, night = self.options.stride, LONGEST_NIGHT_S + LEAD_S
+        forms = {
+            "closed": Form(np.int64, (), 0, night // stride),
+            "start": Form(np.float64),
+            "counting": Form(np.bool_, (), 0, "activity" in self.channels),
+        }
+        for name in self.channels:
+            forms |= {
+                f"sums.{name}": Form(np.float64, (None,)),
+                f"numbers.{name}": Form(np.int64, (None,), 0, MOST_SAMPLES),
+            }
+        for sensor in CHANNELS_OF_SENSOR:
+            forms |= {f"taken.{sensor}": Form(np.float64, (None,))}
+            forms |= {f"dropped.{sensor}": Form(np.int64, (len(REASONS),), 0, MOST_SAMPLES)}
+        check_arrays({k: x for k, x in saved.items() if not k.startswith(("guard.", "counter."))}, forms)
+        if not saved["counting"] and any(name.startswith("counter.") for name in saved):
+            raise ValueError("counting: does not fit counter")
+        closed, start = int(saved["closed"]), float(saved["start"])
+        for name in self.channels:
+            sums, numbers, channel = saved[f"sums.{name}"], saved[f"numbers.{name}"], CHANNELS[name]
+            least, window = len(self.sums[name]), self.options.values_per_window(name)
+            most = least + night // self.options.seconds_per_value(name) + 5 * window  # _grown adds up to 4 windows
+            if not least <= len(sums) == len(numbers) <= most:
+                raise ValueError(f"sums.{name}: {len(sums)} rows, and {len(numbers)} of numbers")
+            if not np.logical_and.reduce((channel.low * numbers <= sums) & (sums <= channel.high * numbers)):
+                raise ValueError(f"sums.{name}: do not fit numbers")
+        for sensor in CHANNELS_OF_SENSOR:
+            t = saved[f"taken.{sensor}"]
+            if len(t) and not ((t - start >= closed * stride) & (t - start <= night)).all():
+                raise ValueError(f"taken.{sensor}: times outside the open windows")
 
 
 def _shaped(sensor, t, values):

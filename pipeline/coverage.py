@@ -7,7 +7,7 @@ movement is 100 minutes; so if there never was heart rate, stillness must last O
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
@@ -22,6 +22,7 @@ from pipeline.constants import (
     OFF_WRIST_S,
 )
 from pipeline.options import Options
+from pipeline.saved import Form, check_arrays
 
 
 @dataclass(frozen=True)
@@ -119,12 +120,36 @@ class CoverageTracker:
         saved |= {f"since.{sensor}": np.array(seconds) for sensor, seconds in self.since.items()}
         return saved | {"still": np.array(self.still), "elapsed": np.array(self.elapsed)}
 
-    def restore(self, saved: dict[str, np.ndarray]) -> None:
-        """Resume from arrays returned by `state`."""
+    def restore(self, saved: Mapping[str, np.ndarray], signed: bool = False) -> None:
+        """Resume from arrays returned by `state`; raises ValueError, by name, for wrong ones unless they are signed."""
+        if not signed:
+            self._check(saved)
         for sensor in self.channels_of:
             self.recent[sensor] = deque(saved[f"recent.{sensor}"].tolist(), self.recent[sensor].maxlen)
             self.since[sensor] = float(saved[f"since.{sensor}"])
         self.still, self.elapsed = float(saved["still"]), float(saved["elapsed"])
+
+    def _check(self, saved):
+        forms = {"still": Form(np.float64, (), 0, inf), "elapsed": Form(np.float64, (), 0)}
+        for sensor in self.channels_of:
+            forms |= {
+                f"recent.{sensor}": Form(np.bool_, (None,), 0, 1),
+                f"since.{sensor}": Form(np.float64, (), 0, inf),
+            }
+        check_arrays(saved, forms)
+        stride, elapsed = self.options.stride, float(saved["elapsed"])
+        if elapsed % stride:
+            raise ValueError(f"elapsed: {elapsed:g} s, expected whole strides")
+        for name in ("still", *(f"since.{sensor}" for sensor in self.channels_of)):
+            seconds = float(saved[name])
+            if seconds < inf and (seconds > elapsed or seconds % 1):
+                raise ValueError(f"{name}: {seconds:g} s, expected whole seconds of those elapsed")
+        for sensor, recent in self.recent.items():
+            sensed = saved[f"recent.{sensor}"]
+            if len(sensed) != min(elapsed // stride, recent.maxlen or inf):
+                raise ValueError(f"recent.{sensor}: {len(sensed)} strides, which does not fit elapsed")
+            if len(sensed) and sensed[-1] != (saved[f"since.{sensor}"] < stride):
+                raise ValueError(f"since.{sensor}: does not fit recent.{sensor}")
 
 
 def coverage_of_night(night: Night, options: Options, channels: Sequence[str]) -> list[Coverage]:

@@ -1,15 +1,18 @@
 """Checks, on a sensor's first minute of samples, that they are in the expected unit."""
 
+from collections.abc import Mapping
 from math import inf
 
 import numpy as np
 
 from pipeline.constants import CHANNELS
+from pipeline.saved import Form, check_arrays
 
 FIRST_S = 60  # s of a sensor's samples on which the check is decided
 LEAST_SAMPLES = 25  # motion samples needed, in range or out of it: a single one may be a jerk of the wrist
 GRAVITY_G = (0.5, 2.0)  # g, range of the median magnitude of acceleration at a wrist: most of it is gravity
 STANDARD_GRAVITY = 9.80665  # m/s2 in a g
+MOST_SAMPLES = 2**53  # all whole numbers up to it are float64, too
 SENSORS = {"heart_rate": "heart_rate", "motion": "motion_x"}  # checked sensor -> a channel that has its valid range
 HINTS = {
     "heart_rate": "is it beats per second (multiply by 60), or milliseconds from beat to beat (60000 / value)?",
@@ -104,12 +107,34 @@ class InputGuard:
             saved[f"{sensor}.finding"] = np.array(self.findings.get(sensor, ""))
         return saved
 
-    def restore(self, saved) -> None:
-        """Resume from arrays returned by `state`."""
+    def restore(self, saved: Mapping[str, np.ndarray], signed: bool = False) -> None:
+        """Resume from arrays returned by `state`; raises ValueError, by name, for wrong ones unless they are signed."""
+        if not signed:
+            self._check(saved)
         self.magnitudes = saved["magnitudes"]
-        self.findings = {s: str(saved[f"{s}.finding"]) for s in SENSORS if str(saved[f"{s}.finding"])}
+        findings = {sensor: saved[f"{sensor}.finding"].item() for sensor in SENSORS}
+        self.findings = {sensor: finding for sensor, finding in findings.items() if finding}
         self.refused = {s for s in SENSORS if saved[s][4]}
         for sensor in SENSORS:
             first, seen, outside, decided, _ = saved[sensor]
             self.first[sensor], self.decided[sensor] = float(first), bool(decided)
             self.seen[sensor], self.outside[sensor] = int(seen), int(outside)
+
+    def _check(self, saved):
+        forms = {"magnitudes": Form(np.float64, (None,), 0, CHANNELS["motion_magnitude"].high)}
+        for sensor in SENSORS:
+            forms |= {sensor: Form(np.float64, (5,), high=inf), f"{sensor}.finding": Form(np.str_)}
+        check_arrays(saved, forms)
+        for sensor in SENSORS:
+            first, seen, outside, decided, refused = saved[sensor].tolist()
+            flags = decided in (0, 1) and refused in (0, decided if sensor == "motion" else 0)
+            counted = seen % 1 == outside % 1 == 0 and 0 <= outside <= seen <= MOST_SAMPLES
+            if not (flags and counted and (first < inf or (not seen and not decided))):
+                raise ValueError(f"{sensor}: impossible numbers")
+            finding = saved[f"{sensor}.finding"].item()
+            if (finding and not (decided and finding.startswith(f"{sensor}: "))) or (refused and not finding):
+                raise ValueError(f"{sensor}.finding: does not fit {sensor}")
+        _, seen, outside, decided, _ = saved["motion"].tolist()
+        n = len(saved["magnitudes"])
+        if n >= LEAST_SAMPLES if decided else n != seen - outside:
+            raise ValueError(f"magnitudes: {n}, which does not fit motion")

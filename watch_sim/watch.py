@@ -16,7 +16,10 @@ from pipeline.coverage import Coverage, CoverageTracker
 from pipeline.errors import UserMistake, one_of
 from pipeline.files import write_whole
 from pipeline.guard import SENSORS
+from pipeline.saved import Form, check_arrays, restore_part
 from scoring.predictions import weigh
+
+MOST_STATE = 1e9  # far above a state's numbers; steps from it cannot overflow
 
 
 class Epoch(NamedTuple):
@@ -75,8 +78,6 @@ class Watch:
         self.options = self.runner.contract.options()
         if self.simulated:
             warnings.warn(f"{bundle}: {SIMULATED}", SimulatedWarning, stacklevel=2)
-        self.begin(start)  # has the arrays of both kinds of nights
-        self.kinds = {name: (x.dtype.kind, x.ndim) for name, x in self.state().items()}
         self.begin(start, counts, operating_point)
 
     def begin(self, start: float = 0.0, counts: bool = False, operating_point: str | None = None) -> None:
@@ -176,8 +177,7 @@ class Watch:
         """The state of the night as arrays, for `resume`; do not modify them."""
         arrays = {f"aligner.{name}": x for name, x in self.aligner.state().items()}
         arrays |= {f"coverage.{name}": x for name, x in self.tracker.state().items()}
-        arrays |= {f"state.{name}": x for name, x in self.runner.states.items()} | {"model": self._digests()}
-        return arrays | {"weights": np.array([] if self.weights is None else self.weights)}
+        return arrays | {f"state.{name}": x for name, x in self.runner.states.items()} | self._identity()
 
     def restore(self, path: Path) -> None:
         """Continue from a file written by `save`, as if the watch had never stopped.
@@ -191,35 +191,39 @@ class Watch:
         except Exception as error:  # a file can be broken in many ways
             raise UserMistake(f"{path}: not a saved state of this model ({error})") from None
 
-    def resume(self, arrays: Mapping[str, np.ndarray]) -> None:
+    def resume(self, arrays: Mapping[str, np.ndarray], signed: bool = False) -> None:
         """Continue from arrays returned by `state`, as `restore` does from a file.
 
+        Args:
+            arrays: The arrays.
+            signed: Whether a signature proves that `state` of a watch of this model returned them; only the operating
+                point is checked then.
+
         Raises:
-            Exception: Any kind, if the arrays are not such a state; the watch is left unchanged.
+            ValueError: They are not such a state, with the name of an array; the watch is left unchanged.
         """
-        if not np.array_equal(arrays["model"], self._digests()):
-            raise ValueError("from another model")
-        states = {name: arrays[f"state.{name}"] for name in self.runner.states}
-        if not np.array_equal(arrays["weights"], [] if self.weights is None else self.weights):
-            raise ValueError("from another operating point")
-
-        for name, x in arrays.items():
-            if name in self.kinds and (x.dtype.kind, x.ndim) != self.kinds[name]:
-                raise ValueError(f"{name} has another type")
-        if any(
-            (states[name].shape, states[name].dtype) != (x.shape, x.dtype) for name, x in self.runner.states.items()
-        ):
-            raise ValueError("states have another shape or type")
-
-        def part(mark):
-            return {k.removeprefix(mark): x for k, x in arrays.items() if k.startswith(mark)}
-
+        for name, own in self._identity().items():
+            if name in arrays and not np.array_equal(arrays[name], own):
+                raise ValueError(f"{name}: from another {'model' if name == 'model' else 'operating point'}")
+        if not signed:
+            self._check(arrays)
         aligner = Aligner(self.options, self.aligner.channels)
-        aligner.restore(part("aligner."))
+        restore_part(aligner, arrays, "aligner.", signed)
         tracker = CoverageTracker(self.options, self.options.channels)
-        tracker.restore(part("coverage."))
+        restore_part(tracker, arrays, "coverage.", signed)
+        if tracker.elapsed != aligner.closed * self.options.stride:
+            raise ValueError("coverage.elapsed: does not fit aligner.closed")
+        states = {name: arrays[f"state.{name}"] for name in self.runner.states}
         self.aligner, self.tracker, self.runner.states = aligner, tracker, states
 
-    def _digests(self):
-        """SHA-256 of the files that a saved state belongs to."""
-        return np.array([call.sha256 for call in self.runner.plan.calls])
+    def _check(self, arrays):
+        """Check arrays but for those of the aligner and the tracker, which check theirs."""
+        forms = {name: Form(own.dtype.type, own.shape) for name, own in self._identity().items()}
+        for name, x in self.runner.states.items():
+            forms[f"state.{name}"] = Form(x.dtype.type, x.shape, -MOST_STATE, MOST_STATE)
+        check_arrays({k: x for k, x in arrays.items() if not k.startswith(("aligner.", "coverage."))}, forms)
+
+    def _identity(self):
+        """What a saved state belongs to: SHA-256 of the model's files, and weights of the operating point."""
+        digests = np.array([call.sha256 for call in self.runner.plan.calls])
+        return {"model": digests, "weights": np.array([] if self.weights is None else self.weights)}
