@@ -163,7 +163,7 @@ def check_contract(folder: Path, contract: Contract) -> None:
 
 
 def difference(found: Any, expected: Any, place: str = "") -> str:
-    """The first field of a JSON value that is missing or differs from what is expected; "" if none does.
+    """The first field of a JSON value that is missing, unknown, or differs from what is expected; "" if none does.
 
     place: path of the value in the document.
     """
@@ -174,7 +174,8 @@ def difference(found: Any, expected: Any, place: str = "") -> str:
                 return f"{inner}: missing, but the bundle's files have it"
             if wrong := difference(found[name], value, inner):
                 return wrong
-        return ""
+        unknown = next((name for name in found if name not in expected), None)
+        return f"{f'{place}.{unknown}'.lstrip('.')}: unknown field" if unknown is not None else ""
     if isinstance(found, list) and isinstance(expected, list) and len(found) == len(expected):
         places = (difference(*pair, f"{place}.{i}") for i, pair in enumerate(zip(found, expected, strict=True)))
         return next(filter(None, places), "")

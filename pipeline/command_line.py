@@ -15,7 +15,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from pipeline.constants import ARTIFACTS
+from pipeline.constants import ARTIFACTS, DEFAULT_CHANNELS
 from pipeline.data_sets import DataSets, data_of
 from pipeline.errors import UserMistake, plain_digits
 from pipeline.files import writes_through
@@ -32,7 +32,7 @@ HELP = {
     "motion_magnitude": "Add the magnitude of acceleration as a channel.",
     "window_size": "Length of a window in seconds.",
     "stride": "Seconds from one window to the next.",
-    "channels": "Input channels, comma-separated. By default heart_rate and activity.",
+    "channels": "Input channels, comma-separated; by default those of the two that nights have.",
     "architectures": "Networks to train, comma-separated.",
     "batch_size": "Nights per training step.",
     "variants": "Augmented copies of each training night (another wearer, another watch, a sensor off); 0 for none.",
@@ -261,12 +261,12 @@ def options_of_run(command: Callable) -> Callable:
     for field in reversed(fields(Options)):
         value = field.default
         settings: dict[str, Any] = {"type": type(value)}
+        shown = str(value)
         if isinstance(value, bool):
-            settings = {"is_flag": True}
+            settings, shown = {"is_flag": True}, "on" if value else "off"
         elif isinstance(value, tuple):
-            settings = {"type": CommaList()}
-        default_text = ",".join(value) if isinstance(value, tuple) else value
-        command = option(field.name, default=value, help=f"{HELP[field.name]}  [{default_text}]", **settings)(command)
+            settings, shown = {"type": CommaList()}, ",".join(value or DEFAULT_CHANNELS)
+        command = option(field.name, default=value, help=f"{HELP[field.name]}  [{shown}]", **settings)(command)
     return command
 
 

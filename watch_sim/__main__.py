@@ -111,6 +111,7 @@ def predict(
     MODEL is a run folder or a bundle (folder or zip). NIGHTS is the folder of a data set (or of an import), any file
     of one recording in it, or a CSV with the columns time, heart_rate and activity. Labels are not read.
     """
+    from watch_sim.predict import night_named
     from watch_sim.predict import predict as predict_nights
 
     one_of("--precisions", precisions, PRECISIONS)
@@ -127,7 +128,9 @@ def predict(
             operating_point,
             out,
             chosen,
-            lambda subject, done, total: bar.update(task, description=f"night {subject}", completed=done, total=total),
+            lambda subject, done, total: bar.update(
+                task, description=night_named(subject), completed=done, total=total
+            ),
             copy,
         )
     click.echo("\n".join(map(str, written)))

@@ -57,9 +57,10 @@ def cadence_notes(recording: Recording, options: Options, cadence: Cadence) -> l
         usual, cell = cadence.cells[0], _cell(cadence, seconds, recording)
         if cell and usual.kappa - cell.kappa >= LEAST_FALL:
             at_most = " or less" if seconds * NEAR > cell.seconds else ""
+            movement = "" if cell.movement == usual.movement else f", movement: {cell.movement}"
             notes.append(
-                f"warning: heart rate every {seconds:.0f} s (median): in stress tests, five-stage κ fell from "
-                f"{usual.kappa:.2f} ({_words(usual)}) to {cell.kappa:.2f}{at_most} ({_words(cell)})"
+                f"warning: heart rate every {seconds:.0f} s (median){movement}: in stress tests, five-stage κ fell "
+                f"from {usual.kappa:.2f} ({_words(usual)}) to {cell.kappa:.2f}{at_most} ({_words(cell)})"
             )
     elif seconds > EPOCH_S:
         notes.append(

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.checks import ROW_DROPPED, Finding, lines_text
 from pipeline.constants import CHANNELS, COUNT_S, HOUR_S, LONGEST_NIGHT_S
 from pipeline.errors import UserMistake
+from pipeline.importers.table import hint_of_time
 from pipeline.recordings import Recording, spacing_of_counts
 
 SENSORS = "heart_rate", "activity"
@@ -29,7 +31,7 @@ def read_night_csv(path: Path) -> Recording:
 
     Returns:
         The recording, with the file's name as subject. Times count from 0, or for ISO 8601 and Unix times from the
-        first line.
+        first line. Of repeated lines one is kept, with a finding.
 
     Raises:
         UserMistake: The file is invalid; names file, line and field.
@@ -47,6 +49,8 @@ def read_night_csv(path: Path) -> Recording:
     _check_names(path, names)
     samples: dict[str, tuple[list, list]] = {sensor: ([], []) for sensor in SENSORS}
     first, last, iso = None, 0.0, None
+    here: set[tuple] = set()  # what the lines of this time have
+    repeated: list[int] = []
     for line, row in enumerate(rows[1:], 2):
         if not any(row):
             continue
@@ -67,7 +71,12 @@ def read_night_csv(path: Path) -> Recording:
             late = f"more than {LONGEST_NIGHT_S // HOUR_S} hours after the first"
             late += "" if iso else f"; milliseconds? expected seconds; {IMPORT}"
             raise _wrong(path, line, "time", fields["time"], late)
-        last = t
+        here = here if t == last else set()
+        last, sensed = t, tuple(fields.get(sensor) for sensor in SENSORS)
+        if sensed in here:
+            repeated.append(line)
+            continue
+        here.add(sensed)
         for sensor in SENSORS:
             if fields.get(sensor):
                 value = _number(path, line, sensor, fields[sensor])
@@ -81,7 +90,8 @@ def read_night_csv(path: Path) -> Recording:
         spacing, usual = spacing_of_counts(arrays["activity"][0])
         if not usual:
             raise UserMistake(f"{path}: activity: counts every {spacing:g} s, expected every {COUNT_S} s")
-    return Recording(path.stem, arrays)
+    findings = [Finding(path.name, lines_text(repeated), "repeats another line", ROW_DROPPED)] if repeated else []
+    return Recording(path.stem, arrays, findings=findings)
 
 
 def _check_names(path, names):
@@ -105,7 +115,8 @@ def _time(path, line, text):
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
-        raise _wrong(path, line, "time", text, "expected seconds or a time like 2026-01-31T23:10:00") from None
+        expected = f"expected seconds or a time like 2026-01-31T23:10:00{hint_of_time(text)}"
+        raise _wrong(path, line, "time", text, expected) from None
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp(), True
 
 

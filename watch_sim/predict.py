@@ -110,6 +110,11 @@ def input_notes(watch: Watch, epochs: Sequence[Epoch]) -> list[str]:
     return lines
 
 
+def night_named(name: str) -> str:
+    """A night's name for people: "night 46343", but no second "night" before "night_1"."""
+    return name if name.lower().startswith("night") else f"night {name}"
+
+
 class StagedNight(NamedTuple):
     """One night's predictions.
 
@@ -150,11 +155,11 @@ def stage_night(
             watch, epochs = stage_recording(bundle, precision, recording, options, operating_point)
             if epochs:
                 tables.append(table_for_people(recording.subject, epochs))
-    notes += [f"night {place.name}: {line}" for line in input_notes(watch, epochs)]  # the same for every model
+    notes += [f"{night_named(place.name)}: {line}" for line in input_notes(watch, epochs)]  # the same for every model
     of_bundles = {bundle: cadence_notes(recording, options, Cadence.read(bundle)) for bundle, _ in models}
     for bundle, lines in of_bundles.items():
         of = f" {bundle.name}:" if len(of_bundles) > 1 else ""
-        notes += [f"night {place.name}:{of} {line}" for line in lines]
+        notes += [f"{night_named(place.name)}:{of} {line}" for line in lines]
     if tables and place.subject:
         try:
             device = read_device_stages(place.path, place.subject, tables[0].t, options.stride)
@@ -301,7 +306,7 @@ def write_nights(path: Path, nights: dict[str, pd.DataFrame], statistics: pd.Dat
     """Write one model's predictions {subject: table} with plots and their `statistics_of`; returns the paths."""
     plots = {subject: plot_path(path, subject) for subject in nights}
     for _ in in_parallel(
-        plot_night, ((f"night {s}", t, stride, plots[s], None, t.get(COLUMN)) for s, t in nights.items())
+        plot_night, ((night_named(s), t, stride, plots[s], None, t.get(COLUMN)) for s, t in nights.items())
     ):
         pass
     write_whole(path, pd.concat(nights.values()).to_csv(index=False, float_format="%.9g"))

@@ -44,6 +44,8 @@ NAMES = {
 EXPECTED = "a line of names such as time,heart_rate,x,y,z,activity,steps"
 UNIX = ((1e17, 1e9, "ns"), (1e14, 1e6, "µs"), (1e11, 1e3, "ms"), (1e8, 1.0, "s"))  # lowest value, number per s, unit
 NO_TEXT = "zero bytes, or a line of more than 1 MB; expected lines of text in UTF-8"
+CLOCK = re.compile(r"\d\d?:\d\d(:\d\d([.,]\d+)?)?( ?[ap]m)?", re.IGNORECASE)
+YEAR_LAST = re.compile(r"\d\d?([./-])\d\d?\1(\d{4}|\d\d)\b")
 OFFSET = re.compile(r"(?:Z|[+-]\d\d:?\d\d)$")
 
 
@@ -74,6 +76,13 @@ class _Lines(io.RawIOBase):
             raise UserMistake(f"{self._name}: {NO_TEXT}")
         buffer[: len(data)] = data
         return len(data)
+
+
+def hint_of_time(text: str) -> str:
+    """What to write in place of a time of day without its date, or of a date that begins with day or month; or ""."""
+    if CLOCK.fullmatch(text):
+        return "; the date is missing: write 2026-01-31T22:15:00, from midnight on with the next day's date"
+    return "; write the year first: 2026-01-31T22:15:00" if YEAR_LAST.match(text) else ""
 
 
 def _plain(name):
@@ -110,7 +119,10 @@ def _times(column, name):
     t = parsed.to_numpy("datetime64[us]").astype(np.int64) / 1e6
     t = np.where(parsed.isna(), np.nan, t)
     if np.isnan(t).mean() > 1 / 2:
-        raise UserMistake(f"{name}: time: {text.iloc[0][:40]!r}; expected Unix s or ms, s from the start, or ISO dates")
+        hint = hint_of_time(text.iloc[0])
+        raise UserMistake(
+            f"{name}: time: {text.iloc[0][:40]!r}; expected Unix s or ms, s from the start, or ISO dates{hint}"
+        )
     offsets_of = set(has_offset[np.isfinite(t)])
     if len(offsets_of) > 1:
         raise UserMistake(f"{name}: some times have a UTC offset, others do not; expected one format")

@@ -91,6 +91,8 @@ def test_the_bundle_itself_passes_through_the_forger(document, forger, tmp_path)
         (("how", "unknown"), "Never.", "how.unknown: 'Never.', but the bundle's files give"),
         (("precisions", "int8", "tolerance", "same_stage"), 0.5, "tolerance.same_stage: 0.5, but the"),
         (("architecture",), "lstm", "architecture: 'lstm', but its files have other names"),
+        (("channels", 0, "limit"), 9, "channels.0.limit: unknown field"),
+        (("note",), "", "contract.json: note: unknown field"),
     ],
 )
 def test_what_only_the_files_contradict(document, forger, tmp_path, place, value, message):

@@ -57,6 +57,8 @@ def test_every_option_has_help_and_both_spellings():
         assert f"--{name}" in usage
         assert f"--{name.replace('_', '-')}" in usage
     assert "[lstm,gru,rnn,transformer]" in usage
+    assert "[heart_rate,activity]" in usage and "[off]" in usage
+    assert not any(word in usage for word in ("[]", "[False]", "[None]", "[()]"))
     assert parse("--window_size", "60") == parse("--window-size", "60") == (Options(window_size=60), ())
 
 

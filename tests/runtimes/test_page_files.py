@@ -23,7 +23,16 @@ BAD_CSV = [  # text, what is said of it
     ("time,heart_rate\n0,sixty\n1,sixty\n", "line 2, heart_rate: “sixty” is not a number"),
     ("time,heart_rate\n,60\n,61\n", "line 2, time: “”; expected Unix seconds or milliseconds, seconds from the start"),
     ("time,heart_rate\n2026-02-30T23:10:00,60\n", "line 2, time: “2026-02-30T23:10:00”; expected"),
-    ("time,heart_rate\n31.1.2026,60\n", "line 2, time: “31.1.2026”; expected"),
+    (
+        "time,heart_rate\n31.1.2026,60\n",
+        "line 2, time: “31.1.2026”; expected Unix seconds or milliseconds, seconds from the start, or a time like "
+        "2026-01-31T23:10:00; write the year first: 2026-01-31T22:15:00",
+    ),
+    (
+        "time,heart_rate\n22:15:00,60\n",
+        "line 2, time: “22:15:00”; expected Unix seconds or milliseconds, seconds from the start, or a time like "
+        "2026-01-31T23:10:00; the date is missing: write 2026-01-31T22:15:00",
+    ),
     (
         "time,heart_rate\n0,60\n2026-01-31T23:10:00,60\n",
         "line 3, time: “2026-01-31T23:10:00”; the file mixes numbers and dates",
@@ -165,6 +174,12 @@ class TestCsv:
         shown(page, "fitbit_seldom.csv")  # a name alone makes no export
         assert "Heart rate comes only every 5 min; stages are less accurate" in page.inner_text("#note")
         assert "Missing all night: activity." in page.inner_text("#note")
+
+    def test_repeated_lines_count_once(self, page):
+        lines = [line for t in range(15, 900, 15) for line in [f"{t},60,7"] * 2]
+        drop(page, ("\n".join(["time,hr,activity", *lines]), "own.csv"))
+        shown(page, "own.csv")
+        assert "Left out 118 repeated values." in page.inner_text("#note")
 
     def test_counts_of_another_length_are_left_out(self, page):
         drop(page, ("\n".join(["time,hr,activity", *(f"{t},60,7" for t in range(0, 900, 5))]), "own.csv"))

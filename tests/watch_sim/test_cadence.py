@@ -47,7 +47,7 @@ def test_the_figure_is_of_the_next_rarer_cadence_and_of_the_nights_movement(seco
     assert len(lines) == (kappa is not None)
     if kappa:
         assert lines[0].startswith(
-            f"warning: heart rate every {seconds} s (median): in stress tests, five-stage κ fell "
+            f"warning: heart rate every {seconds} s (median){'' if counts else ', movement: none'}: in stress tests, "
         )
         assert "from 0.50 (heart rate every 5 s, movement: counts only)" in lines[0]
         assert f"to {kappa:.2f} (heart rate" in lines[0]

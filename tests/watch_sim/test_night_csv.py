@@ -44,6 +44,16 @@ def test_a_byte_order_mark_and_quotes(read):
     assert values(read('\ufeff"time","activity"\r\n"15","7"\r\n')) == {"activity": ([15], [7])}
 
 
+def test_repeated_lines_count_once(read):
+    lines = [f"{15 * i},{60 + i},{i % 2}" for i in range(1, 9)]
+    once = read("\n".join(["time,heart_rate,activity", *lines]))
+    recording = read("\n".join(["time,heart_rate,activity", *(line for line in lines for _ in range(2))]))
+    assert values(recording) == values(once) and not once.findings
+    (finding,) = recording.findings
+    assert str(finding) == "mine.csv: 8 lines, first 3, 5, 7: repeats another line; row dropped"
+    assert values(read("time,heart_rate\n3,60\n3,61\n3,60\n"))["heart_rate"] == ([3, 3], [60, 61])
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -56,6 +66,16 @@ def test_a_byte_order_mark_and_quotes(read):
         ("time,heart_rate\n1,fast\n", "line 2, heart_rate: 'fast': not a number"),
         ("time,heart_rate\n1,nan\n", "line 2, heart_rate: 'nan': not a number"),
         ("time,heart_rate\nsoon,60\n", "line 2, time: 'soon': expected seconds or a time like 2026-01-31T23:10:00"),
+        (
+            "time,heart_rate\n22:15:00,60\n",
+            "line 2, time: '22:15:00': expected seconds or a time like 2026-01-31T23:10:00; the date is missing: write "
+            "2026-01-31T22:15:00, from midnight on with the next day's date",
+        ),
+        (
+            "time,heart_rate\n31.01.2026 22:15,60\n",
+            "line 2, time: '31.01.2026 22:15': expected seconds or a time like 2026-01-31T23:10:00; write the year "
+            "first: 2026-01-31T22:15:00",
+        ),
         ("time,heart_rate\n,60\n", "line 2, time: '': expected seconds or a time"),
         (
             "time,heart_rate\n2026-02-30T00:00:00,60\n",

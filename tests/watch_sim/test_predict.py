@@ -19,7 +19,7 @@ from pipeline.options import Options
 from pipeline.recordings import paths, read_recording
 from scoring.predictions import read_predictions
 from watch_sim.__main__ import main
-from watch_sim.predict import input_notes
+from watch_sim.predict import input_notes, night_named
 
 P = [f"p_{stage.lower()}" for stage in STAGES]
 SENSORS = ("heart_rate", "activity")
@@ -258,3 +258,8 @@ def test_a_rejected_precision_is_not_offered(run, synthetic, mistake):
     kept = ", ".join(json.loads((run / "bundles/gru/contract.json").read_text())["precisions"])
     message = mistake(command(run, "--dataset_dir", synthetic, "--precision", "float16"))
     assert f"choose from {kept}" in message
+
+
+@pytest.mark.parametrize(("name", "words"), [("46343", "night 46343"), ("night_1", "night_1"), ("Night 3", "Night 3")])
+def test_a_night_is_not_called_night_twice(name, words):
+    assert night_named(name) == words

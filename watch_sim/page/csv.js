@@ -17,6 +17,11 @@ const EXPECTED = "expected column names such as time,heart_rate,x,y,z,activity,s
 const TIMES = "expected Unix seconds or milliseconds, seconds from the start, or a time like 2026-01-31T23:10:00";
 const UNIX = [[1e17, 1e9], [1e14, 1e6], [1e11, 1e3], [1e8, 1]]; // least value, units per second
 const ISO = /^(\d{4})-(\d\d)-(\d\d)(?:[T ](\d\d):(\d\d)(?::(\d\d(?:\.\d+)?))?\s*(Z|[+-]\d\d:?\d\d)?)?$/;
+const HINTS = [ // of a time that is none
+  [/^\d\d?:\d\d(:\d\d([.,]\d+)?)?( ?[ap]m)?$/i,
+    "; the date is missing: write 2026-01-31T22:15:00, from midnight on with the next day’s date"],
+  [/^\d\d?([./-])\d\d?\1(\d{4}|\d\d)\b/, "; write the year first: 2026-01-31T22:15:00"],
+];
 const ABSENT = /^(nan|na|null|none)?$/i; // a missing value
 const COUNT_S = 15, TOLERANCE_S = 1.5; // of activity counts
 const UNITS = [["g", 1], ["m/s²", 9.80665], ["1/64 g", 64], ["milli-g", 1000]]; // unit, units per g
@@ -48,7 +53,10 @@ export async function readCsv(file, gravity) {
     lines++;
     const fields = line.split(separator), written = text(fields, "time");
     const time = timeOf(written, number);
-    if (!time) return leaveOut(`line ${i}, time: “${written.slice(0, 40)}”; ${TIMES}`);
+    if (!time) {
+      const hint = HINTS.find(([form]) => form.test(written))?.[1] ?? "";
+      return leaveOut(`line ${i}, time: “${written.slice(0, 40)}”; ${TIMES}${hint}`);
+    }
     numeric ??= !time.iso;
     if (numeric === time.iso) {
       throw new Error(`line ${i}, time: “${written.slice(0, 40)}”; the file mixes numbers and dates`);
@@ -72,7 +80,13 @@ export async function readCsv(file, gravity) {
   const middle = Math.abs(longest.t[longest.length >> 1]);
   const scale = numeric ? UNIX.find(([least]) => middle >= least)?.[1] : 1;
   const kind = numeric ? (scale ? "unix" : "start") : offsets.length ? "unix" : "local";
-  for (const sensor in samples) samples[sensor] = samples[sensor].map((t) => t / (scale ?? 1));
+  let repeated = 0;
+  for (const sensor in samples) {
+    const all = samples[sensor].map((t) => t / (scale ?? 1));
+    samples[sensor] = all.map((t) => t, (t, i) => !(i && t === all.t[i - 1] && `${all.at(i)}` === `${all.at(i - 1)}`));
+    repeated += all.length - samples[sensor].length;
+  }
+  if (repeated) notes.push(`Left out ${repeated} repeated values.`);
   if (samples.motion) inG(samples, gravity, notes);
   if (samples.activity) countsOf15s(samples, notes);
   return { name: file.name, kind, samples, offsets, notes };
