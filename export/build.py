@@ -26,7 +26,12 @@ SCRATCH = ".export."  # prefix of the folders of unfinished bundles
 
 
 def convert_in_child(
-    run: TrainedRun, architecture: str, out: Path, precisions: Sequence[str], progress: Callable[[str], object]
+    run: TrainedRun,
+    architecture: str,
+    out: Path,
+    precisions: Sequence[str],
+    progress: Callable[[str], object],
+    started: Callable[[subprocess.Popen], object] = lambda child: None,
 ) -> None:
     """Convert one architecture in a child process.
 
@@ -36,6 +41,7 @@ def convert_in_child(
         out: Folder for the .tflite files. Temporary files go beside it, to be swept if the child is killed.
         precisions: To convert to.
         progress: Called after each file with a status message.
+        started: Called with the child.
 
     Raises:
         UserMistake: Raised by the child, for example for a damaged model.
@@ -46,6 +52,7 @@ def convert_in_child(
     environment = os.environ | {"TMPDIR": str(out.parent)}
     with tempfile.TemporaryFile("w+") as stderr:
         child = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=stderr, text=True)
+        started(child)
         assert child.stdout  # it is a pipe
         lines = []
         for line in child.stdout:
@@ -85,12 +92,13 @@ def build_bundles(
         recover_bundle(Path(out) / architecture)
     nights = run.golden_nights()
     features = run.sensing().sense_nights(nights)
+    children: list[subprocess.Popen] = []
 
     def build(architecture):
         with scratch_folder(run.path, SCRATCH) as scratch:
             folder = scratch / architecture
             folder.mkdir()
-            convert_in_child(run, architecture, folder, precisions, progress)
+            convert_in_child(run, architecture, folder, precisions, progress, children.append)
             complete_bundle(folder, run, architecture, precisions)
             probabilities = run.probabilities(architecture, features)
             pairs = zip(nights, probabilities, strict=True)
@@ -103,7 +111,13 @@ def build_bundles(
 
     Path(out).mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(build, architectures))
+        try:
+            list(pool.map(build, architectures))
+        except KeyboardInterrupt:
+            for child in children:
+                child.kill()
+                child.wait()
+            raise
 
 
 def rebuild_bundles(

@@ -3,6 +3,7 @@
 import shutil
 import stat
 
+import psutil
 import pytest
 
 from export import build
@@ -65,6 +66,17 @@ def test_temporary_files_of_the_converter_lie_where_they_are_swept(run, child, t
     with pytest.raises(UserMistake) as caught:
         convert(run, tmp_path / ".export.1" / "gru")
     assert caught.value.message == str(tmp_path / ".export.1")
+
+
+def test_an_interrupt_ends_the_children(run, child, tmp_path):
+    child(f"echo $$ > {tmp_path}/pid; echo float32; exec sleep 600")
+
+    def interrupted(message):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build.build_bundles(run, ["gru"], tmp_path / "out", interrupted)
+    assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
 
 
 def test_the_child_itself_names_a_damaged_file(run, tmp_path):
