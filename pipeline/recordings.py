@@ -2,6 +2,7 @@
 
 import csv
 import mmap
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -112,8 +113,13 @@ def subjects(folder: Data) -> list[str]:
     if isinstance(folder, DataSets):
         return [f"{name}.{subject}" for name, path in folder.folders.items() for subject in subjects(path)]
     folder = Path(folder)
-    if not folder.is_dir():
-        raise UserMistake(f"{folder}: {'not a folder' if folder.exists() else 'no such folder'}")
+    try:
+        os.listdir(folder)
+    except FileNotFoundError:
+        raise UserMistake(f"{folder}: no such folder") from None
+    except OSError as error:  # glob would find nothing in a closed folder
+        reason = "not a folder" if isinstance(error, NotADirectoryError) else f"cannot be read ({error.strerror})"
+        raise UserMistake(f"{folder}: {reason}") from None
     names = {
         path.name.removesuffix(layout.suffix)
         for layout in LAYOUTS.values()

@@ -1,5 +1,6 @@
 """The run folder: every file of a run is named, written and read here. No TensorFlow."""
 
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -83,8 +84,12 @@ class RunFolder:
             UserMistake: The folder does not exist, or its hparams.json is missing or invalid.
         """
         self.path = Path(path)
-        if not self.path.is_dir():
-            raise UserMistake(f"{path}: no such run folder")
+        try:
+            os.listdir(path)
+        except (FileNotFoundError, NotADirectoryError):
+            raise UserMistake(f"{path}: no such run folder") from None
+        except OSError as error:
+            raise UserMistake(f"{path}: cannot be read ({error.strerror})") from None
         file = self.path / HPARAMS
         self.hparams = read_json(file, INCOMPLETE)
         if not isinstance(self.hparams, dict) or not {"options", "dataset_dir", "channels"} <= self.hparams.keys():
@@ -375,7 +380,7 @@ class RunFolder:
     def bundle_folders(self) -> dict[str, Path]:
         """{architecture: folder} of the existing bundles, the default one first; UserMistake if there is none."""
         names = dict.fromkeys((DEFAULT_ARCHITECTURE, *ARCHITECTURES))
-        folders = {name: self.bundles / name for name in names if (self.bundles / name).is_dir()}
+        folders = {name: self.bundles / name for name in names if os.path.isdir(self.bundles / name)}
         if not folders:
             raise UserMistake(f"{self.bundles}: no bundle there; not a run folder, or an incomplete one")
         return folders

@@ -39,7 +39,7 @@ def proxied(start, tmp_path):
     if not shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin"):
         pytest.skip("nginx is not installed: make test-service installs it, as root")
     with ThreadPoolExecutor() as pool:
-        replicas = [*pool.map(lambda _: start(), range(3))]
+        replicas = [*pool.map(lambda _: start(FORWARDED_ALLOW_IPS="*"), range(3))]
     compose = yaml.safe_load((ROOT / "compose.yaml").read_text())
     assert compose["services"]["replica"]["deploy"]["replicas"] == len(replicas)
     with socket.create_server(("127.0.0.1", 0)) as free:

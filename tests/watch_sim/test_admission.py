@@ -14,10 +14,11 @@ from fastapi.testclient import TestClient
 from starlette.testclient import WebSocketDenialResponse
 
 from pipeline.errors import UserMistake
-from watch_sim.service import admission, desk
+from watch_sim.service import admission, desk, server
 from watch_sim.service.app import create_app
 from watch_sim.service.logs import LOGGER, JsonFormatter
 from watch_sim.service.settings import KEY_VARIABLE, Settings, check_origin, check_rate, key_from, read_bearers
+from watch_sim.watch import Watch
 
 TOKEN = "correct-horse-battery"
 LIVE = {"open": {"architecture": "gru"}, "now": 60}
@@ -189,13 +190,21 @@ class TestLimits:
             names.append(threading.current_thread().name.partition("_")[0])
             return step(*arguments)
 
+        class Loaded(Watch):
+            def __init__(self, *arguments):
+                loading.append(threading.current_thread().name.partition("_")[0])
+                super().__init__(*arguments)
+
+        loading = []
         monkeypatch.setattr(desk.LiveNights, "step", named)
+        monkeypatch.setattr("watch_sim.service.run.Watch", Loaded)
         pulse = [{"sensor": "heart_rate", "t": i / 100, "value": 60} for i in range(3000)]
         long = ({**LIVE, "now": 6000}, {**LIVE, "samples": pulse[:1000]}, {**LIVE, "samples": pulse})
-        for body in (LIVE, *long, LIVE):  # the first loads the model
+        for body in (LIVE, *long, LIVE):  # the first finds no model loaded, and is handed on
             assert client.post("/live", json=body).status_code == 200
-        assert names[:4] == ["steps", "steps", "steps", "predictions"]
-        assert names[4] not in ("steps", "predictions")
+        assert names[1:5] == ["steps", "steps", "steps", "predictions"]
+        assert not {names[0], names[5]} & {"steps", "predictions"}
+        assert loading == ["steps"]
 
     def test_live_steps_have_a_limit(self, bundle, refused):
         client = TestClient(create_app(Settings(bundle, steps=(1, 0, 10.0))))
@@ -249,6 +258,34 @@ class TestFaults:
         assert client.get("/api/bundles").status_code == 200
         assert client.get("/bundles/gru/contract.json").status_code == 404
         assert (client.get("/readyz").status_code, client.get("/readyz").json()) == (503, {"status": "no bundle"})
+
+    def test_a_contract_that_cannot_be_read_any_more_is_not_ready(self, bundle, tmp_path):
+        folder = shutil.copytree(bundle, tmp_path / "bundle")
+        client = TestClient(create_app(Settings(folder)))
+        (folder / "contract.json").unlink()
+        for make in (os.mkfifo, lambda path: path.symlink_to(path)):
+            make(folder / "contract.json")
+            answer = client.get("/readyz")
+            assert (answer.status_code, answer.json()) == (503, {"status": "no bundle"})
+            with pytest.raises(UserMistake, match=r"contract\.json"):
+                create_app(Settings(folder))
+            (folder / "contract.json").unlink()
+
+    def test_folders_that_are_closed_or_links_in_a_circle(self, bundle, tmp_path, monkeypatch):
+        circle = tmp_path / "circle"
+        circle.symlink_to(circle)
+        with pytest.raises(UserMistake, match="circle: cannot be read"):
+            create_app(Settings(circle))
+        with pytest.raises(UserMistake, match="circle: cannot be read"):
+            create_app(Settings(bundle, circle))
+
+        def closed(path):
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(os, "listdir", closed)
+        for settings in (Settings(tmp_path), Settings(bundle, tmp_path)):
+            with pytest.raises(UserMistake, match="cannot be read \\(Permission denied"):
+                create_app(settings)
 
     def test_an_error_of_ours_tells_nothing(self, reference, monkeypatch):
         def fail(*_):
@@ -362,3 +399,15 @@ def test_a_rate_that_is_none(rate):
 
 def test_a_key_of_any_bytes():
     assert key_from({KEY_VARIABLE: "\udcff" * 32}) == b"\xff" * 32
+
+
+@pytest.mark.parametrize(("given", "trusted"), [(None, []), ("10.0.0.7", "10.0.0.7")])
+def test_no_address_is_forwarded_unless_the_proxy_is_named(bundle, monkeypatch, given, trusted):
+    configs = []
+    monkeypatch.delenv("FORWARDED_ALLOW_IPS", raising=False)
+    if given:
+        monkeypatch.setenv("FORWARDED_ALLOW_IPS", given)
+    monkeypatch.setattr(server.uvicorn.Server, "run", lambda self, sockets: configs.append(self.config))
+    monkeypatch.setattr(server.signal, "signal", lambda *_: None)
+    server.serve(Settings(bundle), "127.0.0.1", 0)
+    assert configs[0].forwarded_allow_ips == trusted

@@ -149,7 +149,8 @@ def health_router(desk: Desk, life: Life) -> APIRouter:
         """Whether the service is ready for requests: it is not stopping, and its bundles exist."""
         if life.stopping:
             return JSONResponse({"status": "stopping"}, 503)
-        if not all(os.path.isfile(folder / "contract.json") for folder in desk.served.folders.values()):
+        contracts = [folder / "contract.json" for folder in desk.served.folders.values()]
+        if not all(os.path.isfile(file) and os.access(file, os.R_OK) for file in contracts):
             return JSONResponse({"status": "no bundle"}, 503)
         return {"status": "ok"}
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from watch_sim.service.live import LiveNights
 from watch_sim.service.metrics import Metrics
 from watch_sim.service.requests import MOST_LIVE_SAMPLES, LiveStep
-from watch_sim.service.run import ServedRun
+from watch_sim.service.run import NotLoaded, ServedRun
 from watch_sim.service.settings import Settings
 from watch_sim.service.tokens import NightUnderWay
 from watch_sim.service.work import Bodies, Deadline, Life, Pool, Shape
@@ -90,7 +90,8 @@ class Desk:
         async with self.steps.turn():
             step, night = self.begin(read(body))
             if self.live.windows(step, night) <= BRIEF_WINDOWS:
-                return self.take(step, night)
+                with suppress(NotLoaded):  # loading would block the event loop
+                    return self.take(step, night, load=False)
         return await self.steps.run(self.take, step, night)
 
     def begin(self, step: LiveStep) -> tuple[LiveStep, NightUnderWay | None]:
@@ -98,10 +99,10 @@ class Desk:
         with self.tokens_counted():
             return step, self.live.night(step)
 
-    def take(self, step: LiveStep, night: NightUnderWay | None) -> dict:
-        """Run a live step and count its epochs in the metrics."""
+    def take(self, step: LiveStep, night: NightUnderWay | None, load: bool = True) -> dict:
+        """Run a live step and count its epochs in the metrics; arguments and errors as of LiveNights.step."""
         with self.tokens_counted():
-            answer = self.live.step(step, night)
+            answer = self.live.step(step, night, load)
         self.metrics.epochs.inc(len(answer["epochs"]))
         return answer
 

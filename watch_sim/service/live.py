@@ -1,7 +1,7 @@
 """Live staging without sessions: each request sends the night's token and gets the next one back."""
 
 from itertools import groupby
-from math import ceil, inf
+from math import ceil
 
 from pipeline.constants import GRACE_S, LEAD_S, LONGEST_NIGHT_S
 from watch_sim.service.refusals import refusal, unprocessable
@@ -43,22 +43,20 @@ class LiveNights:
             raise refusal(refused.status, "token", refused.message) from None
 
     def windows(self, request: LiveStep, night: NightUnderWay | None) -> float:
-        """About how many windows a step closes; inf if a model must be loaded first."""
-        model = night or request.open
-        if not self.served.idle[model.architecture, model.precision]:
-            return inf
+        """About how many windows a step closes."""
         start = request.open.start if night is None else night.arrays["aligner.start"]
         closed = 0 if night is None else night.arrays["aligner.closed"]
         last = max((sample.t for sample in request.samples), default=start)
         last = last if request.now is None else max(last, request.now)
         return (last - start) / self.served.options.stride - closed
 
-    def step(self, request: LiveStep, night: NightUnderWay | None) -> dict:
+    def step(self, request: LiveStep, night: NightUnderWay | None, load: bool = True) -> dict:
         """Feed samples to a night and then advance its clock.
 
         Args:
             request: The step.
             night: Its night from `night`.
+            load: Whether to load the model if none is idle.
 
         Returns:
             A LiveStaged, for JSON.
@@ -66,19 +64,20 @@ class LiveNights:
         Raises:
             HTTPException: 409, 410 or 422: the token cannot be continued from, or the samples are invalid. Nothing is
                 lost, as the previous token is still valid.
+            NotLoaded: No model is idle, and none may be loaded; nothing was done.
         """
         try:
             if night is None:
-                return self._step(request, request.open, None)
+                return self._step(request, request.open, None, load)
             model = Model.model_construct(
                 architecture=night.architecture, precision=night.precision, operating_point=night.operating_point
             )
-            return self._step(request, model, night)
+            return self._step(request, model, night, load)
         except TokenRefused as refused:
             raise refusal(refused.status, "token", refused.message) from None
 
-    def _step(self, request, model, night):
-        with self.served.watch(model) as watch:
+    def _step(self, request, model, night, load):
+        with self.served.watch(model, load) as watch:
             if night is None:
                 watch.begin(model.start, model.counts, model.operating_point)
             else:

@@ -30,6 +30,10 @@ from watch_sim.stream import stream
 from watch_sim.watch import Epoch, Watch
 
 
+class NotLoaded(Exception):
+    """No loaded model is free."""
+
+
 class ServedRun:
     """The run folder or bundle, and the data set, that the service uses.
 
@@ -57,8 +61,8 @@ class ServedRun:
         Raises:
             UserMistake: The run has no bundles, a bundle is incomplete or altered, or the data set has no recordings.
         """
-        self.name = Path(run).resolve().name
-        if os.path.isfile(Path(run) / "contract.json"):
+        self.name = Path(os.path.realpath(run)).name  # of a link in a circle, too
+        if os.path.lexists(Path(run) / "contract.json"):
             contract = read_bundle(run)
             self.folders, self.contracts = {contract.architecture: Path(run)}, {contract.architecture: contract}
             self.options, self.parts, own_nights = contract.options(), {}, None
@@ -79,10 +83,15 @@ class ServedRun:
         self.idle: dict[tuple[str, str], list[Watch]] = defaultdict(list)
 
     @contextmanager
-    def watch(self, model: Model) -> Iterator[Watch]:
+    def watch(self, model: Model, load: bool = True) -> Iterator[Watch]:
         """Context manager for a watch of a model; the block must begin a night with it.
 
+        Args:
+            model: The model.
+            load: Whether to load the model's files if no watch is idle.
+
         Raises:
+            NotLoaded: No watch is idle, and none may be loaded.
             HTTPException: 422 if the run lacks the model.
             UserMistake: The bundle's files have changed.
         """
@@ -91,6 +100,8 @@ class ServedRun:
         try:
             watch = idle.pop()
         except IndexError:
+            if not load:
+                raise NotLoaded from None
             with self.busy:
                 watch = Watch(folder, model.precision)
         try:

@@ -177,6 +177,7 @@ def serve(settings: Settings, host: str, port: int, workers: int = 1, no_auth: b
         server_header=False,
         workers=workers,
         limit_concurrency=MOST_CONNECTIONS,
+        forwarded_allow_ips=os.environ.get("FORWARDED_ALLOW_IPS") or [],  # uvicorn would trust programs on loopback
         timeout_keep_alive=IDLE_S,
         timeout_graceful_shutdown=CUT_S,
         timeout_worker_healthcheck=30,
