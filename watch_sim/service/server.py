@@ -31,6 +31,7 @@ HEAD_S = 10  # for the head of a request to arrive
 REQUEST_S = 90  # for the rest of the request and its response
 TAKEN_S = 20  # for a WebSocket client to read what waits for it
 IDLE_S = 5  # between two requests of a connection
+SWITCH_S = 0.0005  # after which the event loop may interrupt a prediction's thread; Python's 5 ms add up in live steps
 MOST_CONNECTIONS = 4000  # per worker
 MOST_MESSAGE = 2**22  # bytes in a WebSocket message
 
@@ -195,6 +196,7 @@ def serve(settings: Settings, host: str, port: int, workers: int = 1, no_auth: b
 
 def app_of(settings: Settings) -> Any:
     """A worker's app."""
+    sys.setswitchinterval(SWITCH_S)
     from watch_sim.service.app import create_app
 
     return create_app(settings)
