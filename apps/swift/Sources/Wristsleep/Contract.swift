@@ -24,7 +24,7 @@ struct Channel {
         let seconds = Int(try field.get("seconds_per_value").constant(Double(expected)))
         let values = Int(try field.get("values_per_window").constant(Double(window) / Double(seconds)))
         let newest = stride / seconds
-        guard stride % seconds == 0 && newest >= 1 && values >= newest else {
+        guard stride % seconds == 0 && window % seconds == 0 && newest >= 1 && values >= newest else {
             throw field.wrong("its values do not fit a stride of \(stride) s")
         }
         self.name = name

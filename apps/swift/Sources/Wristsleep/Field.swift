@@ -1,6 +1,7 @@
 import Foundation
 
 let contractFile = "contract.json"
+private let mostValues = 10_000_000  // of a tensor; also of any size, so that products fit a watch's 32-bit Int
 
 /// A value of a JSON document.
 enum JSONValue: Decodable, Equatable {
@@ -95,7 +96,7 @@ struct Field {
     /// A positive whole number.
     func size() throws -> Int {
         let number = try self.number()
-        guard number.rounded() == number && number >= 1 && number <= 1e9 else {
+        guard number.rounded() == number && number >= 1 && number <= Double(mostValues) else {
             throw expected("a whole number above 0")
         }
         return Int(number)
@@ -106,7 +107,7 @@ struct Field {
         var size = 1
         for length in try list() {
             let (product, overflow) = size.multipliedReportingOverflow(by: try length.size())
-            if overflow || product > 10_000_000 { throw wrong("too many values") }
+            if overflow || product > mostValues { throw wrong("too many values") }
             size = product
         }
         return size

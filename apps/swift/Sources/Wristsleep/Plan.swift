@@ -134,8 +134,8 @@ struct MotionCounting {
         guard let channel = channels.first(where: { $0.name == "activity" }) else {
             throw field.wrong("the model has no channel activity")
         }
-        let given = (plan.sizes["channel:activity"] ?? 0) * (stride / callSeconds)
-        guard stride % callSeconds == 0 && given == channel.newest else {
+        let given = Double(plan.sizes["channel:activity"] ?? 0) * Double(stride / callSeconds)  // any product fits
+        guard stride % callSeconds == 0 && given == Double(channel.newest) else {
             let expected = "the \(channel.newest) values of a stride of \(stride) s"
             throw field.wrong("calls of \(callSeconds) s do not give \(expected)")
         }
