@@ -37,6 +37,8 @@ FORGED = (  # name, what is another, its place, its value: of the right form, bu
     ("missing", "what stands for missing", "channels.0.missing", 60),
     ("window", "a longer window", "seconds.window", 60),
     ("calls", "counting without a call", "preprocessing.activity.calls", []),
+    ("nothing", "null where motion is counted", "preprocessing.activity", None),
+    ("doubled", "an input twice, another not at all", "precisions.int8.calls.1.inputs.1.name", "hidden"),
     ("to", "a list where a state is named", "precisions.int8.calls.0.outputs.0.to", ["state:hidden"]),
     ("values", "values in a window", "channels.0.values_per_window", 29),
     ("channel", "a channel is there twice", "channels.1.name", "heart_rate"),

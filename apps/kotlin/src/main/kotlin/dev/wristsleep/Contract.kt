@@ -85,7 +85,7 @@ internal class Call(field: Field) {
     val runtimes: Map<String, String> = field.find("runtimes")?.entries()?.mapValues { it.value.text() } ?: emptyMap()
 
     init {
-        if (Regex("[^/\\\\]+").matchEntire(file) == null || file.startsWith("..")) {
+        if (file in setOf("", ".", "..") || file.any { it in "/\\" }) {
             field["file"].wrong("'$file': expected a name in the bundle, not a path")
         }
     }
@@ -147,7 +147,7 @@ internal class MotionCounting(field: Field, stride: Int, channels: List<Channel>
     init {
         val expected = channels.find { it.name == "activity" }?.newest ?: field.wrong("the model has no such channel")
         val calls = stride / callSeconds
-        if (stride % callSeconds > 0 || plan.sizes["channel:activity"]?.times(calls) != expected) {
+        if (stride % callSeconds > 0 || plan.sizes["channel:activity"]?.toLong()?.times(calls) != expected.toLong()) {
             field.wrong("calls of $callSeconds s do not give the $expected values of a stride of $stride s")
         }
     }
@@ -185,7 +185,7 @@ internal class Contract private constructor(field: Field) {
     val operatingPoints: Map<String, FloatArray> =
         field.find("operating_points")?.entries()?.mapValues { weights(it.value["weights"]) } ?: emptyMap()
     val counting: MotionCounting? =
-        field["preprocessing"].find("activity")?.let { MotionCounting(it, stride, channels) }
+        field["preprocessing"].entries()["activity"]?.let { MotionCounting(it, stride, channels) }
     val precisions: Map<String, Precision> =
         field["precisions"].entries().mapValues { Precision(it.value, channels) }
 
@@ -195,7 +195,9 @@ internal class Contract private constructor(field: Field) {
         others.values.firstOrNull()?.wrong("expected activity only")
         channels.forEachIndexed { i, channel ->
             val newest = channel.newest
-            if (newest < 1 || channel.values < newest || stride % channel.seconds > 0) {
+            val window = field["seconds"]["window"].size()
+            val whole = stride % channel.seconds == 0 && window % channel.seconds == 0
+            if (newest < 1 || channel.values < newest || !whole) {
                 field["channels"].list()[i].wrong("its values do not fit a stride of $stride s")
             }
         }
