@@ -25,7 +25,7 @@ from pipeline.constants import ARCHITECTURES, PRECISIONS
 from pipeline.errors import UserMistake, one_of
 from pipeline.files import write_json
 from pipeline.outputs import must_be_outside_bundles, must_spare
-from pipeline.run_folder import BUNDLES
+from pipeline.run_folder import BUNDLES, RunFolder
 from pipeline.scratch import sole_use_of_output
 
 
@@ -79,6 +79,7 @@ def run(
             raise UserMistake("--sign: cannot be used with --for micro, which ships no contract.json")
         sign(for_platform(run, platform, architectures, precisions, out))
         return
+    RunFolder(run)  # so that an error is found before a folder is made
     if out:
         make_folder(out)
     with progress_bar() as bar:

@@ -9,7 +9,9 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key, l
 from export.bundle import SIGNATURE, read_bundle
 from export.contract import FILE
 from pipeline.errors import UserMistake
-from pipeline.files import write_whole
+from pipeline.files import read_small, write_whole
+
+MOST_KEY = 1 << 16  # bytes
 
 
 class WrongSignature(UserMistake):
@@ -61,7 +63,7 @@ def read_public_key(path: Path) -> Ed25519PublicKey:
 
 def _pem(path):
     try:
-        return Path(path).read_bytes()
+        return read_small(Path(path), MOST_KEY)
     except OSError as error:
         raise UserMistake(f"{path}: cannot be read ({error.strerror})") from None
 

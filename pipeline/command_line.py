@@ -2,10 +2,13 @@
 
 import errno
 import functools
+import io
 import os
 import signal
+import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import fields
 from datetime import date
 from pathlib import Path
@@ -17,12 +20,12 @@ from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeEl
 
 from pipeline.constants import ARTIFACTS, DEFAULT_CHANNELS
 from pipeline.data_sets import DataSets, data_of
-from pipeline.errors import UserMistake, plain_digits
+from pipeline.errors import UserMistake, plain_digits, printable
 from pipeline.files import writes_through
 from pipeline.options import Options
 from pipeline.outputs import must_be_free, must_be_outside_bundles
 from pipeline.scratch import holds_anything
-from pipeline.workers import ALL_CORES, workers
+from pipeline.workers import ALL_CORES, MOST_JOBS, workers
 
 console = Console(stderr=True, highlight=False, markup=False, soft_wrap=True)
 
@@ -47,8 +50,23 @@ HELP = {
 SINGULAR = {"architectures": "--architecture", "precisions": "--precision"}  # accepted, too
 
 
+@contextmanager
+def _errors_on_one_line() -> Iterator[None]:
+    try:
+        yield
+    except click.UsageError as error:
+        raise click.UsageError(printable(error.format_message()), error.ctx) from None
+
+
 class OneLine(click.Command):
     """A command that reports file errors in one line, with exit code 2, and ends without a traceback on Ctrl-C."""
+
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """As of any command; a message about arguments that break lines stays on one line; any path can be printed."""
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="surrogateescape")  # a path may be no text
+        with _errors_on_one_line():
+            return super().make_context(*args, **extra)
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command.
@@ -59,7 +77,8 @@ class OneLine(click.Command):
         if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # set while modules are imported
             signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
-            return super().invoke(ctx)
+            with _errors_on_one_line():  # of a group: its commands are parsed here
+                return super().invoke(ctx)
         except OSError as error:
             if error.errno == errno.EPIPE:  # the reader is gone: handled by click
                 raise
@@ -228,8 +247,9 @@ def parallel(command: Callable, cluster: bool = True) -> Callable:
         command: Function of a click command.
         cluster: Whether it has --scheduler in addition to --jobs.
     """
+    limits = click.IntRange(1, MOST_JOBS)
 
-    @option("jobs", type=click.IntRange(1), default=None, help="Processes at a time, of up to 1 GB each. [all cores]")
+    @option("jobs", type=limits, default=None, help="Processes at a time, of up to 1 GB each. [all cores]")
     @functools.wraps(command)
     def with_workers(*args: Any, jobs: int | None, scheduler: str | None = None, **values: Any) -> Any:
         if jobs and scheduler:

@@ -12,7 +12,12 @@ class UserMistake(click.ClickException):
 
     def __init__(self, message: str):
         """As of any exception; what breaks lines in names and values is shown by its escape."""
-        super().__init__("".join(x if x.isprintable() else ascii(x)[1:-1] for x in message))
+        super().__init__(printable(message))
+
+
+def printable(text: str) -> str:
+    """A text on one line: what breaks lines, or cannot be printed, as its escape."""
+    return "".join(x if x.isprintable() else ascii(x)[1:-1] for x in text)
 
 
 def plain_digits(text: str) -> bool:

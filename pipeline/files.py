@@ -6,6 +6,7 @@ import io
 import json
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -152,6 +153,23 @@ def reading(path: Path | str) -> Iterator[None]:
             raise UserMistake(f"{path}: cannot be unpacked or copied ({error.strerror})") from None
         message = (str(error) or type(error).__name__).splitlines()[0]
         raise UserMistake(f"{path}: damaged, or not what its name says ({message})") from None
+
+
+def read_small(path: Path, most: int) -> bytes:
+    """The content of a file of keys or tokens.
+
+    Args:
+        path: The file.
+        most: Bytes that it may have.
+
+    Raises:
+        OSError: It cannot be read, is no regular file, or is larger.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):  # a pipe may wait for ever, some devices have no end
+        raise OSError(errno.EINVAL, "not a regular file")
+    if path.stat().st_size > most:
+        raise OSError(errno.EFBIG, f"larger than {most} bytes")
+    return path.read_bytes()
 
 
 def read_json(path: Path | str, hint: str = "") -> Any:

@@ -8,7 +8,7 @@ from pipeline.errors import UserMistake
 from pipeline.files import writes_through
 from pipeline.origin import MARK
 from pipeline.recordings import LABELS, LAYOUTS, VALID_EPOCHS
-from pipeline.run_folder import EVALUATION, HPARAMS, PROTOCOL, SPLITS
+from pipeline.run_folder import EVALUATION, HPARAMS, PROTOCOL, SPLITS, TABLES
 
 RECORDED = (*LAYOUTS.values(), LABELS)
 BESIDE_RECORDINGS = (MARK, WEARERS, VALID_EPOCHS)
@@ -95,7 +95,8 @@ def _owner(place):
     """The folder of the run, evaluation or data set that an existing file belongs to; None if there is none."""
     for folder in place.parents:
         if _holds_run(folder):
-            return folder
+            mine = folder == place.parent and place.suffix in (".json", ".csv") and place.name not in TABLES
+            return None if mine else folder  # a result that the user has put there may be written again
     if any(place.parent.name == layout.folder and place.name.endswith(layout.suffix) for layout in RECORDED):
         return place.parent.parent
     beside = place.name in BESIDE_RECORDINGS and any((place.parent / layout.folder).is_dir() for layout in RECORDED)

@@ -121,7 +121,7 @@ def subjects(folder: Data) -> list[str]:
         reason = "not a folder" if isinstance(error, NotADirectoryError) else f"cannot be read ({error.strerror})"
         raise UserMistake(f"{folder}: {reason}") from None
     names = {
-        path.name.removesuffix(layout.suffix)
+        night_name(path, path.name.removesuffix(layout.suffix))
         for layout in LAYOUTS.values()
         for path in folder.glob(layout.name("[!.]*"))  # a leading dot marks files of the operating system
     }
@@ -129,6 +129,13 @@ def subjects(folder: Data) -> list[str]:
         expected = ", ".join(layout.name("<id>") for layout in LAYOUTS.values())
         raise UserMistake(f"{folder}: holds no recordings; expected at least one of {expected}")
     return sorted(names, key=lambda name: (not name.isdecimal(), int(name) if name.isdecimal() else 0, name))
+
+
+def night_name(path: Path, name: str) -> str:
+    """The name of a night, from the name of its file; UserMistake if that is not UTF-8, and so fits no table."""
+    if any("\udc80" <= x <= "\udcff" for x in name):
+        raise UserMistake(f"{path}: the file's name is not UTF-8; rename it")
+    return name
 
 
 def paths(folder: Data, subject: str) -> dict[str, Path]:

@@ -54,6 +54,10 @@ PREDICTIONS = "predictions.csv"  # of the first result; all are in the folder of
 PROTOCOL = "protocol.json"  # settings of an evaluation
 STRESS, STRESS_PAGE, STRESS_PLOT = "stress.json", "stress.md", "stress.png"
 SALIENCY = "saliency.json"
+TABLES = (  # files of a run or an evaluation that other commands read
+    HPARAMS, SPLITS, SCALER, ACCURACIES, OPERATING_POINTS, VALIDATION_SAMPLE, PARITY, EVALUATION, PREDICTIONS, PROTOCOL,
+    STRESS, SALIENCY,
+)  # fmt: skip
 
 INCOMPLETE = ": an incomplete run folder (train.py --resume --out finishes a stopped run)"
 DEFAULT_ARCHITECTURE = "gru"  # of commands that use one bundle

@@ -124,10 +124,10 @@ def scratch_folder(place: Path, prefix: str) -> Iterator[Path]:
     folder = Path(place).resolve() / f"{prefix}{secrets.token_hex(4)}"
     lock = FileLock(f"{folder}{LOCK}")
     try:
-        lock.acquire()  # first, so that no other process thinks the folder is abandoned
+        lock.acquire(timeout=0)  # first, so that no other process thinks the folder is abandoned
         folder.mkdir()
-    except OSError as error:
-        raise UserMistake(f"{place}: cannot create a folder there ({error.strerror})") from None
+    except OSError as error:  # Timeout, too: of a place where no file can be made filelock would wait for ever
+        raise UserMistake(f"{place}: cannot create a folder there ({error.strerror or 'no file can be made in it'})") from None
     try:
         yield folder
     finally:

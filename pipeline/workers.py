@@ -13,9 +13,10 @@ from multiprocessing import resource_tracker
 from typing import Any
 
 import psutil
-from joblib import Parallel, cpu_count, delayed, parallel_config
+from joblib import Parallel, cpu_count, delayed, effective_n_jobs, parallel_config
 
 ALL_CORES = -1
+MOST_JOBS = 1024
 JOB_BYTES = 1_000_000_000  # memory that one process may need: TensorFlow with the nights of a fold
 PR_SET_PDEATHSIG = 1  # of Linux: the signal that a process gets when its parent ends
 WATCH_S = 0.2  # s between checks that the parent is alive
@@ -76,8 +77,9 @@ def in_parallel(
     calls = (delayed(_call)(os.getpid(), function, values) for values in arguments)
     if not worth_a_child or len(arguments) < 2:
         return Parallel(1, return_as=how, batch_size=1)(calls)
+    jobs = min(effective_n_jobs(), len(arguments))  # joblib would start all processes, whatever there is to do
     with _children_without_interrupts():
-        return Parallel(return_as=how, batch_size=1)(calls)
+        return Parallel(jobs, return_as=how, batch_size=1)(calls)
 
 
 @contextmanager

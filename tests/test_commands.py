@@ -1,14 +1,17 @@
 """Commands take the same options in the same form."""
 
+import os
+
 import pytest
 from click.testing import CliRunner
 
 from evaluation.__main__ import run, saliency, score, stress
 from export.__main__ import run as rebuild
 from export.__main__ import verify, zip_bundle
-from pipeline.__main__ import check, import_, synthesize
+from pipeline.__main__ import check, import_, main, synthesize
 from pipeline.command_line import CommaList, OutputFile
 from pipeline.scratch import sole_use
+from tests.conftest import ROOT
 from train import main as train
 from watch_sim.__main__ import parity, predict
 
@@ -68,6 +71,23 @@ def test_files_that_commands_write_are_checked_before_the_work(command, name):
 def test_odd_numbers_and_empty_words_are_mistakes(command, option, value, message, mistake):
     places = {train: [], import_: ["csv", "x", "y"]}.get(command, ["x"])
     assert mistake(CliRunner().invoke(command, [*places, option, value])).startswith(f"Error: {message}")
+
+
+@pytest.mark.parametrize(("command", "line"), [(main, ["check", "x", "a\nb"]), (train, ["a\nb"])])
+def test_arguments_that_break_lines_stay_on_one(command, line, mistake):
+    assert mistake(CliRunner().invoke(command, line)) == r"Error: Got unexpected extra argument (a\nb)"
+
+
+def test_a_run_that_is_none_costs_no_folder(tmp_path, mistake):
+    done = CliRunner().invoke(rebuild, [str(tmp_path), "--out", str(tmp_path / "new")])
+    assert "hparams.json: missing" in mistake(done)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_path_that_is_no_text_is_printed_as_it_is(tmp_path):
+    bundle, path = ROOT / "bundles" / "gru-int8", os.fsencode(tmp_path) + b"/\xff.zip"
+    done = CliRunner().invoke(zip_bundle, [str(bundle), "--out", os.fsdecode(path)])
+    assert done.stdout_bytes.splitlines()[0] == path
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from pipeline.checks import ROW_DROPPED, Finding, lines_text
 from pipeline.constants import CHANNELS, COUNT_S, HOUR_S, LONGEST_NIGHT_S
 from pipeline.errors import UserMistake
 from pipeline.importers.table import hint_of_time
-from pipeline.recordings import Recording, spacing_of_counts
+from pipeline.recordings import Recording, night_name, spacing_of_counts
 
 SENSORS = "heart_rate", "activity"
 COLUMNS = ("time", *SENSORS)
@@ -91,7 +91,7 @@ def read_night_csv(path: Path) -> Recording:
         if not usual:
             raise UserMistake(f"{path}: activity: counts every {spacing:g} s, expected every {COUNT_S} s")
     findings = [Finding(path.name, lines_text(repeated), "repeats another line", ROW_DROPPED)] if repeated else []
-    return Recording(path.stem, arrays, findings=findings)
+    return Recording(night_name(path, path.stem), arrays, findings=findings)
 
 
 def _check_names(path, names):

@@ -120,7 +120,7 @@ def test_what_is_no_key(bundle, keys, tmp_path, mistake):
     ):
         path.write_bytes(content)
         assert message in mistake(command("verify", bundle, "--public-key", path))
-    for absent in (tmp_path / "absent.pem", tmp_path):
+    for absent in (tmp_path / "absent.pem", tmp_path, Path("/dev/full")):
         assert f"{absent}: cannot be read" in mistake(command("sign", bundle, "--key", absent))
         assert f"{absent}: cannot be read" in mistake(command("verify", bundle, "--public-key", absent))
     assert not (bundle / SIGNATURE).exists()

@@ -165,9 +165,14 @@ def peak_memory():
     return 1024 * int(line.split()[1])
 
 
-def main(target, folder, seed, seconds, cases):
-    """Run a target until the time or the cases are over."""
-    case = {"recordings": recordings, "bundles": bundles, "states": states}[target](Path(folder))
+def main(target, folder, seed, seconds, cases, *run):
+    """Run a target until the time or the cases are over; command lines may have a run to name."""
+    if target == "commands":
+        from tests.fuzz.commands import command_lines  # imports TensorFlow
+
+        case = command_lines(Path(folder), *run)
+    else:
+        case = {"recordings": recordings, "bundles": bundles, "states": states}[target](Path(folder))
     resource.setrlimit(resource.RLIMIT_DATA, (2 * MEMORY, 2 * MEMORY))
     faulthandler.register(signal.SIGXCPU, chain=True)  # tells where, and ends the process
     found, refused, slowest, n = [], 0, 0.0, 0

@@ -531,6 +531,14 @@ def test_subjects_in_numerical_order(tmp_path):
     assert subjects(tmp_path) == ["9", "10", "b"]
 
 
+def test_names_that_are_no_text(tmp_path):
+    folder = tmp_path / "heart_rate"
+    folder.mkdir()
+    (folder / os.fsdecode(b"\xff_heartrate.txt")).touch()
+    with pytest.raises(UserMistake, match=r"\\udcff_heartrate\.txt: the file's name is not UTF-8; rename it"):
+        subjects(tmp_path)
+
+
 def test_folders_without_recordings(tmp_path):
     (tmp_path / "file").touch()
     (tmp_path / "heart_rate").mkdir()

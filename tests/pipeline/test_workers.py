@@ -89,6 +89,16 @@ def test_an_error_of_a_child_is_raised_here():
         list(in_parallel(fail, [(3,)]))
 
 
+def test_no_more_processes_than_calls(monkeypatch):
+    """joblib starts as many as it may: 1,000 for two nights."""
+    asked = []
+    monkeypatch.setattr(module, "Parallel", lambda jobs, **how: asked.append(jobs) or list)
+    for jobs, calls in ((module.MOST_JOBS, 2), (2, 9)):
+        with workers(jobs):
+            in_parallel(where, [(i,) for i in range(calls)])
+    assert asked == [2, 2]
+
+
 def test_jobs_of_a_command(tmp_path, monkeypatch):
     """--jobs is what `workers` gets; none is a mistake."""
     used = []
@@ -97,4 +107,5 @@ def test_jobs_of_a_command(tmp_path, monkeypatch):
     assert CliRunner().invoke(main, arguments).exit_code == 0
     assert CliRunner().invoke(main, [*arguments, "--jobs", "3"]).exit_code == 0
     assert used == [module.ALL_CORES, 3]
-    assert CliRunner().invoke(main, [*arguments, "--jobs", "0"]).exit_code == 2
+    for none in ("0", "1025", "999999999"):
+        assert CliRunner().invoke(main, [*arguments, "--jobs", none]).exit_code == 2

@@ -1,5 +1,7 @@
 """CSV of one's own night: what is read, and that messages name file, line and field."""
 
+import os
+
 import numpy as np
 import pytest
 
@@ -104,6 +106,13 @@ def test_what_is_no_text(tmp_path):
         read_night_csv(tmp_path / "mine.csv")
     with pytest.raises(UserMistake, match=r"none\.csv: no such file$"):
         read_night_csv(tmp_path / "none.csv")
+
+
+def test_a_name_that_is_no_text(tmp_path):
+    path = tmp_path / os.fsdecode(b"\xff.csv")
+    path.write_text("time,heart_rate\n0,60\n")
+    with pytest.raises(UserMistake, match="the file's name is not UTF-8; rename it"):
+        read_night_csv(path)
 
 
 @pytest.mark.parametrize("number", ["٦١", "６１", "6_1"])

@@ -1,10 +1,8 @@
 """Settings of a service: what it serves, who may use it, and its limits."""
 
-import errno
 import hashlib
 import re
 import secrets
-import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +11,7 @@ from limits import parse_many
 
 from pipeline.data_sets import Data
 from pipeline.errors import UserMistake
+from pipeline.files import read_small
 from watch_sim.service.tokens import LEAST_KEY
 
 KEY_VARIABLE = "WRISTSLEEP_TOKEN_KEY"
@@ -59,11 +58,7 @@ def read_bearers(path: Path) -> tuple[bytes, ...]:
         UserMistake: The file cannot be read, has no token, or one that cannot be one.
     """
     try:
-        if not stat.S_ISREG(path.stat().st_mode):  # a pipe may wait for ever, some devices have no end
-            raise OSError(errno.EINVAL, "not a regular file")
-        if path.stat().st_size > MOST_BEARERS:
-            raise OSError(errno.EFBIG, f"larger than {MOST_BEARERS} bytes")
-        lines = [line.strip() for line in path.read_text("ascii").splitlines()]
+        lines = [line.strip() for line in read_small(path, MOST_BEARERS).decode("ascii").splitlines()]
     except OSError as error:
         raise UserMistake(f"--token_file {path}: cannot be read ({error.strerror})") from None
     except UnicodeDecodeError:
