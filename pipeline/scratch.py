@@ -127,7 +127,8 @@ def scratch_folder(place: Path, prefix: str) -> Iterator[Path]:
         lock.acquire(timeout=0)  # first, so that no other process thinks the folder is abandoned
         folder.mkdir()
     except OSError as error:  # Timeout, too: of a place where no file can be made filelock would wait for ever
-        raise UserMistake(f"{place}: cannot create a folder there ({error.strerror or 'no file can be made in it'})") from None
+        why = error.strerror or "it takes no files"
+        raise UserMistake(f"{place}: cannot create a folder there ({why})") from None
     try:
         yield folder
     finally:
