@@ -54,8 +54,8 @@ def check_arrays(arrays: Mapping[str, np.ndarray], forms: Mapping[str, Form]) ->
             x = x[~np.isnan(x)]
         if kind is np.str_ or not x.size:
             continue
-        least, most = (x.item(),) * 2 if not shape else (np.minimum.reduce(x, None), np.maximum.reduce(x, None))
-        if not (low <= least and most <= high):  # NaN is in no range
+        least, most = (x, x) if not shape else (np.minimum.reduce(x, None), np.maximum.reduce(x, None))
+        if not (low <= least.item() and most.item() <= high):  # NaN is in no range
             raise ValueError(f"{name}: values outside {low:g} to {high:g}")
 
 

@@ -77,7 +77,7 @@ def in_parallel(
     calls = (delayed(_call)(os.getpid(), function, values) for values in arguments)
     if not worth_a_child or len(arguments) < 2:
         return Parallel(1, return_as=how, batch_size=1)(calls)
-    jobs = min(effective_n_jobs(), len(arguments))  # joblib would start all processes, whatever there is to do
+    jobs = min(effective_n_jobs(None), len(arguments))  # joblib would start all processes, whatever there is to do
     with _children_without_interrupts():
         return Parallel(jobs, return_as=how, batch_size=1)(calls)
 

@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from evaluation.__main__ import run, saliency, score, stress
+from export.__main__ import main as export
 from export.__main__ import run as rebuild
 from export.__main__ import verify, zip_bundle
 from pipeline.__main__ import check, import_, main, synthesize
@@ -86,7 +87,7 @@ def test_a_run_that_is_none_costs_no_folder(tmp_path, mistake):
 
 def test_a_path_that_is_no_text_is_printed_as_it_is(tmp_path):
     bundle, path = ROOT / "bundles" / "gru-int8", os.fsencode(tmp_path) + b"/\xff.zip"
-    done = CliRunner().invoke(zip_bundle, [str(bundle), "--out", os.fsdecode(path)])
+    done = CliRunner().invoke(export, ["zip", str(bundle), "--out", os.fsdecode(path)])
     assert done.stdout_bytes.splitlines()[0] == path
 
 

@@ -234,7 +234,7 @@ def test_a_damaged_file_of_the_run_is_named_and_the_bundles_stay(quick_run, tmp_
     from export.convert import convert
     from models.trained_run import TrainedRun
 
-    def convert_here(run, architecture, out, precisions, progress):  # a child would import TensorFlow first
+    def convert_here(run, architecture, out, precisions, *_):  # a child would import TensorFlow first
         convert(str(run.path), architecture, str(out), *precisions)
 
     monkeypatch.setattr(build, "convert_in_child", convert_here)

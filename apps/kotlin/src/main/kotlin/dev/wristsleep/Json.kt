@@ -158,7 +158,9 @@ internal class Field(private val path: String, private val value: Any?) {
     /** A positive whole number. */
     fun size(): Int {
         val number = double()
-        if (number != Math.rint(number) || number !in 1.0..MOST_VALUES.toDouble()) wrong("$number: expected a whole number above 0")
+        if (number != Math.rint(number) || number !in 1.0..MOST_VALUES.toDouble()) {
+            wrong("$number: expected a whole number above 0")
+        }
         return number.toInt()
     }
 
