@@ -103,6 +103,9 @@ def opened_bundle(path: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory() as scratch:
         with reading(path), zipfile.ZipFile(path) as archive:
             entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+            names = [PurePosixPath(entry.filename) for entry in entries]
+            if len(names) > len({*names}):
+                raise UserMistake(f"{path}: has two entries of one name; pack the bundle again")
             if len(entries) > MOST_FILES or sum(entry.file_size for entry in entries) > MOST_BYTES:
                 raise UserMistake(f"{path}: more than {MOST_FILES} files or {MOST_BYTES >> 20} MB; not a bundle")
             for entry in entries:
@@ -115,7 +118,12 @@ def opened_bundle(path: Path) -> Iterator[Path]:
                     raise UserMistake(
                         f"{path}: {entry.filename!r}: the zip's directory has another size or CRC; altered"
                     )
-        places = sorted(Path(scratch).rglob(FILE), key=lambda file: len(file.parts))
+        places = [*Path(scratch).rglob(FILE)]
         if not places:
             raise UserMistake(f"{path}: not a bundle: it has no {FILE}")
-        yield places[0].parent
+        if len(places) > 1:
+            raise UserMistake(f"{path}: holds {len(places)} bundles; pack one alone")
+        try:
+            yield places[0].parent
+        except UserMistake as mistake:  # the user has the zip, not the scratch folder
+            raise UserMistake(mistake.message.replace(scratch, str(path))) from None

@@ -1,8 +1,10 @@
 """Where commands may write: not over what they read, nor over files of bundles, runs, evaluations and data sets."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from pipeline.constants import ARCHITECTURES
 from pipeline.data_sets import WEARERS
 from pipeline.errors import UserMistake
 from pipeline.files import writes_through
@@ -12,6 +14,14 @@ from pipeline.run_folder import EVALUATION, HPARAMS, PROTOCOL, SPLITS, TABLES
 
 RECORDED = (*LAYOUTS.values(), LABELS)
 BESIDE_RECORDINGS = (MARK, WEARERS, VALID_EPOCHS)
+RESULTS = (".json", ".csv", ".zip")  # that the user may name
+COMMANDS_NAMES = {  # folder in a run: beginnings of names that commands give files there; TABLES in the run itself
+    "": "$",
+    "predictions": rf"({'|'.join(ARCHITECTURES)}|ensemble)\.",
+    "parity_checks": r"parity_\d+[._]",
+    "scores": "$",
+    "stress": "$",
+}
 
 
 def must_spare(
@@ -91,12 +101,23 @@ def _holds_run(folder):
     return (folder / PROTOCOL).is_file() and ((folder / EVALUATION).is_file() or (folder / "folds").is_dir())
 
 
+def _is_users(place, folder):
+    """Whether a file of a run is a result that the user has put there, or a plot beside one, and may be replaced."""
+    given = next((names for name, names in COMMANDS_NAMES.items() if folder / name == place.parent), "")
+    tables = [place] if place.suffix in RESULTS else place.parent.iterdir() if place.suffix == ".png" else []
+    return any(
+        table.suffix in RESULTS
+        and f"{place.stem}_".startswith(f"{table.stem}_")
+        and not (table.name in TABLES or re.match(given, table.name))
+        for table in tables
+    )
+
+
 def _owner(place):
     """The folder of the run, evaluation or data set that an existing file belongs to; None if there is none."""
     for folder in place.parents:
         if _holds_run(folder):
-            mine = folder == place.parent and place.suffix in (".json", ".csv") and place.name not in TABLES
-            return None if mine else folder  # a result that the user has put there may be written again
+            return None if _is_users(place, folder) else folder
     if any(place.parent.name == layout.folder and place.name.endswith(layout.suffix) for layout in RECORDED):
         return place.parent.parent
     beside = place.name in BESIDE_RECORDINGS and any((place.parent / layout.folder).is_dir() for layout in RECORDED)

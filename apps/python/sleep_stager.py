@@ -744,7 +744,9 @@ def read_contract(folder: Path, expected_sha256: str | None = None) -> tuple[dic
         raise StagerError("unsupported_contract", f"{path}: no JSON ({error})") from None
     wrong = check(contract, {"format": str}, "") or (contract["format"] != FORMAT and f"format: expected {FORMAT!r}")
     wrong = wrong or check(contract, REQUIRED, "") or check(contract, OPTIONAL, "", optional=True)
-    wrong = wrong or wrong_meaning(contract)
+    if not wrong:  # unknown fields are ignored, also sensors
+        contract["sensors"] = {sensor: contract["sensors"][sensor] for sensor in REQUIRED["sensors"]}
+        wrong = wrong_meaning(contract)
     if wrong:
         raise StagerError("unsupported_contract", f"{path}: {wrong}")
     return contract, digest

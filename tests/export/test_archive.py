@@ -67,6 +67,26 @@ def test_nothing_is_written_outside(tmp_path, name):
         pass
 
 
+def test_two_of_one_name_or_two_bundles(tmp_path):
+    """Programs differ in which of them they take."""
+    for name, more, why in [
+        ("same", "gru/./contract.json", "two entries of one name"),
+        ("two", "rnn/contract.json", "2"),
+    ]:
+        path = write_zip(BUNDLE, tmp_path / f"{name}.zip")
+        with zipfile.ZipFile(path, "a") as archive:
+            archive.writestr(more, "{}")
+        with pytest.raises(UserMistake, match=rf"{name}\.zip: (has|holds) {why}"):
+            opened_bundle(path).__enter__()
+
+
+def test_messages_name_the_zip_and_not_where_it_is_unpacked(tmp_path):
+    path = write_zip(BUNDLE, tmp_path / "b.zip")
+    with pytest.raises(UserMistake) as caught, opened_bundle(path) as folder:
+        raise UserMistake(f"{folder / 'contract.json'}: wrong")
+    assert caught.value.message == f"{path}/gru/contract.json: wrong"
+
+
 @pytest.mark.parametrize("field", ["file_size", "compress_size", "CRC"])
 def test_a_directory_that_says_something_else_than_the_files(tmp_path, field):
     """A zip has sizes twice, and not all programs read the same ones."""

@@ -179,3 +179,9 @@ def test_a_contract_with_other_white_space_and_a_file_too_many(document, tmp_pat
     (tmp_path / "b" / "setup.sh").write_text("")
     with pytest.raises(UserMistake, match=r"setup\.sh: not listed in contract\.json"):
         verify_bundle(tmp_path / "b")
+
+
+def test_sensors_of_a_later_version_are_ignored(document, tmp_path):
+    document = edited(document, ("sensors", "x"), "0")
+    (tmp_path / FILE).write_text(json.dumps(document))
+    assert "x" not in read_contract(tmp_path)[0]["sensors"]

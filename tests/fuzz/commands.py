@@ -27,6 +27,8 @@ CSV = "time,heart_rate,activity\n" + "".join(f"{15 * i},{60 + i % 5},{i % 3}\n" 
 ODD = ["", " ", "a b", "a\nb", "é💤", "x" * 300, "\udcff", "new/\x7f", "'; rm -rf x", "$(x)", "%s%n", "{0}", "[red]x"]
 ODD += (Path(__file__).parent / "odd_values.txt").read_text().split()
 
+READERS = []  # of the pipe: without one, whoever writes to a pipe waits, as is usual
+
 
 class Reached(BaseException):
     """The command line was accepted, and the work would begin."""
@@ -110,6 +112,9 @@ def furnish(place, whole):
     for name, target in (("circle", "circle"), ("broken", "nothing"), ("link", "empty")):
         (place / name).symlink_to(target)
     os.mkfifo(place / "pipe")
+    while READERS:
+        os.close(READERS.pop())
+    READERS.append(os.open(place / "pipe", os.O_RDONLY | os.O_NONBLOCK))
 
 
 def command_lines(folder, run=None):
