@@ -239,7 +239,7 @@ class Aligner:
         last = int(np.ceil(t / stride)) - 1  # exact as in _slots: the window of a bin that ends at t stays open
         last -= last * stride >= t
         last += (last + 1) * stride < t
-        return self._close(last)
+        return self._close(int(last))  # a clock that goes far back would overflow NumPy's integers
 
     def advance(self, now: float) -> Windows:
         """Close every window that ends by now.

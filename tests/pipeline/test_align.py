@@ -486,3 +486,10 @@ def test_real_night(real_night, grid):
 def test_a_start_that_is_no_time_is_refused(start):
     with pytest.raises(ValueError, match=rf"^start={start}: expected a time in seconds$"):
         Aligner(Options(), ["heart_rate"], start)
+
+
+def test_a_clock_that_goes_far_back_closes_nothing():
+    aligner = Aligner(options_of((1, 30, 30)), ["heart_rate"])
+    assert len(aligner.before(100)[0]) == 3  # as a sample does
+    assert len(aligner.advance(-1e300)[0]) == len(aligner.before(-1e300)[0]) == 0
+    assert np.array_equal(aligner.advance(120)[0], [120])

@@ -1,23 +1,30 @@
 """Who is let in, how much, and what is seen of it: access, rates, bodies, pools, logs and metrics."""
 
+import asyncio
 import base64
 import json
 import logging
 import os
 import shutil
+import subprocess
 import threading
 import time
+import warnings
 from pathlib import Path
 
 import pytest
+from fastapi import HTTPException, Request
 from fastapi.testclient import TestClient
 from starlette.testclient import WebSocketDenialResponse
 
+from apps.python.sleep_stager import SimulatedWarning
 from pipeline.errors import UserMistake
 from watch_sim.service import admission, desk, server
 from watch_sim.service.app import create_app
-from watch_sim.service.logs import LOGGER, JsonFormatter
+from watch_sim.service.logs import LOG_CONFIG, LOGGER, JsonFormatter, log_warning
+from watch_sim.service.metrics import forget_killed
 from watch_sim.service.settings import KEY_VARIABLE, Settings, check_origin, check_rate, key_from, read_bearers
+from watch_sim.service.work import Bodies, Life, Shape
 from watch_sim.watch import Watch
 
 TOKEN = "correct-horse-battery"
@@ -147,6 +154,19 @@ class TestLimits:
     def test_the_first_wrong_value_ends_it(self, reference, refused):
         body = {"model_type": "gru", "heart_rate": ["x"] * 5000}
         assert refused(reference.post("/predict", json=body)) == ["heart_rate.0"]
+
+    def test_a_client_that_goes_away_in_its_body_is_no_internal_error(self):
+        async def away():
+            return {"type": "http.disconnect"}
+
+        async def read():
+            scope = {"type": "http", "headers": [(b"content-type", b"application/json")]}
+            async with Bodies(Life()).read(Request(scope, away), Shape()):
+                pass
+
+        with pytest.raises(HTTPException, match="went away") as refusal:
+            asyncio.run(read())
+        assert refusal.value.status_code == 408
 
     def test_bodies_have_a_sum(self, reference, refused, monkeypatch):
         bodies = reference.app.state.desk.bodies
@@ -341,6 +361,21 @@ class TestLogs:
         for word in ("1001", "61.625", "secret", "testclient"):
             assert not any(word in line for line in lines)
 
+    def test_a_warning_is_a_line_too(self, lines):
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            warnings.showwarning = log_warning
+            warnings.warn("secret of 1001", RuntimeWarning, stacklevel=1)
+            warnings.warn("simulated nights", SimulatedWarning, stacklevel=1)
+        other, simulated = map(json.loads, lines)
+        assert (other["level"], other["message"], other["error"]) == ("warning", "warning", "RuntimeWarning")
+        assert simulated["message"] == "simulated nights"
+
+    def test_what_libraries_log_is_one_line_without_their_details(self):
+        assert LOG_CONFIG["root"]["handlers"] == ["stderr"]
+        record = logging.LogRecord("asyncio", logging.ERROR, "", 0, "never retrieved\nexception: 1001", (), None)
+        assert json.loads(JsonFormatter().format(record))["message"] == "never retrieved"
+
     @pytest.mark.parametrize("asked", ["", "x" * 65, "a b", "ä", '"'])
     def test_a_request_id_of_ours_where_none_is_given(self, reference, asked):
         headers = {"X-Request-ID": asked.encode()}
@@ -356,6 +391,15 @@ class TestLogs:
         assert "wristsleep_live_epochs_total 2.0" in text
         assert "wristsleep_requests_running 1.0" in text  # this one
         assert "1001" not in text
+
+
+def test_requests_of_killed_workers_do_not_run(tmp_path):
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    for worker in (ended.pid, os.getpid()):
+        (tmp_path / f"gauge_livesum_{worker}.db").touch()
+    forget_killed(tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == [f"gauge_livesum_{os.getpid()}.db"]
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device", "folder"])

@@ -1,5 +1,7 @@
 """The plain body of POST /predict: what apps of this field send, as it stands."""
 
+import warnings
+
 import numpy as np
 import pytest
 from fastapi.testclient import TestClient
@@ -56,6 +58,12 @@ class TestPlain:
         body = {"model_type": "gru", "heart_rate": empty, "activity": [0, 3]}
         answer = reference.post("/predict", json=body).json()
         assert (answer["missing"], answer["unused"]) == (["heart_rate"], [])
+
+    def test_a_magnitude_beyond_all_numbers_gives_no_warning(self, reference):
+        body = {**WINDOW, "motion_x": [1e300] * 30}
+        with warnings.catch_warnings(action="error"):
+            answer = reference.post("/predict", json=body)
+        assert "motion: median magnitude" in answer.json()["findings"][0]
 
     def test_nothing_sensed_has_no_stage(self, reference):
         answer = reference.post("/predict", json={"model_type": "gru", "heart_rate": [0] * 30}).json()

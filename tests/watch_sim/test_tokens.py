@@ -97,7 +97,9 @@ def test_a_token_has_an_age(issuer, night, monkeypatch, seconds, status):
         assert issuer.read(token).architecture == "gru"
 
 
-def test_too_much_under_way_gives_no_token(issuer):
-    noise = np.random.default_rng(0).random(200_000)
+@pytest.mark.parametrize(
+    "taken", [np.random.default_rng(0).random(200_000), np.zeros(2**20)], ids=["long", "compressed"]
+)
+def test_too_much_under_way_gives_no_token(issuer, taken):
     with pytest.raises(TokenRefused, match="still open"):
-        issuer.issue(NightUnderWay("gru", "int8", None, {"taken": noise}))
+        issuer.issue(NightUnderWay("gru", "int8", None, {"taken": taken}))

@@ -1,9 +1,11 @@
 """Metrics of the service in Prometheus text format, summed over all workers."""
 
 import os
+from pathlib import Path
 
+import psutil
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"  # folder where workers write their metrics
 SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
@@ -34,6 +36,19 @@ class Metrics:
         """(metrics as text, content type)."""
         registry = self.registry
         if FOLDER_VARIABLE in os.environ:
+            forget_killed(Path(os.environ[FOLDER_VARIABLE]))
             registry = CollectorRegistry()
             MultiProcessCollector(registry)
         return generate_latest(registry), CONTENT_TYPE_LATEST
+
+
+def forget_killed(folder: Path) -> None:
+    """Remove the gauges of workers that were killed: their requests would count as running for ever."""
+    for file in folder.glob("gauge_live*.db"):
+        worker = int(file.stem.rpartition("_")[2])
+        try:
+            ended = psutil.Process(worker).status() == psutil.STATUS_ZOMBIE
+        except psutil.NoSuchProcess:
+            ended = True
+        if ended:
+            mark_process_dead(worker, str(folder))

@@ -47,7 +47,8 @@ def plain_night(night: PlainNight, contract: Contract) -> PlainWindows:
     findings = []
     missing = [name for name in entries if name not in given]
     if all(name in given for name in AXES) and len({len(given[name]) for name in AXES}) == 1:
-        median = float(np.median(np.linalg.norm([given[name] for name in AXES], axis=0)))
+        with np.errstate(over="ignore"):  # the magnitude is infinite then
+            median = float(np.median(np.linalg.norm([given[name] for name in AXES], axis=0)))
         if finding := motion_unit_finding(median):
             findings.append(f"motion: {finding}; it is not used")
             missing += [name for name in entries if name.startswith("motion")]

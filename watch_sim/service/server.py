@@ -7,6 +7,7 @@ import signal
 import socket
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import replace
@@ -20,7 +21,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from uvicorn.supervisors import Multiprocess
 
 from pipeline.errors import UserMistake
-from watch_sim.service.logs import LOG_CONFIG
+from watch_sim.service.logs import LOG_CONFIG, log_warning
 from watch_sim.service.metrics import FOLDER_VARIABLE
 from watch_sim.service.run import ServedRun
 from watch_sim.service.settings import KEY_VARIABLE, Settings, key_from
@@ -197,6 +198,7 @@ def serve(settings: Settings, host: str, port: int, workers: int = 1, no_auth: b
 def app_of(settings: Settings) -> Any:
     """A worker's app."""
     sys.setswitchinterval(SWITCH_S)
+    warnings.showwarning = log_warning
     from watch_sim.service.app import create_app
 
     return create_app(settings)

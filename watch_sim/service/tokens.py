@@ -84,9 +84,10 @@ class Tokens:
             TokenRefused: The state is too large: too many samples in an open window.
         """
         head = HEAD.pack(FORMAT, int(time.time()), self.digests[night.architecture])
-        body = zlib.compress(pack(night), 1)
+        packed = pack(night)
+        body = zlib.compress(packed, 1)
         token = base64.urlsafe_b64encode(head + self._signature(head + body) + body).decode()
-        if len(token) > MOST_CHARACTERS:
+        if len(token) > MOST_CHARACTERS or len(packed) > MOST_BYTES:  # which `read` would not take
             raise TokenRefused(422, "too many samples in a window that is still open")
         return token
 

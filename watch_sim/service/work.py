@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 from fastapi import Request
+from starlette.requests import ClientDisconnect
 
 from watch_sim.service.refusals import busy, refusal, too_large
 
@@ -162,7 +163,7 @@ class Bodies:
             shape: Limits of the body.
 
         Raises:
-            HTTPException: 408 too slow; 413 too large; 415 not JSON; 503 too many bodies held.
+            HTTPException: 408 too slow, or cut off; 413 too large; 415 not JSON; 503 too many bodies held.
         """
         content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if content_type != "application/json":
@@ -186,6 +187,8 @@ class Bodies:
                         chunks.append(chunk)
             except TimeoutError:
                 raise refusal(408, "body", f"did not arrive within {self.seconds:g} s", Connection="close") from None
+            except ClientDisconnect:  # nobody reads this answer, but it is logged and counted
+                raise refusal(408, "body", "the client went away before all of it arrived") from None
             finally:
                 self.life.reading -= 1
             body = b"".join(chunks)
