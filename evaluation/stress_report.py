@@ -81,7 +81,7 @@ def plot_stresses(results: Sequence[Mapping[str, Any]], nights: int, path: Path)
     kinds = list(dict.fromkeys(row["kind"] for row in rows if row["strength"] is not None))
     single = [row["stress"] for row in rows if row["strength"] is None]
     lines = -(-len(kinds) // COLUMNS)  # of panels, rounded up
-    heights = [PANEL_IN] * lines + [LABEL_IN * (len(single) + 2)] * bool(single)
+    heights = [PANEL_IN] * lines + [max(PANEL_IN, LABEL_IN * (len(single) + 2))] * bool(single)
     if not heights:
         return False
     figure = plt.figure(figsize=(2.5 * COLUMNS, sum(heights)), layout="constrained")

@@ -1,5 +1,6 @@
 """Runs a bundle window by window, with its states, by its contract alone."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def open_call(bundle: Path, call: Call) -> Callable[..., dict[str, np.ndarray]]:
         raise UserMistake(f"{path}: cannot run in {OURS}: {status}")
     try:
         with native_stderr_silenced():
-            interpreter = Interpreter(model_path=str(path), num_threads=1)  # one thread, as on a watch
+            interpreter = Interpreter(model_path=os.fsencode(path), num_threads=1)  # one thread, as on a watch
             interpreter.allocate_tensors()
             signature = interpreter.get_signature_runner(call.signature)
     except (ValueError, RuntimeError) as error:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import flatbuffers
@@ -84,7 +85,7 @@ def read_signature(path: Path) -> dict:
         {"file", "signature", "inputs" and "outputs": [{"name", "shape", "dtype"}] in graph order}.
     """
     with native_stderr_silenced():
-        interpreter = Interpreter(model_path=str(path), num_threads=1)
+        interpreter = Interpreter(model_path=os.fsencode(path), num_threads=1)
         (signature,) = interpreter.get_signature_list()
         runner = interpreter.get_signature_runner(signature)
     sides = {"inputs": runner.get_input_details(), "outputs": runner.get_output_details()}

@@ -300,3 +300,11 @@ def test_a_run_without_its_model_is_a_mistake(quick_run, mistake, tmp_path):
     run = tmp_path / "run"
     shutil.copytree(quick_run.folder, run, ignore=shutil.ignore_patterns("*.keras", "bundles"))
     assert "GRU_best_model.keras: missing" in mistake(command(run))
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_plot_of_a_single_stress_has_room(tmp_path):
+    rows = [{"stress": name, "kind": name, "strength": None, "unit": "", "views": {"5": {"kappa": 0.4}}}
+            for name in (AS_RECORDED, "no movement")]  # fmt: skip
+    result = {"architecture": "gru", "precision": "int8", "stresses": rows}
+    assert plot_stresses([result], 1, tmp_path / "stress.png")

@@ -1,6 +1,7 @@
 """The runner: the calls of a contract in order, with states from window to window, and files that keep its promises."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from export.bundle import read_bundle
 from export.runner import Runner, open_call
 from pipeline.errors import UserMistake
 from pipeline.nights import read_night
+from tests.conftest import ROOT
 
 
 @pytest.fixture
@@ -61,3 +63,8 @@ def test_what_is_no_file_of_the_signature_is_named(gru, tmp_path):
     (copy / call.file).write_text("no .tflite")
     with pytest.raises(UserMistake, match=r"gru\.float32\.tflite: not a TFLite file"):
         open_call(copy, call)
+
+
+def test_a_folder_whose_name_is_no_text(tmp_path):
+    folder = shutil.copytree(ROOT / "bundles" / "gru-int8", tmp_path / os.fsdecode(b"\xff"))
+    assert Runner(folder, "int8").states
