@@ -14,6 +14,7 @@ from pipeline.files import write_whole
 
 ROW_DROPPED = "row dropped"
 SKIPPED = "night skipped"
+USED = "used all the same"
 
 
 @dataclass(frozen=True)

@@ -27,7 +27,7 @@ CACHE = ARTIFACTS / "cache"
 WORTH_A_CHILD = 4  # nights to align; for more, another process is worth the seconds it takes to start
 _CODE = b"".join(
     (Path(__file__).parent / f"{m}.py").read_bytes()
-    for m in ("activity", "align", "checks", "constants", "guard", "options", "recordings", "repeats")
+    for m in ("activity", "align", "checks", "constants", "guard", "oddities", "options", "recordings", "repeats")
 )
 
 

@@ -15,11 +15,23 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv
 
-from pipeline.checks import ROW_DROPPED, SCORING, SKIPPED, Finding, UnusableNight, clean, failures, lines_text, repair
+from pipeline.checks import (
+    ROW_DROPPED,
+    SCORING,
+    SKIPPED,
+    USED,
+    Finding,
+    UnusableNight,
+    clean,
+    failures,
+    lines_text,
+    repair,
+)
 from pipeline.constants import COUNT_S, EPOCH_S, LEAD_S, LEAST_OVERLAP_S, LONGEST_NIGHT_S, STAGE_OF_CODE
 from pipeline.data_sets import Data, DataSets, located
 from pipeline.errors import UserMistake, plain_digits
 from pipeline.guard import FIRST_S, LEAST_SAMPLES, motion_unit_finding
+from pipeline.oddities import odd_spacing, odd_values
 
 STEPS_S = 600  # s, the longest a step bin lasts
 SPACING_TOLERANCE = 0.1  # of COUNT_S, for the written times of activity counts
@@ -175,6 +187,8 @@ def read_recording(folder: Data, subject: str, negative_times: bool = False, wan
             if frame is None:
                 continue
             t = _available_at(sensor, frame.t.to_numpy(), subject)
+            if sensor == "activity" and (what := odd_spacing(frame.t.to_numpy())):
+                night.findings.append(Finding(layout.name(subject), "whole file", what, USED))
             begin = t.searchsorted(-LEAD_S if negative_times else 0)
             end = t.searchsorted(LONGEST_NIGHT_S, "right")
             if begin < end:
@@ -189,6 +203,8 @@ def read_recording(folder: Data, subject: str, negative_times: bool = False, wan
             night.labels = frame.t.to_numpy(), frame.stage.map(STAGE_OF_CODE).to_numpy(int)
         _check_overlap(night)
         _note_little(night)
+        for sensor, what in odd_values(night.samples):
+            night.findings.append(Finding(LAYOUTS[sensor].name(subject), "whole file", what, USED))
     except UnusableNight as unusable:
         raise UnusableNight(*night.findings, *unusable.args) from None
     return night
@@ -221,7 +237,7 @@ def _check_unit(sensor, t, values, night):
         what = f"{where}such as t={start:.0f}: {finding}"
         if median > 1:  # no wrist is accelerated so much for so long; less than gravity may be a watch that fails
             raise LAYOUTS[sensor].unusable(night.subject, what)
-        night.findings.append(Finding(LAYOUTS[sensor].name(night.subject), "whole file", what, "used all the same"))
+        night.findings.append(Finding(LAYOUTS[sensor].name(night.subject), "whole file", what, USED))
 
 
 def _unit_hint(layout, frame):
@@ -254,14 +270,14 @@ def _note_little(night):
     for sensor, (t, _) in night.samples.items():
         if len(t) < FEW_SAMPLES and sensor != "steps":
             what = f"{len(t)} sample(s) in a night"
-            night.findings.append(Finding(LAYOUTS[sensor].name(night.subject), "whole file", what, "used all the same"))
+            night.findings.append(Finding(LAYOUTS[sensor].name(night.subject), "whole file", what, USED))
     if night.labels:
         scored = night.labels[0][night.labels[1] >= 0]
         first, last = min(t[0] for t, _ in night.samples.values()), max(t[-1] for t, _ in night.samples.values())
         outside = int(((scored + EPOCH_S < first) | (scored > last)).sum())
         if 2 * outside > len(scored):
             what = f"{outside} of {len(scored)} scored epochs lie before or after all that was sensed"
-            night.findings.append(Finding(LABELS.name(night.subject), "whole file", what, "used all the same"))
+            night.findings.append(Finding(LABELS.name(night.subject), "whole file", what, USED))
 
 
 def _epochs_of(t):

@@ -1,9 +1,9 @@
-"""Warns if heart rate is too infrequent, or missing for too long, for the model's figures to apply."""
+"""Warns if heart rate or movement is too infrequent, or missing for too long, for the model's figures to apply."""
 
 import numpy as np
 
 from export.cadence import Cadence, Cell
-from pipeline.align import extent
+from pipeline.align import CHANNELS_OF_SENSOR, extent
 from pipeline.constants import EPOCH_S
 from pipeline.degrade import HOLE_S
 from pipeline.options import Options
@@ -12,6 +12,8 @@ from pipeline.recordings import Recording
 LEAST_FALL = 0.02  # smallest drop of κ worth a warning
 NEAR = 0.8  # a cadence of 50 s still counts as 60 s
 LEAST_LOST = 0.1  # smallest share of the night without heart rate worth a warning
+LONGEST_STEP_S = 0.11  # s from one motion sample to the next: activity counts need about 10 Hz
+LEAST_CADENCE_S = 0.2  # s; no heart beats more often
 
 
 def heart_rate_cadence(recording: Recording, options: Options) -> tuple[float, float]:
@@ -53,6 +55,8 @@ def cadence_notes(recording: Recording, options: Options, cadence: Cadence) -> l
         return []
     seconds, share = heart_rate_cadence(recording, options)
     notes = []
+    if seconds < LEAST_CADENCE_S:
+        notes.append(f"warning: heart rate every {seconds:.2g} s (median): are the times in seconds?")
     if cadence.cells:
         usual, cell = cadence.cells[0], _cell(cadence, seconds, recording)
         if cell and usual.kappa - cell.kappa >= LEAST_FALL:
@@ -76,6 +80,39 @@ def cadence_notes(recording: Recording, options: Options, cadence: Cadence) -> l
         )
         notes.append(f"warning: no heart rate for {1 - share:.0%} of the night{fall}")
     return notes
+
+
+def movement_notes(recording: Recording, options: Options) -> list[str]:
+    """Warnings about a night's movement: missing for long, or too few samples for counts.
+
+    Args:
+        recording: The night.
+        options: Options of the run.
+
+    Returns:
+        Up to two warnings; none if the model uses no movement, or the night has none at all.
+    """
+    used = [s for s in ("motion", "activity") if s in recording.samples and {s, "activity"} & _sensors_of(options)]
+    if not used:
+        return []
+    start, end = extent(recording, options)
+    t = np.sort(np.concatenate([recording.samples[sensor][0] for sensor in used]))
+    gaps = np.diff(np.concatenate([[start], t[(t >= start) & (t <= end)], [end]]))
+    notes = []
+    if end > start and (lost := gaps[gaps > HOLE_S].sum() / (end - start)) >= LEAST_LOST:
+        notes.append(f"warning: no movement data for {lost:.0%} of the night")
+    if "motion" in used and "activity" not in used and "activity" in options.channels and len(gaps) > 2:
+        step = float(np.median(gaps))
+        if step > LONGEST_STEP_S:
+            notes.append(
+                f"warning: motion every {step:.2g} s (median): activity counts need 10 to 100 samples a second"
+            )
+    return notes
+
+
+def _sensors_of(options):
+    """The movement sensors that the model's channels need."""
+    return {sensor for sensor in ("motion", "activity") if set(CHANNELS_OF_SENSOR[sensor]) & {*options.channels}}
 
 
 def _cell(cadence: Cadence, seconds: float, recording: Recording) -> Cell | None:

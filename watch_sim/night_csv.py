@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.checks import ROW_DROPPED, Finding, lines_text
+from pipeline.checks import ROW_DROPPED, USED, Finding, lines_text
 from pipeline.constants import CHANNELS, COUNT_S, HOUR_S, LONGEST_NIGHT_S
 from pipeline.errors import UserMistake
 from pipeline.importers.table import hint_of_time
+from pipeline.oddities import odd_spacing, odd_values
 from pipeline.recordings import Recording, night_name, spacing_of_counts
 
 SENSORS = "heart_rate", "activity"
@@ -91,6 +92,10 @@ def read_night_csv(path: Path) -> Recording:
         if not usual:
             raise UserMistake(f"{path}: activity: counts every {spacing:g} s, expected every {COUNT_S} s")
     findings = [Finding(path.name, lines_text(repeated), "repeats another line", ROW_DROPPED)] if repeated else []
+    odd = [*odd_values(arrays)]
+    if "activity" in arrays and (what := odd_spacing(arrays["activity"][0])):
+        odd.append(("activity", what))
+    findings += [Finding(path.name, sensor, what, USED) for sensor, what in odd]
     return Recording(night_name(path, path.stem), arrays, findings=findings)
 
 

@@ -31,7 +31,7 @@ from scoring.device_agreement import COLUMN, TITLE, device_agreement
 from scoring.plots import plot_night
 from scoring.predictions import PROBABILITY_COLUMNS, PredictedNight, predictions_table
 from scoring.sleep_statistics import hypnogram, sleep_statistics
-from watch_sim.cadence import cadence_notes
+from watch_sim.cadence import cadence_notes, movement_notes
 from watch_sim.nights import NightPlace, find_nights
 from watch_sim.stream import stream
 from watch_sim.watch import Epoch, Watch
@@ -156,6 +156,7 @@ def stage_night(
             if epochs:
                 tables.append(table_for_people(recording.subject, epochs))
     notes += [f"{night_named(place.name)}: {line}" for line in input_notes(watch, epochs)]  # the same for every model
+    notes += [f"{night_named(place.name)}: {line}" for line in movement_notes(recording, options)]
     of_bundles = {bundle: cadence_notes(recording, options, Cadence.read(bundle)) for bundle, _ in models}
     for bundle, lines in of_bundles.items():
         of = f" {bundle.name}:" if len(of_bundles) > 1 else ""

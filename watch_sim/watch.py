@@ -159,6 +159,7 @@ class Watch:
             Their epochs.
         """
         epochs = []
+        start, stride = self.aligner.start, self.options.stride
         for i, end in enumerate(ends):
             window = {name: x[i] for name, x in windows.items()}
             p = self.runner.step(window)
@@ -166,7 +167,8 @@ class Watch:
             if self.weights is not None:
                 p = weigh(p, self.weights)
             stage = UNKNOWN if coverage.unknown else STAGES[int(p.argmax())]
-            epochs.append(Epoch(float(end) - self.options.stride, stage, p, coverage))
+            number = round((float(end) - start) / stride)  # of the end; its difference to the stride would be rounded
+            epochs.append(Epoch(start + stride * (number - 1.0), stage, p, coverage))
         return epochs
 
     def save(self, path: Path) -> None:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
-from pipeline.constants import HOUR_S, LEAD_S
+from pipeline.constants import HOUR_S, LEAD_S, MINUTE_S
 from pipeline.importers.request import ImportRequest
 from pipeline.importers.writing import SENSED, DeviceStage, ImportedNight, Samples
 
@@ -60,6 +60,29 @@ class LocalTime:
         utc = pd.to_datetime(hours * (HOUR_S // 4), unit="s", utc=True)
         shift = np.asarray(utc.tz_convert(self.zone).tz_localize(None) - utc.tz_localize(None), "timedelta64[s]")
         return t + shift.astype(float)[of_hour]
+
+    def of_wall(self, t: np.ndarray) -> np.ndarray:
+        """Unix times of wall-clock times in s since 1970, [n], in the order of recording. Only with a zone.
+
+        An hour that a clock change repeats is resolved if times step back in it once; else, and in an hour that it
+        leaves out, times are NaN.
+        """
+        t = np.asarray(t, float)
+        minutes, of_minute = np.unique(np.floor(t / MINUTE_S), return_inverse=True)
+        wall = pd.to_datetime(minutes * MINUTE_S, unit="s")
+
+        def shift(ambiguous):
+            utc = wall.tz_localize(self.zone, ambiguous=ambiguous, nonexistent="NaT").tz_convert("UTC")
+            return np.asarray((utc.tz_localize(None) - wall) / pd.Timedelta(seconds=1), float)[of_minute]
+
+        first, second = shift(np.ones(len(wall), bool)), shift(np.zeros(len(wall), bool))
+        twice = np.flatnonzero(first < second)
+        back = np.flatnonzero(np.diff(t[twice]) < 0)
+        if len(back) != 1:
+            first[twice] = np.nan
+        else:
+            first[twice[back[0] + 1 :]] = second[twice[back[0] + 1 :]]
+        return t + first
 
     def unix(self, wall_clock: datetime) -> float:
         """Unix time in s of a wall-clock time without offset."""

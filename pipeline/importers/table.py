@@ -161,17 +161,17 @@ def read_table(member: Member, request: ImportRequest) -> Table:
     kinds, offsets, line = [], [], 2
     with member.open() as opened, io.BufferedReader(_Lines(opened, member.name)) as file:
         chunks = pd.read_csv(
-            file, sep=separator, header=0, names=header, usecols=[header[i] for i in found.values()], decimal=decimal,
+            file, sep=separator, header=0, names=range(len(header)), usecols=[*found.values()], decimal=decimal,
             chunksize=CHUNK, encoding="utf-8-sig", encoding_errors="replace", on_bad_lines="skip", engine="c",
         )  # fmt: skip
         try:
             for chunk in chunks:
                 if chunk.empty:
                     continue
-                t, kind, offset = _times(chunk[header[found["time"]]], member.name)
+                t, kind, offset = _times(chunk[found["time"]], member.name)
                 kinds.append(kind)
                 offsets += [offset] if offset else []
-                line = _take(chunk, {m: header[i] for m, i in found.items()}, t, parts, member.name, line, request)
+                line = _take(chunk, found, t, parts, member.name, line, request)
                 request.progress(min(0.9, line / (line + CHUNK)))
         except (pd.errors.ParserError, UnicodeError, ValueError) as error:
             raise UserMistake(f"{member.name}: from line {line}: {str(error).splitlines()[0]}; expected CSV") from None
@@ -183,7 +183,19 @@ def read_table(member: Member, request: ImportRequest) -> Table:
         for sensor, chunks in parts.items()
     }
     utc = (np.concatenate([t for t, _ in offsets]), np.concatenate([o for _, o in offsets])) if offsets else None
-    return Table(member.name, _in_g(_sorted(samples), member.name, request), kinds[0], utc)
+    if back := _steps_back([t for t, _ in samples.values()]):
+        what = f"times go back by up to {back:.0f} s: sorted; if the clock was set back, hours lie one over the other"
+        request.note(f"{member.name}: {what}")
+    if kinds[0] != "local":  # the order of local times tells which of two equal hours is the first
+        samples = _sorted(samples)
+    samples = {sensor: (t, values) for sensor, (t, values) in samples.items() if len(t)}
+    return Table(member.name, _in_g(samples, member.name, request), kinds[0], utc)
+
+
+def _steps_back(times):
+    """Longest step back in s among arrays of times; 0 if none, or if newest comes first."""
+    steps = [np.diff(t) for t in times if len(t) > 1]
+    return max((-float(step.min()) for step in steps if step.min() < 0 < step.max()), default=0.0)
 
 
 def _take(chunk, names, t, parts, file, line, request):
@@ -207,9 +219,8 @@ def _take(chunk, names, t, parts, file, line, request):
 def _sorted(samples):
     kept = {}
     for sensor, (t, values) in samples.items():
-        if len(t):
-            order = np.argsort(t, kind="stable") if (np.diff(t) < 0).any() else slice(None)
-            kept[sensor] = t[order], values[order]
+        order = np.argsort(t, kind="stable") if (np.diff(t) < 0).any() else slice(None)
+        kept[sensor] = t[order], values[order]
     return kept
 
 
@@ -295,7 +306,11 @@ def nights(request: ImportRequest) -> Iterator[ImportedNight]:
     for table in dated:
         for sensor, (t, values) in table.samples.items():
             if table.kind == "local" and request.zone is not None:
-                t = t - (clock.local(t) - t)  # exact except within an hour of a clock change
+                told, t = len(t), clock.of_wall(t)
+                t, values = t[np.isfinite(t)], values[np.isfinite(t)]
+                if len(t) < told:
+                    what = f"{table.name}: {told - len(t)} of {sensor.replace('_', ' ')}"
+                    request.leave_out("values in an hour that the clock has twice, or not at all", what)
             sources.setdefault(sensor, []).append(Source(table.name, t, values))
     joined = plausible({sensor: [_joined(parts)] for sensor, parts in sources.items()}, request)
     joined = {sensor: parts for sensor, parts in joined.items() if len(parts[0].t)}

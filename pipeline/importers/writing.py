@@ -20,7 +20,7 @@ from pipeline.origin import Origin, write_origin
 from pipeline.recordings import LAYOUTS, paths, spacing_of_counts
 from pipeline.scratch import scratch_folder, sweep
 
-CONVERTER = "Wristsleep import 1"  # the number is raised when the same export would give other nights
+CONVERTER = "Wristsleep import 2"  # the number is raised when the same export would give other nights
 CHANNEL_OF = {"heart_rate": "heart_rate", "motion": "motion_x", "steps": "steps", "activity": "activity"}
 SENSED = ("heart_rate", "motion", "activity")  # sensors that make a night usable
 

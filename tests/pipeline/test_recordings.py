@@ -286,7 +286,7 @@ def test_motion_that_changes_its_unit_in_the_night(tmp_path, late):
 
 
 def test_motion_that_loses_its_gravity_in_the_night_is_said(tmp_path):
-    night = read_recording(write(tmp_path, motion=[f"{t} 0 0 {float(t < 2000)}" for t in range(3600)]), "7")
+    night = read_recording(write(tmp_path, motion=[f"{t} 0 {t % 2 / 100} {float(t < 2000)}" for t in range(3600)]), "7")
     (finding,) = night.findings
     assert "3 stretches of 10 min, first from t=1800" in finding.what
     assert finding.done == "used all the same"

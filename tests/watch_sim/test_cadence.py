@@ -7,7 +7,7 @@ from export.cadence import Cadence, Cell, Lost
 from pipeline.errors import UserMistake
 from pipeline.options import Options
 from pipeline.recordings import Recording
-from watch_sim.cadence import cadence_notes, heart_rate_cadence
+from watch_sim.cadence import cadence_notes, heart_rate_cadence, movement_notes
 
 KAPPAS = {"counts only": (0.5, 0.49, 0.4, 0.3), "none": (0.45, 0.4, 0.35, 0.2)}
 FIGURES = Cadence(
@@ -102,3 +102,29 @@ def test_they_are_those_of_the_stress_test():
     cells += [{"heart_rate": "every 60 s", "movement": "none", "kappa": None, "kappa_change": None}]
     found = Cadence.of({"cadence": cells, "stresses": [row, row | {"kind": "white noise"}]})
     assert found == Cadence(cells=[Cell(seconds=300, movement="none", kappa=0.2)], lost=[Lost(share=0.3, kappa=0.41)])
+
+
+def test_times_in_minutes_are_doubted():
+    first, *_ = notes(night(np.arange(0, 480, 5 / 60)))
+    assert first == "warning: heart rate every 0.083 s (median): are the times in seconds?"
+
+
+def movement(**samples):
+    recording = night(every(5), counts=False)
+    recording.samples |= samples
+    return movement_notes(recording, OPTIONS)
+
+
+def test_movement_that_stops_is_told():
+    counts = np.arange(15.0, 14401, 15)
+    assert movement(activity=(counts, counts % 7)) == ["warning: no movement data for 50% of the night"]
+    assert movement(activity=(2 * counts, counts % 7)) == movement() == []
+
+
+def test_motion_that_is_too_seldom_for_counts_is_told():
+    def at(hz):
+        t = np.arange(0, 28801, 1 / hz)
+        return movement(motion=(t, np.ones((len(t), 3))))
+
+    assert at(10) == []
+    assert at(5) == ["warning: motion every 0.2 s (median): activity counts need 10 to 100 samples a second"]

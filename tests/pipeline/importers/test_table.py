@@ -2,6 +2,7 @@
 
 import os
 from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -193,3 +194,33 @@ def test_times_with_and_without_offset_are_not_mixed(tmp_path, imported, mistake
     iso = [datetime.fromtimestamp(START + s, UTC).isoformat()[: 19 if s > 99 else None] for s in HOUR]
     line = mistake(imported("csv", table(tmp_path / "a.csv", iso), ends_well=False).result)
     assert "some times have a UTC offset, others do not" in line
+
+
+def test_ignored_columns_may_have_one_name(tmp_path, imported):
+    path = table(tmp_path / "a.csv", HOUR, "time,heart_rate,x1,x1", lambda i: f"{60 + i % 5},7,8")
+    assert "ignored the columns x1, x1" in imported("csv", path).output
+
+
+def local_times(first, hours=8):
+    """Berlin's wall clock, without offset, every 30 s from a time in UTC."""
+    return [
+        datetime.fromtimestamp(first.timestamp() + s, ZoneInfo("Europe/Berlin")).isoformat()[:19]
+        for s in range(0, 3600 * hours, 30)
+    ]
+
+
+@pytest.mark.parametrize("first", [datetime(2026, 3, 28, 22, tzinfo=UTC), datetime(2025, 10, 25, 22, tzinfo=UTC)])
+def test_local_times_around_a_clock_change_are_exact_with_a_zone(tmp_path, imported, first):
+    done = imported("csv", table(tmp_path / "a.csv", local_times(first)), *ZONE)
+    assert np.allclose(t_of(done), np.arange(0, 8 * 3600, 30))
+
+
+def test_an_hour_that_a_clock_has_twice_is_told_without_zone_and_left_out_without_order(tmp_path, imported):
+    times = local_times(datetime(2025, 10, 25, 22, tzinfo=UTC))
+    told = "times go back by up to 3570 s: sorted"
+    assert told in imported("csv", table(tmp_path / "a.csv", times)).output
+    shuffled = np.random.default_rng(0).permutation(times)
+    assert (
+        "values in an hour that the clock has twice"
+        in imported("csv", table(tmp_path / "b.csv", shuffled), *ZONE).output
+    )
