@@ -71,6 +71,12 @@ def test_simulated_nights_are_warned_of(bundles, tmp_path):
         assert not Watch(folder).simulated
 
 
+@pytest.mark.parametrize("start", [17.3, 0.1, 1e6 + 1 / 3])
+def test_epochs_begin_whole_strides_after_the_start(start):
+    epochs = Watch(FOLDER / "bundles" / "counts", start=start).advance(start + 301)
+    assert [epoch.time for epoch in epochs] == [start + 30 * i for i in range(10)]
+
+
 def test_an_operating_point_weighs_the_probabilities(bundles, recording, wanted):
     contract = json.loads((bundles / "gru" / "contract.json").read_text())
     weights = np.array(contract["operating_points"]["balanced"]["weights"])

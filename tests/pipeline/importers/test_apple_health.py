@@ -60,7 +60,7 @@ def test_a_night_becomes_a_recording_of_the_layout(tmp_path, imported):
     assert set(rows[:, 1]) == {60}
     assert len(read_recording(done.out, "2026-01-31").samples["heart_rate"][0]) == len(rows)
     assert done.origin["name"] == "apple-health"
-    assert done.origin["converter"] == "Wristsleep import 1"
+    assert done.origin["converter"] == "Wristsleep import 2"
     assert done.origin["zone"] == "offsets as written: UTC+01:00"
 
 
