@@ -23,7 +23,10 @@ def night(name="2026-01-31", **changes):
 def test_every_part_of_a_night_is_read_back(tmp_path):
     request = ImportRequest(tmp_path, zone_text="UTC")
     labels = np.arange(120) * 30, np.full(120, 2)
-    more = {"steps": (np.arange(0, 3600, 600.0), np.arange(6.0)), "activity": (np.arange(0, 3600, 15.0), np.arange(240) % 3.0)}
+    more = {
+        "steps": (np.arange(0, 3600, 600.0), np.arange(6.0)),
+        "activity": (np.arange(0, 3600, 15.0), np.arange(240) % 3.0),
+    }
     with new_data_set(tmp_path / "out", request) as data:
         stages = [DeviceStage(0, 1800, "Light", "AsleepCore")]
         assert data.add(
