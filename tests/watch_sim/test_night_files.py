@@ -12,7 +12,7 @@ import pytest
 from apps.python.sleep_stager import zone_of
 from pipeline.constants import STAGES, UNKNOWN
 from scoring.predictions import PROBABILITY_COLUMNS
-from watch_sim.service.night_files import clock_start, edf_text, later, segments
+from watch_sim.service.night_files import clock_start, edf, edf_text, later, segments
 
 NIGHT = ["Wake"] * 3 + ["N1", "N2"] * 200 + ["N3"] * 10 + ["REM"] * 7
 P = np.eye(5)[[STAGES.index(stage) for stage in NIGHT]] * 0.9 + 0.02
@@ -60,6 +60,15 @@ def test_header_fields_are_plain():
     assert edf_text("Jörg, 7") == "J_rg__7"
     assert edf_text("") == "X"
     assert edf_text("x" * 90) == "x" * 20
+
+
+@pytest.mark.parametrize("stage", ["Wake", "N2", "Unknown"])
+def test_edf_of_any_length_begins_at_a_whole_second(stage):
+    """edfio refuses some lengths after a fraction of a second: its floats differ in the last bit."""
+    start = datetime(2026, 1, 31, 23, 10, 0, 700_000)
+    for n in (1, 215, 239, 430, 960, 2880):
+        content = edf([stage] * n, [[0.2] * 5] * n, 30.0, start, "a", "gru")
+        assert content[168:184] == b"31.01.2623.10.01"
 
 
 class TestExport:

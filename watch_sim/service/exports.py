@@ -27,12 +27,15 @@ def night_statistics(request: Hypnogram, served: ServedRun) -> list[dict]:
 def export_night(kind: str, request: Export, served: ServedRun) -> dict | Response:
     """A night as a file: edf or csv as a Response, healthkit or health_connect for JSON.
 
-    HTTP 422 if there is no stage for a health store.
+    HTTP 422 if there is no stage for a health store, or too many for an EDF of this stride.
     """
     stages, probabilities, start = request.stages, request.probabilities, request.instant()
     stride = served.options.stride
     if kind == "edf":
-        content = night_files.edf(stages, probabilities, stride, start, request.subject, request.model)
+        try:
+            content = night_files.edf(stages, probabilities, stride, start, request.subject, request.model)
+        except ValueError:
+            raise unprocessable("stages", "EDF cannot hold so many of this stride; export them as csv") from None
         return Response(content, media_type="application/octet-stream")
     if kind == "csv":
         return Response(night_files.table(stages, probabilities, stride, start), media_type="text/csv")

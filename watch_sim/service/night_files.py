@@ -107,13 +107,17 @@ def edf(
         stages: Names, one per `seconds`.
         probabilities: [windows] of [5].
         seconds: Length of a stride.
-        start: Its local time goes into the header, which has no time zone.
+        start: Its local time goes into the header, which has no time zone; rounded to whole seconds.
         subject: Patient code.
         model: Equipment code.
 
     Returns:
         The content of the file.
+
+    Raises:
+        ValueError: edfio takes the lengths of signals and annotations as unequal: it divides in floats.
     """
+    start = (start + timedelta(seconds=0.5)).replace(microsecond=0)
     signals = [
         EdfSignal(p, 1 / seconds, label=f"P({stage})", physical_range=(0, 1))
         for stage, p in zip(STAGES, np.nan_to_num(shown_probabilities(stages, probabilities)).T, strict=True)
