@@ -31,9 +31,10 @@ test-runtimes: .venv/ready .venv-older/ready .venv-micro/ready
 	$(@D)/bin/python -m pip install --quiet --requirement $<
 	touch $@
 
-# whole evaluations, as a user runs them
+# whole evaluations, as a user runs them, and trainings that must not know what they are scored on
 test-evaluations: .venv/ready
-	$(BIN)/python -m pytest -m evaluations tests/evaluation/test_crossvalidation.py $(ARGS)
+	$(BIN)/python -m pytest -m evaluations tests/evaluation/test_crossvalidation.py tests/evaluation/test_leaks.py \
+		tests/models/test_inner_folds.py $(ARGS)
 
 # processes of the service: behind a proxy, killed, stopped, and under generated requests (CASES=10000 for more of these)
 test-service: .venv/ready

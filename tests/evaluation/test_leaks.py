@@ -87,6 +87,7 @@ def usual(nights, varied_subjects, tmp_path_factory):
         return trained(tmp_path_factory.mktemp("leaks") / "usual", nights)
 
 
+@pytest.mark.evaluations
 def test_held_out_nights_decide_nothing(nights, usual, tmp_path):
     other = trained(tmp_path / "run", nights, {"validation": scrambled})
     for name in (*CHOSEN, "out_of_fold/rnn.csv"):
@@ -98,6 +99,7 @@ def test_held_out_nights_decide_nothing(nights, usual, tmp_path):
         assert np.array_equal(one, two)
 
 
+@pytest.mark.evaluations
 def test_inner_nights_are_not_in_the_scaler_nor_trained_on(nights, usual, tmp_path):
     """They choose the epoch and, as training nights do, the operating points, and nothing else."""
     other = trained(tmp_path / "run", nights, {"inner_validation": scrambled})
@@ -110,6 +112,7 @@ def test_inner_nights_are_not_in_the_scaler_nor_trained_on(nights, usual, tmp_pa
     assert not np.array_equal(logs[0]["inner_validation_loss"], logs[1]["inner_validation_loss"])
 
 
+@pytest.mark.evaluations
 def test_the_guard_sees_a_training_night_that_changes(nights, usual, tmp_path):
     """What must matter does: or the tests above could not fail. The scaler hangs on no epoch and no fold."""
     other = trained(tmp_path / "run", nights, {"train": scrambled}, replace(OPTIONS, epochs=1, inner_folds=0))
@@ -125,6 +128,7 @@ def out_of_fold(run):
     return by_subject, [subjects[members].tolist() for members in folds]
 
 
+@pytest.mark.evaluations
 def test_stages_of_a_night_do_not_change_its_own_out_of_fold_probabilities(nights, usual, tmp_path):
     """Those of the first fold's nights are as they were, and all others change (each fold: test_inner_folds.py)."""
     expected, folds = out_of_fold(usual)
@@ -167,6 +171,7 @@ def test_no_prediction_knows_the_future_the_length_of_the_night_or_its_stages(qu
     assert np.abs(predicted["another future"][CUT:] - expected[CUT:]).max() > 1e-4  # it does see them
 
 
+@pytest.mark.evaluations
 def test_variants_are_of_nights_that_are_not_held_out_alone(usual, varied_subjects):
     """Inner validation nights are varied for inner folds, which train on them; the final network does not see these."""
     assert varied_subjects == [*usual.splits["train"], *usual.splits["inner_validation"]]

@@ -128,6 +128,7 @@ def test_a_stopped_cross_validation_goes_on_as_if_never_stopped(kept, tmp_path, 
     assert all(np.array_equal(*pair) for pair in zip(probabilities, kept[2], strict=True))
 
 
+@pytest.mark.evaluations
 def test_two_folds_at_a_time_give_the_same(kept, tmp_path):
     with workers(2):
         epoch, probabilities = predict_out_of_fold("rnn", drawn_nights(), OPTIONS, tmp_path)

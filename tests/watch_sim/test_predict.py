@@ -178,7 +178,7 @@ def test_repairs_are_listed_as_in_every_report(run, night_of, tmp_path):
 @pytest.fixture
 def on_a_table(tmp_path):
     """A data set of one night: 40 minutes of a watch that lies on a table, its motion in g."""
-    t = np.arange(0, 2401, 0.2)
+    t = np.arange(0, 2401, 0.1)
     noise = np.random.default_rng(0).normal(0, 0.002, (len(t), 3))
     path = paths(tmp_path / "table", "7")["motion"]
     path.parent.mkdir(parents=True)
