@@ -81,6 +81,10 @@ class Layout:
         hint = "" if self is LABELS else " (delete the file to use the night without it)"
         return UnusableNight(Finding(self.name(subject), where, what, SKIPPED + hint))
 
+    def doubtful(self, subject: str, what: str) -> Finding:
+        """The finding of a file that is used although something seems wrong with it."""
+        return Finding(self.name(subject), "whole file", what, USED)
+
 
 LAYOUTS = {  # of sensors
     "heart_rate": Layout("heart_rate", "_heartrate.txt", "t,heart_rate"),
@@ -188,7 +192,7 @@ def read_recording(folder: Data, subject: str, negative_times: bool = False, wan
                 continue
             t = _available_at(sensor, frame.t.to_numpy(), subject)
             if sensor == "activity" and (what := odd_spacing(frame.t.to_numpy())):
-                night.findings.append(Finding(layout.name(subject), "whole file", what, USED))
+                night.findings.append(layout.doubtful(subject, what))
             begin = t.searchsorted(-LEAD_S if negative_times else 0)
             end = t.searchsorted(LONGEST_NIGHT_S, "right")
             if begin < end:
@@ -204,7 +208,7 @@ def read_recording(folder: Data, subject: str, negative_times: bool = False, wan
         _check_overlap(night)
         _note_little(night)
         for sensor, what in odd_values(night.samples):
-            night.findings.append(Finding(LAYOUTS[sensor].name(subject), "whole file", what, USED))
+            night.findings.append(LAYOUTS[sensor].doubtful(subject, what))
     except UnusableNight as unusable:
         raise UnusableNight(*night.findings, *unusable.args) from None
     return night
@@ -237,7 +241,7 @@ def _check_unit(sensor, t, values, night):
         what = f"{where}such as t={start:.0f}: {finding}"
         if median > 1:  # no wrist is accelerated so much for so long; less than gravity may be a watch that fails
             raise LAYOUTS[sensor].unusable(night.subject, what)
-        night.findings.append(Finding(LAYOUTS[sensor].name(night.subject), "whole file", what, USED))
+        night.findings.append(LAYOUTS[sensor].doubtful(night.subject, what))
 
 
 def _unit_hint(layout, frame):
@@ -270,14 +274,14 @@ def _note_little(night):
     for sensor, (t, _) in night.samples.items():
         if len(t) < FEW_SAMPLES and sensor != "steps":
             what = f"{len(t)} sample(s) in a night"
-            night.findings.append(Finding(LAYOUTS[sensor].name(night.subject), "whole file", what, USED))
+            night.findings.append(LAYOUTS[sensor].doubtful(night.subject, what))
     if night.labels:
         scored = night.labels[0][night.labels[1] >= 0]
         first, last = min(t[0] for t, _ in night.samples.values()), max(t[-1] for t, _ in night.samples.values())
         outside = int(((scored + EPOCH_S < first) | (scored > last)).sum())
         if 2 * outside > len(scored):
             what = f"{outside} of {len(scored)} scored epochs lie before or after all that was sensed"
-            night.findings.append(Finding(LABELS.name(night.subject), "whole file", what, USED))
+            night.findings.append(LABELS.doubtful(night.subject, what))
 
 
 def _epochs_of(t):
