@@ -20,7 +20,7 @@ from pipeline.errors import UserMistake
 from pipeline.files import reading
 from pipeline.outputs import holds_bundle
 from pipeline.run_folder import PARITY, rejected_files
-from pipeline.scratch import scratch_folder, sweep
+from pipeline.scratch import is_occupied, scratch_folder, sweep
 
 SCRATCH = ".export."  # prefix of the folders of unfinished bundles
 
@@ -148,7 +148,7 @@ def rebuild_bundles(
     if out and out.resolve() == run.bundles.resolve():
         out = None
     for folder in (out / architecture for architecture in architectures) if out else ():
-        if folder.exists() and not holds_bundle(folder) and (not folder.is_dir() or any(folder.iterdir())):
+        if is_occupied(folder) and not holds_bundle(folder):
             raise UserMistake(f"--out {folder}: exists and is not empty; name another")
     if out is None and set(precisions) != set(PRECISIONS):
         raise UserMistake(

@@ -24,7 +24,7 @@ from pipeline.errors import UserMistake, one_of
 from pipeline.files import SHOWN, copy_folder, read_json, write_whole
 from pipeline.outputs import must_be_outside_bundles
 from pipeline.run_folder import RunFolder
-from pipeline.scratch import scratch_folder, sole_use, sole_writer, sweep
+from pipeline.scratch import is_occupied, scratch_folder, sole_use, sole_writer, sweep
 from scoring.tables import kilobytes, number
 
 LIBRARIES = ROOT / "apps"
@@ -87,7 +87,7 @@ def hand_over(
         name = f"{contract.architecture}-{chosen}-{platform}"
         folder = Path(out or (run.path if run else Path()) / "handover" / name)
         must_be_outside_bundles("--out", folder.parent)
-        if out and folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        if out and is_occupied(folder):
             raise UserMistake(f"--out {folder}: exists and is not empty; name another")
         prefix = f".{folder.name[:SHOWN]}.made."
         with (

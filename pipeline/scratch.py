@@ -73,6 +73,11 @@ def sole_use_of_output(run: Path, out: Path | None) -> Iterator[None]:
         yield
 
 
+def is_occupied(path: Path) -> bool:
+    """Whether a new folder cannot take this place: it is a file, or a folder that is not empty."""
+    return path.exists() and (not path.is_dir() or any(path.iterdir()))
+
+
 def holds_anything(folder: Path) -> bool:
     """Whether a folder holds anything other than its lock and what a killed command left unfinished."""
     return any(not (path.name == LOCK or _is_unfinished(path)) for path in Path(folder).iterdir())

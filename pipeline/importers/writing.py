@@ -18,7 +18,7 @@ from pipeline.files import SHOWN, write_json
 from pipeline.importers.request import ImportRequest
 from pipeline.origin import Origin, write_origin
 from pipeline.recordings import LAYOUTS, paths, spacing_of_counts
-from pipeline.scratch import scratch_folder, sweep
+from pipeline.scratch import is_occupied, scratch_folder, sweep
 
 CONVERTER = "Wristsleep import 2"  # the number is raised when the same export would give other nights
 CHANNEL_OF = {"heart_rate": "heart_rate", "motion": "motion_x", "steps": "steps", "activity": "activity"}
@@ -214,7 +214,7 @@ def new_data_set(out: Path, request: ImportRequest) -> Iterator[NewDataSet]:
         UserMistake: `out` exists and is not empty, or cannot be written.
     """
     out = Path(out).resolve()
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    if is_occupied(out):
         raise UserMistake(f"{out}: exists and is not empty; name another folder")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
