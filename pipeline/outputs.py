@@ -15,7 +15,7 @@ from pipeline.run_folder import EVALUATION, HPARAMS, PROTOCOL, SPLITS, TABLES
 RECORDED = (*LAYOUTS.values(), LABELS)
 BESIDE_RECORDINGS = (MARK, WEARERS, VALID_EPOCHS)
 RESULTS = (".json", ".csv", ".zip")  # that the user may name
-COMMANDS_NAMES = {  # folder in a run: beginnings of names that commands give files there; TABLES in the run itself
+OWN_NAMES = {  # folder in a run: beginnings of names that commands give files there; TABLES in the run itself
     "": "$",
     "predictions": rf"({'|'.join(ARCHITECTURES)}|ensemble)\.",
     "parity_checks": r"parity_\d+[._]",
@@ -103,7 +103,7 @@ def _holds_run(folder):
 
 def _is_users(place, folder):
     """Whether a file of a run is a result that the user has put there, or a plot beside one, and may be replaced."""
-    given = next((names for name, names in COMMANDS_NAMES.items() if folder / name == place.parent), "")
+    given = next((names for inner, names in OWN_NAMES.items() if folder / inner == place.parent), "")
     tables = [place] if place.suffix in RESULTS else place.parent.iterdir() if place.suffix == ".png" else []
     return any(
         table.suffix in RESULTS

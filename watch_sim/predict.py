@@ -155,12 +155,13 @@ def stage_night(
             watch, epochs = stage_recording(bundle, precision, recording, options, operating_point)
             if epochs:
                 tables.append(table_for_people(recording.subject, epochs))
-    notes += [f"{night_named(place.name)}: {line}" for line in input_notes(watch, epochs)]  # the same for every model
-    notes += [f"{night_named(place.name)}: {line}" for line in movement_notes(recording, options)]
+    night = night_named(place.name)
+    of_all = [*input_notes(watch, epochs), *movement_notes(recording, options)]  # the same for every model
+    notes += [f"{night}: {line}" for line in of_all]
     of_bundles = {bundle: cadence_notes(recording, options, Cadence.read(bundle)) for bundle, _ in models}
     for bundle, lines in of_bundles.items():
         of = f" {bundle.name}:" if len(of_bundles) > 1 else ""
-        notes += [f"{night_named(place.name)}:{of} {line}" for line in lines]
+        notes += [f"{night}:{of} {line}" for line in lines]
     if tables and place.subject:
         try:
             device = read_device_stages(place.path, place.subject, tables[0].t, options.stride)

@@ -50,7 +50,7 @@ def stop_before_work():
 def commands():
     """{name: (command, arguments that are valid)}; those of a run come last."""
     nights, out = ["--dataset_dir", "nights"], ["--out", "new"]
-    group = {
+    return {
         "check": (recording.main, ["check", "nights", "--jobs", "1"]),
         "import": (recording.main, ["import", "csv", "night.csv", "new", "--jobs", "1"]),
         "synthesize": (recording.main, ["synthesize", "new"]),
@@ -69,7 +69,6 @@ def commands():
         "saliency": (evaluating.main, ["saliency", "run", *nights]),
         "export": (exporting.main, ["run", "run", "--for", "any", "--architectures", "gru", *out]),
     }
-    return group
 
 
 def options_of(command, arguments):
